@@ -1,0 +1,161 @@
+//! Connections of the HTTP port: from the network stack to the service and back.
+//!
+//! # Invariants
+//!
+//! - Every connection the stack handed out is in `connections` until it was
+//!   finished or aborted.
+//! - `due` holds exactly the deadlines of the connections; `on_store` those
+//!   that wait for the store. Only they and connections with news are stepped.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use net::{ConnectionId, Received, Stack};
+use service::{Connection, Input, Progress, Service, Transport};
+use store::Now;
+
+/// Connections waiting to be accepted.
+const BACKLOG: u16 = 128;
+/// Connections stepped in one step of the loop.
+const STEPS_MAX: usize = 256;
+
+struct Entry {
+    connection: Connection,
+    deadline_ns: u64,
+}
+
+/// The HTTP port.
+#[derive(Default)]
+pub(crate) struct Http {
+    connections: BTreeMap<ConnectionId, Entry>,
+    on_store: BTreeSet<ConnectionId>,
+    due: BTreeSet<(u64, ConnectionId)>,
+    /// To be stepped now, each once.
+    queue: BTreeSet<ConnectionId>,
+}
+
+/// One connection's bytes, as the service sees them.
+struct Wire<'a> {
+    stack: &'a mut dyn Stack,
+    id: ConnectionId,
+}
+
+impl Transport for Wire<'_> {
+    fn receive(&mut self, take: &mut dyn FnMut(&[u8]) -> usize) -> Input {
+        match self.stack.receive(self.id, take) {
+            Received::Bytes(count) => Input::Bytes(count),
+            Received::Nothing => Input::Nothing,
+            Received::Finished => Input::Finished,
+            Received::Gone => Input::Gone,
+        }
+    }
+
+    fn send_room(&self) -> usize {
+        self.stack.send_room(self.id)
+    }
+
+    fn send(&mut self, segments: &[&[u8]]) -> usize {
+        self.stack.send(self.id, segments)
+    }
+}
+
+impl Http {
+    /// Begins to listen.
+    pub(crate) fn listen(stack: &mut dyn Stack, port: u16) -> Http {
+        if let Err(error) = stack.listen(port, BACKLOG) {
+            log::error!("http: cannot listen on port {port}: {error:?}");
+        }
+        Http::default()
+    }
+
+    /// Steps what has news, what waits for the store, and what is due.
+    /// Whether there is more to do at once.
+    pub(crate) fn step(&mut self, stack: &mut dyn Stack, service: &mut Service, now: Now) -> bool {
+        while let Some(accepted) = stack.accept() {
+            let connection = Connection::new(accepted.peer.into(), now);
+            let deadline_ns = now.monotonic_ns;
+            self.connections.insert(
+                accepted.id,
+                Entry {
+                    connection,
+                    deadline_ns,
+                },
+            );
+            self.due.insert((deadline_ns, accepted.id));
+        }
+        while let Some(id) = stack.ready() {
+            self.queue.insert(id);
+        }
+        self.queue.append(&mut self.on_store);
+        while let Some((deadline_ns, id)) = self.due.first().copied()
+            && deadline_ns <= now.monotonic_ns
+        {
+            self.due.remove(&(deadline_ns, id));
+            self.queue.insert(id);
+        }
+        let mut again = Vec::new();
+        for _ in 0..STEPS_MAX {
+            let Some(id) = self.queue.pop_first() else {
+                break;
+            };
+            if self.step_one(id, stack, service, now) {
+                again.push(id);
+            }
+        }
+        self.queue.extend(again);
+        !self.queue.is_empty()
+    }
+
+    /// Has every connection look up: the service is shutting down.
+    pub(crate) fn wake_all(&mut self) {
+        self.queue.extend(self.connections.keys());
+    }
+
+    /// Whether any connection waits for the store.
+    pub(crate) fn waits_for_store(&self) -> bool {
+        !self.on_store.is_empty()
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn deadline_ns(&self) -> Option<u64> {
+        self.due.first().map(|(deadline_ns, _)| *deadline_ns)
+    }
+
+    /// Steps one connection; whether it wants more at once.
+    fn step_one(
+        &mut self,
+        id: ConnectionId,
+        stack: &mut dyn Stack,
+        service: &mut Service,
+        now: Now,
+    ) -> bool {
+        let Some(entry) = self.connections.get_mut(&id) else {
+            return false;
+        };
+        self.due.remove(&(entry.deadline_ns, id));
+        let progress = entry.connection.step(service, &mut Wire { stack, id }, now);
+        let deadline_ns = match progress {
+            Progress::Peer { deadline_ns } => deadline_ns,
+            Progress::Store { deadline_ns } => {
+                self.on_store.insert(id);
+                deadline_ns
+            }
+            Progress::Again => {
+                self.due.insert((entry.deadline_ns, id));
+                return true;
+            }
+            Progress::Finish => {
+                stack.finish(id);
+                self.connections.remove(&id);
+                return false;
+            }
+            Progress::Abort => {
+                stack.abort(id);
+                self.connections.remove(&id);
+                return false;
+            }
+        };
+        entry.deadline_ns = deadline_ns;
+        self.due.insert((deadline_ns, id));
+        false
+    }
+}

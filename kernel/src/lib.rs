@@ -1,0 +1,29 @@
+//! The roof: the only crate that knows both the devices and the service.
+//!
+//! What is here also runs on the host; booting, the CPU, memory and the panic
+//! path are modules of the image's binary alone.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+pub mod boot_info;
+pub mod budget;
+pub mod config;
+pub mod logger;
+pub mod machine;
+pub mod run;
+
+mod discover;
+mod disk;
+mod entropy;
+mod ether;
+mod http;
+mod lifecycle;
+mod operator;
+mod publish;
+mod report;
+mod shutdown;
+mod startup;
+mod token;

@@ -1,0 +1,405 @@
+//! The loop: all pending work within budgets, then say when to run again.
+//!
+//! [`Appliance::step`] does what can be done now and never waits; the image
+//! loops it, and so does a simulator. Its order is the life of a request: what
+//! the toolstack and the devices say, the store, the network in, the service,
+//! the store and the network out, then one notification for each device.
+
+use crate::disk::Disk;
+use crate::entropy::Entropy;
+use crate::ether::{Ether, NoEther};
+use crate::http::Http;
+use crate::lifecycle::{End, Toolstack};
+use crate::machine::Host;
+use crate::operator::{Command, Operator};
+use crate::publish::Publisher;
+use crate::shutdown::Shutdown;
+use crate::startup::{Parts, Startup};
+use crate::token::{self, FirstToken};
+use crate::{logger, report};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::rc::Rc;
+use core::cell::RefCell;
+use drivers::blkfront::Blkfront;
+use drivers::netfront::Netfront;
+use net::{Lease, Link, SmolStack, Stack};
+use service::Service;
+use store::MemoryDisk;
+use store::block::BlockDevice;
+use store::{Now, State};
+use xen::Attachment;
+
+/// When to run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wake {
+    /// At once.
+    Now,
+    /// At an event, or at this system time in ns.
+    At(Option<u64>),
+}
+
+/// The whole appliance.
+pub struct Appliance {
+    attachment: Attachment,
+    host: Host,
+    entropy: Entropy,
+    toolstack: Toolstack,
+    operator: Operator,
+    publisher: Publisher,
+    phase: Phase,
+    shutdown: Shutdown,
+}
+
+enum Phase {
+    Starting(Box<Startup>),
+    Serving(Box<Serving>),
+}
+
+/// What serves, once the settings and devices are known.
+struct Serving {
+    vif: Option<Rc<RefCell<Netfront>>>,
+    vbd: Option<Rc<RefCell<Blkfront>>>,
+    stack: SmolStack,
+    service: Service,
+    http: Option<Http>,
+    token: FirstToken,
+    token_shown_until_ns: Option<u64>,
+    linked: bool,
+    lease: Option<Lease>,
+    state: State,
+    domid: Option<u32>,
+}
+
+impl Appliance {
+    /// All of it, nothing connected yet.
+    pub fn new(attachment: Attachment, command_line: &[u8], host: Host) -> Appliance {
+        let startup = Startup::begin(attachment.xenstore.clone(), command_line);
+        let mut publisher = Publisher::new(attachment.xenstore.clone());
+        publisher.introduce(report::VERSION, host.ram_bytes / 1024);
+        Appliance {
+            toolstack: Toolstack::listen(attachment.xenstore.clone()),
+            entropy: Entropy::new(&host.seed),
+            attachment,
+            host,
+            operator: Operator::default(),
+            publisher,
+            phase: Phase::Starting(Box::new(startup)),
+            shutdown: Shutdown::default(),
+        }
+    }
+
+    /// Does what can be done at `tsc`.
+    pub fn step(&mut self, tsc: u64) -> Wake {
+        let monotonic_ns = self.attachment.clock.monotonic_ns(tsc);
+        let now = Now {
+            monotonic_ns,
+            wall_ns: self.attachment.clock.wall_ns(monotonic_ns),
+        };
+        logger::set_now(monotonic_ns);
+        self.attachment.timers.begin(monotonic_ns);
+        // All that an event can mean is looked at in every step: its port says no more.
+        self.attachment.events.take_pending(|_| {});
+        if let Some(xenstore) = &self.attachment.xenstore {
+            xenstore.step();
+        }
+        self.listen_to_owners(now);
+        let more = match &mut self.phase {
+            Phase::Starting(startup) => match startup.step() {
+                None => false,
+                Some(parts) => {
+                    self.phase = Phase::Serving(Box::new(self.serve(parts)));
+                    true
+                }
+            },
+            Phase::Serving(serving) => {
+                let Appliance {
+                    entropy,
+                    publisher,
+                    attachment,
+                    ..
+                } = self;
+                serving.step(now, entropy, publisher, attachment)
+            }
+        };
+        self.take_back_grants();
+        self.publisher.step();
+        let ending = self.end(now);
+        if let Some(console) = &self.attachment.console {
+            logger::drain(|bytes| console.write(bytes));
+        }
+        if more || ending {
+            Wake::Now
+        } else {
+            Wake::At(self.deadline_ns())
+        }
+    }
+
+    /// Sets the timer for `wake`; `false` when there is no time to sleep.
+    pub fn arm(&self, wake: Wake) -> bool {
+        let Wake::At(deadline) = wake else {
+            return false;
+        };
+        if self.attachment.events.any_pending() {
+            return false;
+        }
+        self.attachment.xen.set_timer(deadline.unwrap_or(0));
+        true
+    }
+
+    /// The toolstack, and whoever types on the console.
+    fn listen_to_owners(&mut self, now: Now) {
+        let mut end = self.toolstack.step();
+        if let Some(console) = &self.attachment.console {
+            match self.operator.step(console) {
+                Some(Command::End(asked)) => {
+                    log::info!("lifecycle: {asked:?} asked on the console");
+                    end = end.or(Some(asked));
+                }
+                Some(Command::Status) => {
+                    if let Phase::Serving(serving) = &self.phase {
+                        report::log_status(&serving.service, serving.stack.statistics());
+                    }
+                }
+                None => {}
+            }
+        }
+        let Some(end) = end else { return };
+        if end == End::Crash {
+            panic!("a crash was asked for by the toolstack");
+        }
+        self.publisher.set("data/lampion/state", "stopping");
+        let running_ns = self.attachment.xen.vcpu_running_ns(0);
+        self.shutdown.begin(end, now.monotonic_ns, running_ns);
+        if let Phase::Serving(serving) = &mut self.phase {
+            serving.service.begin_shutdown();
+            serving.http.iter_mut().for_each(Http::wake_all);
+        }
+    }
+
+    /// Advances an end that was asked for; whether there is more to do at once.
+    fn end(&mut self, now: Now) -> bool {
+        let service = match &mut self.phase {
+            Phase::Serving(serving) => Some(&mut serving.service),
+            Phase::Starting(_) => None,
+        };
+        let Some(reason) = self
+            .shutdown
+            .step(service, now.monotonic_ns, &self.attachment)
+        else {
+            return false;
+        };
+        if let Some(console) = &self.attachment.console {
+            logger::drain(|bytes| console.write(bytes));
+        }
+        self.attachment.xen.shutdown(reason);
+        true
+    }
+
+    /// Tries again, from time to time, to take back pages that a backend kept mapped.
+    fn take_back_grants(&self) {
+        const RETRY_NS: u64 = 1_000_000_000;
+        let mut grants = self.attachment.grants.borrow_mut();
+        if grants.quarantined() > 0 {
+            grants.retry_quarantine();
+            let timers = &self.attachment.timers;
+            timers.register(timers.now_ns() + RETRY_NS);
+        }
+    }
+
+    fn deadline_ns(&self) -> Option<u64> {
+        let serving = match &self.phase {
+            Phase::Serving(serving) => serving.http.as_ref().and_then(Http::deadline_ns),
+            Phase::Starting(_) => None,
+        };
+        let timers = self.attachment.timers.next_ns();
+        serving.into_iter().chain(timers).min()
+    }
+
+    /// Puts the parts together that startup has found.
+    fn serve(&mut self, parts: Parts) -> Serving {
+        let budget = self.host.budget();
+        let vif = parts
+            .netfront(&self.attachment, budget)
+            .map(RefCell::new)
+            .map(Rc::new);
+        let vbd = parts
+            .blkfront(&self.attachment, budget)
+            .map(RefCell::new)
+            .map(Rc::new);
+        let device: Box<dyn BlockDevice> = match &vbd {
+            Some(front) => Box::new(Disk::new(Rc::clone(front))),
+            None => Box::new(MemoryDisk::new(budget.memory_disk_bytes())),
+        };
+        let memory_bytes = budget.store_memory_bytes(vbd.is_some());
+        let store = parts.store(device, memory_bytes, self.entropy.draw());
+        let mut service = Service::new(parts.settings.service.clone(), store);
+        service.set_environment(report::environment(
+            &parts,
+            report::Sources {
+                vif: vif.clone(),
+                vbd: vbd.clone(),
+                grants: Rc::clone(&self.attachment.grants),
+                xenstore: self.attachment.xenstore.clone(),
+                xen: self.attachment.xen,
+                pool: self.attachment.pool,
+                heap: self.host.heap,
+            },
+        ));
+        let mut stack = SmolStack::new(parts.stack_options(budget, self.entropy.draw()));
+        let http = parts
+            .settings
+            .http_port
+            .map(|port| Http::listen(&mut stack, port));
+        Serving {
+            vif,
+            vbd,
+            stack,
+            service,
+            http,
+            token: FirstToken::Waiting,
+            token_shown_until_ns: None,
+            linked: false,
+            lease: None,
+            state: State::Opening,
+            domid: parts.domid.filter(|_| !self.host.emulated),
+        }
+    }
+}
+
+impl Serving {
+    /// One round; whether there is more to do at once.
+    fn step(
+        &mut self,
+        now: Now,
+        entropy: &mut Entropy,
+        publisher: &mut Publisher,
+        attachment: &Attachment,
+    ) -> bool {
+        if let Some(vbd) = &self.vbd {
+            vbd.borrow_mut().step();
+        }
+        if let Some(vif) = &self.vif {
+            vif.borrow_mut().step();
+        }
+        self.follow_link();
+        let mut more = self.step_store(now, attachment);
+        self.show_token(now, entropy, publisher, attachment);
+        more |= self.step_network(now, attachment);
+        if let Some(http) = &mut self.http {
+            more |= http.step(&mut self.stack, &mut self.service, now);
+        }
+        // Hands disk and network what the connections asked for. What comes in
+        // meanwhile is news for connections that have had their turn: another step.
+        let ended = self.ended_requests();
+        more |= self.step_store(now, attachment);
+        let news = self.vbd.is_none() || self.ended_requests() != ended;
+        more |= news && self.http.as_ref().is_some_and(Http::waits_for_store);
+        let received = self.stack.statistics().frames_received;
+        more |= self.step_network(now, attachment);
+        more |= self.stack.statistics().frames_received != received;
+        if let Some(vbd) = &self.vbd {
+            more |= vbd.borrow_mut().flush();
+        }
+        if let Some(vif) = &self.vif {
+            more |= vif.borrow_mut().flush();
+        }
+        self.say_news(publisher);
+        more
+    }
+
+    /// Disk requests that have ended since boot.
+    fn ended_requests(&self) -> u64 {
+        self.vbd.as_ref().map_or(0, |vbd| {
+            let counters = vbd.borrow().counters();
+            counters.reads + counters.writes + counters.flushes + counters.errors
+        })
+    }
+
+    fn step_store(&mut self, now: Now, attachment: &Attachment) -> bool {
+        match self.service.step_store(now) {
+            store::Wake::Now => true,
+            store::Wake::At(deadline) => {
+                deadline
+                    .into_iter()
+                    .for_each(|deadline| attachment.timers.register(deadline));
+                false
+            }
+        }
+    }
+
+    fn step_network(&mut self, now: Now, attachment: &Attachment) -> bool {
+        let deadline = match &self.vif {
+            Some(vif) => self
+                .stack
+                .step(now.monotonic_ns, &mut Ether(&mut vif.borrow_mut())),
+            None => self.stack.step(now.monotonic_ns, &mut NoEther),
+        };
+        deadline
+            .into_iter()
+            .for_each(|deadline| attachment.timers.register(deadline));
+        deadline.is_some_and(|deadline| deadline <= now.monotonic_ns)
+    }
+
+    /// Tells the stack when the link comes and goes.
+    fn follow_link(&mut self) {
+        let link = self.vif.as_ref().and_then(|vif| vif.borrow().link());
+        if link.is_some() != self.linked {
+            self.linked = link.is_some();
+            self.stack.set_link(link.map(|link| Link {
+                mac: link.mac,
+                mtu_bytes: link.mtu_bytes,
+            }));
+        }
+    }
+
+    fn show_token(
+        &mut self,
+        now: Now,
+        entropy: &mut Entropy,
+        publisher: &mut Publisher,
+        attachment: &Attachment,
+    ) {
+        if let Some(token) = self.token.step(&mut self.service, entropy) {
+            log::info!("{}", token::announce(&token, self.domid));
+            publisher.set("data/lampion/token", token);
+            self.token_shown_until_ns = Some(now.monotonic_ns + token::SHOWN_NS);
+        }
+        let Some(until_ns) = self.token_shown_until_ns else {
+            return;
+        };
+        if now.monotonic_ns >= until_ns || self.service.login_count() > 0 {
+            publisher.remove("data/lampion/token");
+            self.token_shown_until_ns = None;
+        } else {
+            attachment.timers.register(until_ns);
+        }
+    }
+
+    /// Says on the console and in xenstore what has changed.
+    fn say_news(&mut self, publisher: &mut Publisher) {
+        let lease = self.stack.lease();
+        if lease != self.lease {
+            self.lease = lease;
+            if let Some(lease) = lease {
+                publisher.set("attr/vif/0/ipv4/0", lease.address.address);
+                publisher.set("data/updated", 1);
+                let http = if self.http.is_some() {
+                    "http"
+                } else {
+                    "no http"
+                };
+                log::info!("{http}: ready at http://{}/", lease.address.address);
+            }
+        }
+        if self.service.store().state() != &self.state {
+            self.state = self.service.store().state().clone();
+            let text = report::state_text(&self.state);
+            match &self.state {
+                State::Ready | State::Opening | State::Closed => log::info!("store: {text}"),
+                State::ReadOnly(_) | State::Refused(_) => log::error!("store: {text}"),
+            }
+            publisher.set("data/lampion/state", format!("store {text}"));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The seam between connections and whatever stack carries them.
+
+use crate::address::{AddressConfig, Lease};
+use core::net::{Ipv4Addr, SocketAddrV4};
+
+/// One connection; never reused while anybody can still hold it (index and generation).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    /// Place in the stack's table.
+    pub index: u32,
+    /// Which life of that place.
+    pub generation: u32,
+}
+
+/// One end of a connection.
+pub type Endpoint = SocketAddrV4;
+
+/// A connection that was set up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its name from now on.
+    pub id: ConnectionId,
+    /// The local port it came to.
+    pub port: u16,
+    /// Who it is.
+    pub peer: Endpoint,
+}
+
+/// The interface's link layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Our MAC address.
+    pub mac: [u8; 6],
+    /// Largest IP packet in bytes, without the Ethernet header.
+    pub mtu_bytes: u16,
+}
+
+/// Ethernet frames, in and out. A frame out is a list of segments, sent in order as one frame.
+pub trait Frames {
+    /// Hands the next received frame to `take`; `false` when there is none.
+    fn receive(&mut self, take: &mut dyn FnMut(&[u8])) -> bool;
+    /// How many frames could be sent now.
+    fn transmit_room(&self) -> usize;
+    /// Sends one frame made of `segments`; `false` when there is no room (nothing is sent then).
+    fn transmit(&mut self, segments: &[&[u8]]) -> bool;
+}
+
+/// What [`Stack::receive`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// This many bytes were taken.
+    Bytes(usize),
+    /// Nothing now.
+    Nothing,
+    /// The peer has finished sending, and all it sent was taken.
+    Finished,
+    /// The connection is gone (reset, timed out, aborted).
+    Gone,
+}
+
+/// How a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// Both directions open, or only ours.
+    Open,
+    /// We have finished; data or its acknowledgement is still under way.
+    Closing,
+    /// Nothing is left of it.
+    Gone,
+}
+
+/// Why a port cannot be listened on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenError {
+    /// Already listening there.
+    InUse,
+    /// Port 0.
+    BadPort,
+}
+
+/// Counts since start, for metrics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    /// Connections now, in any state.
+    pub connections: u32,
+    /// Most there can be.
+    pub connections_max: u32,
+    /// Connections accepted.
+    pub accepted: u64,
+    /// SYNs refused because the backlog, the table or the memory budget was full.
+    pub refused: u64,
+    /// Waiting to be accepted now.
+    pub backlog: u32,
+    /// Frames received.
+    pub frames_received: u64,
+    /// Frames sent.
+    pub frames_sent: u64,
+    /// Frames that were no good (too short, unknown protocol, bad header).
+    pub frames_dropped: u64,
+    /// Bytes of socket buffers in use.
+    pub buffer_bytes: u64,
+    /// The budget for them.
+    pub buffer_bytes_max: u64,
+}
+
+/// A TCP/IP stack.
+pub trait Stack {
+    /// Takes frames in, advances timers, sends what is due.
+    /// Returns when it must run again (monotonic ns), `None` if only on a new frame or new data.
+    fn step(&mut self, now_ns: u64, frames: &mut dyn Frames) -> Option<u64>;
+    /// The address in force, if any.
+    fn lease(&self) -> Option<Lease>;
+    /// Changes how the interface gets its address.
+    fn configure(&mut self, config: AddressConfig);
+    /// The link came back in a new place: announce ourselves (gratuitous ARP).
+    fn announce(&mut self);
+    /// Accept connections on `port`, at most `backlog` of them waiting for [`Stack::accept`].
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    fn listen(&mut self, port: u16, backlog: u16) -> Result<(), ListenError>;
+    /// The next connection that was set up.
+    fn accept(&mut self) -> Option<Accepted>;
+    /// The next connection with news (data, room, end) since it was last named here; each at
+    /// most once per news.
+    fn ready(&mut self) -> Option<ConnectionId>;
+    /// Offers received bytes to `take`, which says how many it took.
+    fn receive(&mut self, id: ConnectionId, take: &mut dyn FnMut(&[u8]) -> usize) -> Received;
+    /// How many bytes could be sent now.
+    fn send_room(&self, id: ConnectionId) -> usize;
+    /// Queues as many bytes of `segments` as there is room for, in order; returns how many.
+    fn send(&mut self, id: ConnectionId, segments: &[&[u8]]) -> usize;
+    /// No more data from us: FIN after what is queued.
+    fn finish(&mut self, id: ConnectionId);
+    /// Ends it at once with RST.
+    fn abort(&mut self, id: ConnectionId);
+    /// How it stands.
+    fn status(&self, id: ConnectionId) -> Status;
+    /// Our MTU-sized view of the link; `None` while there is none.
+    fn set_link(&mut self, link: Option<Link>);
+    /// Counts.
+    fn statistics(&self) -> Statistics;
+    /// Our address, for those who ask who they talk to.
+    fn local_address(&self) -> Option<Ipv4Addr> {
+        self.lease().map(|lease| lease.address.address)
+    }
+}

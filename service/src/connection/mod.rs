@@ -1,0 +1,280 @@
+//! One connection: requests in, answers out, nothing kept that need not be.
+//!
+//! A connection is in one [`Phase`] at a time. A step sends what waits, then
+//! takes one turn of the phase, and so on until somebody else has to move
+//! (the peer, the store) or the step's budget is used up. Input stays in the
+//! transport until the phase can use it; a value is read from the store piece
+//! by piece as the transport has room. So neither a slow peer nor a slow disk
+//! makes a connection grow.
+
+mod exchange;
+mod head_buffer;
+mod output;
+mod receiving;
+mod sending;
+mod turns;
+
+use crate::gauge::Counted;
+use crate::problem::Problem;
+use crate::segment::{Input, Progress, Transport};
+use crate::service::{Pending, Service};
+use crate::value::Fetch;
+use crate::{kv, segment};
+use alloc::boxed::Box;
+use core::net::SocketAddr;
+use exchange::{After, Exchange};
+use head_buffer::HeadBuffer;
+use output::Output;
+use receiving::Receiving;
+use sending::Sending;
+use store::Now;
+
+/// Turns of one step.
+const TURNS_MAX: u32 = 64;
+/// Bytes in and out after which a step yields.
+const STEP_BYTES_MAX: usize = 256 * 1024;
+
+/// One connection's state machine.
+///
+/// Idle it is its own size and nothing more: all else is allocated while a request needs it.
+pub struct Connection {
+    peer: SocketAddr,
+    phase: Phase,
+    head: HeadBuffer,
+    exchange: Exchange,
+    output: Output,
+    deadline_ns: u64,
+    failed_logins: u8,
+    /// Whether a request has been answered: a connection without one may still bring its first.
+    fresh: Fresh,
+    counted: Option<Counted>,
+    busy: Option<Counted>,
+}
+
+/// Thousands of idle connections are to fit a MiB.
+const _: () = assert!(size_of::<Connection>() <= 256);
+
+/// Whether a connection has had a request yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fresh {
+    Yes,
+    No,
+}
+
+/// What a connection is doing, once its output is sent.
+enum Phase {
+    /// Waiting for a head, or for the rest of it.
+    Head,
+    /// Keeping a refused guess waiting.
+    Delay(Box<Problem>),
+    /// Taking a body into the store.
+    Receive(Box<Receiving>),
+    /// Waiting for a change to be durable.
+    Commit(Box<Pending>, kv::Written),
+    /// Waiting for the headers of a value.
+    Fetch(Box<Fetch>),
+    /// Sending a value.
+    Send(Box<Sending>),
+    /// An answer is complete.
+    Flush(After),
+    /// Reading a body nobody wants.
+    Drop(crate::http::body::Body),
+    /// Reading what comes after the last answer; so many bytes at most.
+    Linger(u64),
+    /// Over; the peer has everything.
+    Finished,
+    /// Over, and broken off.
+    Aborted,
+}
+
+/// What a turn led to.
+enum Turn {
+    /// Another turn can be taken.
+    Again,
+    /// The peer has to move.
+    Peer,
+    /// The store has to move.
+    Store,
+}
+
+/// What a turn works with.
+struct Context<'c> {
+    service: &'c mut Service,
+    transport: &'c mut dyn Transport,
+    now: Now,
+    moved_bytes: usize,
+}
+
+impl Context<'_> {
+    /// Offers input to `take`, and counts it.
+    fn receive(&mut self, take: &mut dyn FnMut(&[u8]) -> usize) -> Input {
+        let input = self.transport.receive(take);
+        if let Input::Bytes(count) = input {
+            self.moved_bytes += count;
+            self.service.counters.received_bytes += count as u64;
+        }
+        input
+    }
+
+    fn is_past(&self, deadline_ns: u64) -> bool {
+        self.now.monotonic_ns >= deadline_ns
+    }
+
+    fn after(&self, duration_ns: u64) -> u64 {
+        self.now.monotonic_ns.saturating_add(duration_ns)
+    }
+}
+
+impl Connection {
+    /// A connection just accepted from `peer`, on which nothing has happened.
+    pub fn new(peer: SocketAddr, now: Now) -> Self {
+        Connection {
+            peer,
+            phase: Phase::Head,
+            head: HeadBuffer::default(),
+            exchange: Exchange::broken(),
+            output: Output::default(),
+            deadline_ns: now.monotonic_ns,
+            failed_logins: 0,
+            fresh: Fresh::Yes,
+            counted: None,
+            busy: None,
+        }
+    }
+
+    /// Who is at the other end.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Whether it waits for a request: what to end first when room is needed.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Head) && self.head.is_empty() && self.output.is_empty()
+    }
+
+    /// Does what can be done now; the answer says when to step again.
+    ///
+    /// After [`Progress::Finish`] or [`Progress::Abort`] the connection is over and is to be
+    /// dropped; stepping it again repeats the answer.
+    pub fn step(
+        &mut self,
+        service: &mut Service,
+        transport: &mut dyn segment::Transport,
+        now: Now,
+    ) -> Progress {
+        if self.counted.is_none() {
+            self.counted = Some(service.open.enter());
+            service.counters.connections += 1;
+            let idle_ns = service.config.limits.idle_timeout_ns;
+            self.deadline_ns = self.deadline_ns.saturating_add(idle_ns);
+        }
+        let mut cx = Context {
+            service,
+            transport,
+            now,
+            moved_bytes: 0,
+        };
+        self.notice_loss(&mut cx);
+        for _ in 0..TURNS_MAX {
+            if cx.moved_bytes > STEP_BYTES_MAX {
+                break;
+            }
+            if !self.wants_more_output(&cx) && !self.flush(&mut cx) {
+                if cx.is_past(self.deadline_ns) {
+                    cx.service.counters.timeouts += 1;
+                    self.abort();
+                    return Progress::Abort;
+                }
+                return Progress::Peer {
+                    deadline_ns: self.deadline_ns,
+                };
+            }
+            match self.phase {
+                Phase::Finished => return Progress::Finish,
+                Phase::Aborted => return Progress::Abort,
+                _ => {}
+            }
+            match self.turn(&mut cx) {
+                Turn::Again => {}
+                Turn::Peer => {
+                    return Progress::Peer {
+                        deadline_ns: self.deadline_ns,
+                    };
+                }
+                Turn::Store => {
+                    self.flush(&mut cx);
+                    return Progress::Store {
+                        deadline_ns: self.deadline_ns,
+                    };
+                }
+            }
+        }
+        Progress::Again
+    }
+
+    /// Ends what is in progress when the peer is gone.
+    fn notice_loss(&mut self, cx: &mut Context<'_>) {
+        // The other phases look at the input anyway.
+        let blind = matches!(
+            self.phase,
+            Phase::Delay(_)
+                | Phase::Commit(..)
+                | Phase::Fetch(_)
+                | Phase::Send(_)
+                | Phase::Flush(_)
+        );
+        if (blind || !self.output.is_empty()) && cx.transport.receive(&mut |_| 0) == Input::Gone {
+            self.abort();
+        }
+    }
+
+    /// Whether more of the value should be queued first, so that it goes with what waits.
+    fn wants_more_output(&self, cx: &Context<'_>) -> bool {
+        matches!(self.phase, Phase::Send(_))
+            && self.output.piece_count() < 2
+            && cx.transport.send_room() > self.output.len_bytes()
+    }
+
+    /// Sends what waits; whether all is sent.
+    fn flush(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.output.is_empty() {
+            return true;
+        }
+        let sent = self.output.send(cx.transport);
+        if sent > 0 {
+            cx.moved_bytes += sent;
+            cx.service.counters.sent_bytes += sent as u64;
+            self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
+        }
+        self.output.is_empty()
+    }
+
+    /// One turn of the phase. Each sets the phase anew; one that forgets has aborted.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Turn {
+        match core::mem::replace(&mut self.phase, Phase::Aborted) {
+            Phase::Head => self.turn_head(cx),
+            Phase::Delay(problem) => self.turn_delay(cx, problem),
+            Phase::Receive(receiving) => self.turn_receive(cx, receiving),
+            Phase::Commit(pending, written) => self.turn_commit(cx, pending, written),
+            Phase::Fetch(fetch) => self.turn_fetch(cx, fetch),
+            Phase::Send(sending) => self.turn_send(cx, sending),
+            Phase::Flush(after) => self.turn_flush(cx, after),
+            Phase::Drop(body) => self.turn_drop(cx, body),
+            Phase::Linger(left_bytes) => self.turn_linger(cx, left_bytes),
+            Phase::Finished => self.become_phase(Phase::Finished),
+            Phase::Aborted => Turn::Again,
+        }
+    }
+
+    fn become_phase(&mut self, phase: Phase) -> Turn {
+        self.phase = phase;
+        Turn::Again
+    }
+
+    /// Gives up everything held for the peer.
+    fn abort(&mut self) {
+        self.phase = Phase::Aborted;
+        self.output.clear();
+        self.busy = None;
+    }
+}

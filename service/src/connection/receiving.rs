@@ -1,0 +1,189 @@
+//! A body on its way into the store.
+
+use super::{Connection, Context, Phase, Turn};
+use crate::http::body::{Body, BodyError};
+use crate::kv;
+use crate::problem::{Kind, Problem};
+use crate::refusal;
+use crate::segment::Input;
+use alloc::boxed::Box;
+use store::{Refusal, Upload};
+
+/// Most bytes looked at in one turn.
+const TURN_BYTES_MAX: usize = 64 * 1024;
+
+/// An upload and how far the body has been read.
+pub(super) struct Receiving {
+    upload: Upload,
+    body: Body,
+    waiting_for: WaitingFor,
+}
+
+/// Who has to move before the body goes on: they have different deadlines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum WaitingFor {
+    Peer,
+    Store,
+}
+
+/// What became of the bytes offered.
+#[derive(Default)]
+struct Outcome {
+    refusal: Option<Refusal>,
+    error: Option<BodyError>,
+    store_full: Option<()>,
+}
+
+impl Receiving {
+    /// Before the first byte.
+    pub(super) fn new(upload: Upload, body: Body) -> Self {
+        Receiving {
+            upload,
+            body,
+            waiting_for: WaitingFor::Peer,
+        }
+    }
+}
+
+impl Connection {
+    /// Moves what has come into the store.
+    pub(super) fn turn_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut receiving: Box<Receiving>,
+    ) -> Turn {
+        if receiving.body == Body::Complete {
+            return self.commit(cx, *receiving);
+        }
+        let mut outcome = Outcome::default();
+        let input = take(cx, &mut receiving, &mut outcome);
+        self.exchange.unread = receiving.body;
+        if input == Input::Gone {
+            return self.become_phase(Phase::Aborted);
+        }
+        if let Some(refusal) = outcome.refusal {
+            self.exchange.close();
+            return self.refuse(cx, refusal::problem(refusal));
+        }
+        if let Some(error) = outcome.error {
+            return self.refuse_body(cx, error);
+        }
+        if receiving.body == Body::Complete {
+            return self.commit(cx, *receiving);
+        }
+        match input {
+            Input::Finished => self.refuse_incomplete(cx),
+            Input::Bytes(count) if count > 0 && outcome.store_full.is_none() => {
+                receiving.waiting_for = WaitingFor::Peer;
+                self.deadline_ns = cx.after(cx.service.config.limits.body_timeout_ns);
+                self.become_phase(Phase::Receive(receiving))
+            }
+            _ => {
+                let waiting_for = if outcome.store_full.is_some() {
+                    WaitingFor::Store
+                } else {
+                    WaitingFor::Peer
+                };
+                let moved = matches!(input, Input::Bytes(count) if count > 0);
+                self.wait_for_more(cx, receiving, waiting_for, moved.then_some(()))
+            }
+        }
+    }
+
+    /// Waits for the peer or the store, each with its deadline.
+    fn wait_for_more(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut receiving: Box<Receiving>,
+        waiting_for: WaitingFor,
+        moved: Option<()>,
+    ) -> Turn {
+        let limits = cx.service.config.limits;
+        if moved.is_some() || receiving.waiting_for != waiting_for {
+            receiving.waiting_for = waiting_for;
+            self.deadline_ns = cx.after(match waiting_for {
+                WaitingFor::Peer => limits.body_timeout_ns,
+                WaitingFor::Store => limits.answer_timeout_ns,
+            });
+        }
+        if !cx.is_past(self.deadline_ns) {
+            self.phase = Phase::Receive(receiving);
+            return match waiting_for {
+                WaitingFor::Peer => Turn::Peer,
+                WaitingFor::Store => Turn::Store,
+            };
+        }
+        match waiting_for {
+            WaitingFor::Peer => self.refuse_late(cx),
+            WaitingFor::Store => {
+                self.exchange.close();
+                let detail =
+                    "The store took no more of the value for too long; nothing was written.";
+                self.refuse(cx, Problem::new(Kind::StoreSlow, detail))
+            }
+        }
+    }
+
+    /// The body is complete: hands the change in.
+    fn commit(&mut self, cx: &mut Context<'_>, receiving: Receiving) -> Turn {
+        self.exchange.unread = Body::Complete;
+        self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
+        match cx.service.store.commit_upload(receiving.upload) {
+            Ok(ticket) => {
+                let pending = Box::new(cx.service.pending(ticket));
+                self.become_phase(Phase::Commit(pending, kv::Written::Put))
+            }
+            Err(refusal) => self.refuse(cx, refusal::problem(refusal)),
+        }
+    }
+
+    fn refuse_body(&mut self, cx: &mut Context<'_>, error: BodyError) -> Turn {
+        self.exchange.close();
+        let detail = match error {
+            BodyError::Chunk => "The body is not `SIZE CRLF DATA CRLF` ended by a chunk of size 0.",
+            BodyError::ExtensionsTooLong => "The chunk extensions are too long.",
+            BodyError::TrailersTooLong => "The trailers are too long.",
+        };
+        self.refuse(cx, Problem::new(Kind::BadBody, detail))
+    }
+
+    fn refuse_incomplete(&mut self, cx: &mut Context<'_>) -> Turn {
+        self.exchange.close();
+        let detail =
+            "The peer ended the connection before the body was complete; nothing was written.";
+        self.refuse(cx, Problem::new(Kind::IncompleteBody, detail))
+    }
+}
+
+/// Offers what has come to the store.
+fn take(cx: &mut Context<'_>, receiving: &mut Receiving, outcome: &mut Outcome) -> Input {
+    let Receiving { upload, body, .. } = receiving;
+    let store = &mut cx.service.store;
+    let mut put = |content: &[u8]| match store.upload(upload, content) {
+        Ok(taken) => {
+            if taken < content.len() {
+                outcome.store_full = Some(());
+            }
+            taken
+        }
+        Err(refusal) => {
+            outcome.refusal = Some(refusal);
+            0
+        }
+    };
+    let error = &mut outcome.error;
+    let input = cx.transport.receive(&mut |bytes| match body
+        .read(&bytes[..bytes.len().min(TURN_BYTES_MAX)], &mut put)
+    {
+        Ok(used) => used,
+        Err(found) => {
+            *error = Some(found);
+            0
+        }
+    });
+    if let Input::Bytes(count) = input {
+        cx.moved_bytes += count;
+        cx.service.counters.received_bytes += count as u64;
+    }
+    input
+}

@@ -1,0 +1,162 @@
+//! An answer on its way out.
+
+use super::exchange::After;
+use super::{Connection, Context, Phase, Turn};
+use crate::answer::Answer;
+use crate::http::head::Persistence;
+use crate::http::response::HeadWriter;
+use crate::problem::{Kind, Problem};
+use crate::refusal;
+use crate::segment::Segment;
+use crate::value::Fetch;
+use alloc::boxed::Box;
+use core::task::Poll;
+use store::{ReadError, Reader};
+
+/// A value being read as there is room for it.
+pub(super) struct Sending {
+    reader: Reader,
+    /// Bytes of the value before those wanted.
+    skip_bytes: u64,
+    /// Bytes still to be queued.
+    left_bytes: u64,
+    after: After,
+}
+
+impl Connection {
+    /// Answers with a problem, and counts it.
+    pub(super) fn refuse(&mut self, cx: &mut Context<'_>, problem: Problem) -> Turn {
+        cx.service.counters.refused(problem.kind);
+        self.answer(cx, problem.into_answer())
+    }
+
+    /// Queues a complete answer.
+    pub(super) fn answer(&mut self, cx: &mut Context<'_>, answer: Answer) -> Turn {
+        let (mut head, after) = self.begin_head(cx, answer.status);
+        head.lines(&answer.lines);
+        if let Some(media) = answer.media {
+            head.field("Content-Type", media.as_bytes());
+        }
+        if answer.status != 204 {
+            head.number("Content-Length", answer.len_bytes());
+        }
+        self.push_head(cx, head);
+        if self.exchange.wants_content() {
+            for piece in answer.content {
+                self.output.push(piece);
+            }
+        }
+        self.become_phase(Phase::Flush(after))
+    }
+
+    /// The status line and the fields every answer has; what follows the answer.
+    fn begin_head(&mut self, cx: &mut Context<'_>, status: u16) -> (HeadWriter, After) {
+        if cx.service.is_draining() {
+            self.exchange.close();
+        }
+        cx.service.counters.answered(status);
+        let after = self.exchange.after();
+        let mut head = HeadWriter::new(status);
+        if let Some(date) = cx.service.date(cx.now) {
+            head.field("Date", date);
+        }
+        head.field("Server", b"lampion");
+        match (after, self.exchange.persistence) {
+            (After::Finish | After::Linger, _) => head.field("Connection", b"close"),
+            (_, Persistence::KeepAlive) => head.field("Connection", b"keep-alive"),
+            _ => {}
+        }
+        (head, after)
+    }
+
+    fn push_head(&mut self, cx: &Context<'_>, head: HeadWriter) {
+        self.output
+            .push(Segment::Inline(head.finish().into_boxed_slice()));
+        self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
+    }
+
+    /// Waits for the headers kept with a value, then answers.
+    pub(super) fn turn_fetch(&mut self, cx: &mut Context<'_>, mut fetch: Box<Fetch>) -> Turn {
+        let kept = match cx.service.store.headers(&mut fetch.reader) {
+            Poll::Ready(Ok(kept)) => kept,
+            Poll::Ready(Err(error)) => return self.refuse(cx, refusal::unreadable(error)),
+            Poll::Pending if cx.is_past(self.deadline_ns) => {
+                let detail = "The disk did not give the value in time; try again.";
+                return self.refuse(cx, Problem::new(Kind::StoreSlow, detail));
+            }
+            Poll::Pending => {
+                self.phase = Phase::Fetch(fetch);
+                return Turn::Store;
+            }
+        };
+        let (mut head, after) = self.begin_head(cx, fetch.status());
+        fetch.fields(&kept, &mut head);
+        self.push_head(cx, head);
+        let (skip_bytes, left_bytes) = fetch.span();
+        if left_bytes == 0 || !self.exchange.wants_content() {
+            return self.become_phase(Phase::Flush(after));
+        }
+        let sending = Sending {
+            reader: fetch.reader,
+            skip_bytes,
+            left_bytes,
+            after,
+        };
+        self.become_phase(Phase::Send(Box::new(sending)))
+    }
+
+    /// Queues the next piece of a value.
+    pub(super) fn turn_send(&mut self, cx: &mut Context<'_>, mut sending: Box<Sending>) -> Turn {
+        if cx.transport.send_room() <= self.output.len_bytes() {
+            self.phase = Phase::Send(sending);
+            return self.wait_for_room(cx);
+        }
+        match cx.service.store.read(&mut sending.reader) {
+            Poll::Ready(Ok(Some(blob))) => {
+                self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
+                let len_bytes = blob.len() as u64;
+                let start = sending.skip_bytes.min(len_bytes);
+                let end = (start + sending.left_bytes).min(len_bytes);
+                sending.skip_bytes -= start;
+                sending.left_bytes -= end - start;
+                self.output
+                    .push(Segment::Blob(blob.slice(start as usize..end as usize)));
+                let after = sending.after;
+                let done = sending.left_bytes == 0;
+                self.become_phase(if done {
+                    Phase::Flush(after)
+                } else {
+                    Phase::Send(sending)
+                })
+            }
+            // The length is announced: all that is left is to break off (RFC 9112 section 8).
+            Poll::Ready(Ok(None)) => self.break_off(cx),
+            Poll::Ready(Err(ReadError::Corrupt { .. } | ReadError::Io { .. })) => {
+                self.break_off(cx)
+            }
+            Poll::Ready(Err(ReadError::Memory)) | Poll::Pending => {
+                if cx.is_past(self.deadline_ns) {
+                    return self.break_off(cx);
+                }
+                self.phase = Phase::Send(sending);
+                Turn::Store
+            }
+        }
+    }
+
+    fn wait_for_room(&mut self, cx: &mut Context<'_>) -> Turn {
+        if !cx.is_past(self.deadline_ns) {
+            return Turn::Peer;
+        }
+        cx.service.counters.timeouts += 1;
+        self.abort();
+        Turn::Again
+    }
+
+    fn break_off(&mut self, cx: &mut Context<'_>) -> Turn {
+        cx.service.counters.broken_off += 1;
+        log::warn!("http: an answer to {} is broken off", self.peer);
+        self.abort();
+        Turn::Again
+    }
+}

@@ -1,0 +1,252 @@
+//! The turns that are about requests as a whole: heads, refusals, ends.
+
+use super::exchange::{After, DROPPED_BYTES_MAX, Exchange};
+use super::head_buffer::Collected;
+use super::receiving::Receiving;
+use super::{Connection, Context, Fresh, Phase, Turn};
+use crate::http::body::Body;
+use crate::http::head::{self, FIELDS_MAX, HeadError};
+use crate::http::response;
+use crate::kv;
+use crate::problem::{Kind, Problem};
+use crate::refusal;
+use crate::route::{self, Action};
+use crate::segment::{Input, Segment};
+use crate::service::Pending;
+use alloc::boxed::Box;
+use core::mem::MaybeUninit;
+use core::task::Poll;
+
+/// How long a first wrong guess waits; each further one twice as long.
+const DELAY_FIRST_NS: u64 = 125_000_000;
+/// How long any wrong guess waits at most.
+const DELAY_MAX_NS: u64 = 1_000_000_000;
+/// How long the peer has to read the last answer while its input is dropped.
+const LINGER_NS: u64 = 500_000_000;
+/// How much input is dropped meanwhile.
+const LINGER_BYTES_MAX: u64 = 256 * 1024;
+
+impl Connection {
+    /// Collects a head; with a complete one the request begins.
+    pub(super) fn turn_head(&mut self, cx: &mut Context<'_>) -> Turn {
+        let was_empty = self.head.is_empty();
+        let mut collected = Collected::Partial;
+        let buffer = &mut self.head;
+        let input = cx.receive(&mut |bytes| {
+            let (used, state) = buffer.take(bytes);
+            collected = state;
+            used
+        });
+        if was_empty && !self.head.is_empty() {
+            self.deadline_ns = cx.after(cx.service.config.limits.head_timeout_ns);
+            self.busy = Some(cx.service.busy.enter());
+        }
+        match (collected, input) {
+            (_, Input::Gone) => self.become_phase(Phase::Aborted),
+            (Collected::Complete, _) => self.begin(cx),
+            (Collected::Broken(error), _) => self.refuse_head(cx, error),
+            (Collected::Partial, Input::Finished) => {
+                self.busy = None;
+                self.become_phase(Phase::Finished)
+            }
+            (Collected::Partial, Input::Bytes(count)) if count > 0 => {
+                self.become_phase(Phase::Head)
+            }
+            (Collected::Partial, _) => self.wait_for_head(cx),
+        }
+    }
+
+    fn wait_for_head(&mut self, cx: &mut Context<'_>) -> Turn {
+        let idle = self.head.is_empty();
+        let late = cx.is_past(self.deadline_ns);
+        let leaving = cx.service.is_draining() && self.fresh == Fresh::No;
+        if idle && (late || leaving) {
+            return self.become_phase(Phase::Finished);
+        }
+        if late {
+            return self.refuse_late(cx);
+        }
+        self.phase = Phase::Head;
+        Turn::Peer
+    }
+
+    /// Judges a complete head and begins what it asks for.
+    fn begin(&mut self, cx: &mut Context<'_>) -> Turn {
+        let bytes = self.head.finish();
+        let mut lines = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let request = match head::parse(&bytes, &mut lines) {
+            Ok(request) => request,
+            Err(error) => return self.refuse_head(cx, error),
+        };
+        self.exchange = Exchange::new(&request);
+        match route::dispatch(cx.service, &request, cx.now) {
+            Ok(action) => self.act(cx, action),
+            Err(problem) if problem.kind == Kind::TokenWrong => self.delay(cx, problem),
+            Err(problem) => self.refuse(cx, problem),
+        }
+    }
+
+    fn act(&mut self, cx: &mut Context<'_>, action: Action) -> Turn {
+        let limits = cx.service.config.limits;
+        self.deadline_ns = cx.after(limits.answer_timeout_ns);
+        match action {
+            Action::Answer(answer) => self.answer(cx, answer),
+            Action::Fetch(fetch) => self.become_phase(Phase::Fetch(fetch)),
+            Action::Commit(pending, written) => {
+                self.become_phase(Phase::Commit(Box::new(pending), written))
+            }
+            Action::Receive(upload) => {
+                if core::mem::take(&mut self.exchange.continue_owed) {
+                    self.output.push(Segment::Static(response::CONTINUE));
+                }
+                self.deadline_ns = cx.after(limits.body_timeout_ns);
+                let receiving = Receiving::new(upload, self.exchange.unread);
+                self.become_phase(Phase::Receive(Box::new(receiving)))
+            }
+        }
+    }
+
+    /// Waits until a change is durable, and says how it ended.
+    pub(super) fn turn_commit(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut pending: Box<Pending>,
+        written: kv::Written,
+    ) -> Turn {
+        match pending.outcome(&mut cx.service.store) {
+            Poll::Ready(outcome) => match kv::written(written, outcome) {
+                Ok(answer) => self.answer(cx, answer),
+                Err(problem) => self.refuse(cx, problem),
+            },
+            Poll::Pending if cx.is_past(self.deadline_ns) => {
+                self.exchange.close();
+                self.refuse(cx, refusal::outcome_unknown())
+            }
+            Poll::Pending => {
+                self.phase = Phase::Commit(pending, written);
+                Turn::Store
+            }
+        }
+    }
+
+    /// Keeps who guesses tokens waiting, longer each time.
+    fn delay(&mut self, cx: &mut Context<'_>, problem: Problem) -> Turn {
+        let doubled = DELAY_FIRST_NS << self.failed_logins.min(8);
+        self.failed_logins = self.failed_logins.saturating_add(1);
+        self.deadline_ns = cx.after(doubled.min(DELAY_MAX_NS));
+        self.become_phase(Phase::Delay(Box::new(problem)))
+    }
+
+    pub(super) fn turn_delay(&mut self, cx: &mut Context<'_>, problem: Box<Problem>) -> Turn {
+        if cx.is_past(self.deadline_ns) {
+            return self.refuse(cx, *problem);
+        }
+        self.phase = Phase::Delay(problem);
+        Turn::Peer
+    }
+
+    /// Refuses what is no request; the connection ends.
+    fn refuse_head(&mut self, cx: &mut Context<'_>, error: HeadError) -> Turn {
+        self.exchange = Exchange::broken();
+        self.head.finish();
+        let (kind, detail) = match error {
+            HeadError::Syntax(why) => (Kind::BadRequest, why),
+            HeadError::Framing(why) => (Kind::BadFraming, why),
+            HeadError::Host => (Kind::BadHost, "HTTP/1.1 needs exactly one valid Host field"),
+            HeadError::Target => (
+                Kind::BadTarget,
+                "the target is /PATH or http://HOST/PATH, other characters percent-encoded",
+            ),
+            HeadError::LineTooLong => (Kind::TargetTooLong, "a request line is at most 8192 bytes"),
+            HeadError::TooLarge => (
+                Kind::HeadTooLarge,
+                "a head is at most 16384 bytes and 96 header lines",
+            ),
+            HeadError::Method => (
+                Kind::MethodUnknown,
+                "the methods are GET, HEAD, PUT, DELETE, POST and OPTIONS",
+            ),
+            HeadError::Version => (Kind::VersionUnknown, "write HTTP/1.1 in the request line"),
+            HeadError::Coding => (Kind::CodingUnknown, "write `Transfer-Encoding: chunked`"),
+            HeadError::Expectation => (Kind::ExpectationUnknown, "write `Expect: 100-continue`"),
+        };
+        self.refuse(
+            cx,
+            Problem::new(kind, alloc::format!("It was refused since {detail}.")),
+        )
+    }
+
+    /// Refuses a request that did not arrive in time; the connection ends.
+    pub(super) fn refuse_late(&mut self, cx: &mut Context<'_>) -> Turn {
+        cx.service.counters.timeouts += 1;
+        self.head.finish();
+        self.exchange = Exchange::broken();
+        let detail = "The peer stopped sending in the middle of a request.";
+        self.refuse(cx, Problem::new(Kind::RequestTimeout, detail))
+    }
+
+    /// Goes on after an answer that is sent.
+    pub(super) fn turn_flush(&mut self, cx: &mut Context<'_>, after: After) -> Turn {
+        match after {
+            After::Next => self.next_request(cx),
+            After::Drop(body) => {
+                self.deadline_ns = cx.after(cx.service.config.limits.body_timeout_ns);
+                self.become_phase(Phase::Drop(body))
+            }
+            After::Finish => {
+                self.busy = None;
+                self.become_phase(Phase::Finished)
+            }
+            After::Linger => {
+                self.busy = None;
+                self.deadline_ns = cx.after(LINGER_NS);
+                self.become_phase(Phase::Linger(LINGER_BYTES_MAX))
+            }
+        }
+    }
+
+    fn next_request(&mut self, cx: &mut Context<'_>) -> Turn {
+        self.busy = None;
+        self.fresh = Fresh::No;
+        self.deadline_ns = cx.after(cx.service.config.limits.idle_timeout_ns);
+        self.become_phase(Phase::Head)
+    }
+
+    /// Reads the rest of a body nobody wants; it is short, as [`Exchange::after`] saw to.
+    pub(super) fn turn_drop(&mut self, cx: &mut Context<'_>, mut body: Body) -> Turn {
+        debug_assert!(matches!(body, Body::Length(left) if left <= DROPPED_BYTES_MAX));
+        let input = cx.receive(&mut |bytes| body.read(bytes, &mut <[u8]>::len).unwrap_or(0));
+        if body == Body::Complete {
+            return self.next_request(cx);
+        }
+        match input {
+            Input::Bytes(count) if count > 0 => self.become_phase(Phase::Drop(body)),
+            Input::Finished | Input::Gone => self.become_phase(Phase::Finished),
+            _ if cx.is_past(self.deadline_ns) => self.become_phase(Phase::Finished),
+            _ => {
+                self.phase = Phase::Drop(body);
+                Turn::Peer
+            }
+        }
+    }
+
+    /// Drops what still comes, so that the answer is not lost to a reset.
+    pub(super) fn turn_linger(&mut self, cx: &mut Context<'_>, left_bytes: u64) -> Turn {
+        let mut left_bytes = left_bytes;
+        let input = cx.receive(&mut |bytes| {
+            let taken = (bytes.len() as u64).min(left_bytes);
+            left_bytes -= taken;
+            taken as usize
+        });
+        let over = left_bytes == 0 || cx.is_past(self.deadline_ns);
+        match input {
+            Input::Finished | Input::Gone => self.become_phase(Phase::Finished),
+            _ if over => self.become_phase(Phase::Finished),
+            Input::Bytes(_) => self.become_phase(Phase::Linger(left_bytes)),
+            Input::Nothing => {
+                self.phase = Phase::Linger(left_bytes);
+                Turn::Peer
+            }
+        }
+    }
+}

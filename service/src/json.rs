@@ -1,0 +1,50 @@
+//! JSON out (RFC 8259): strings escaped here, the rest written in place.
+
+use alloc::string::String;
+use core::fmt::Write;
+
+/// Appends `text` as a JSON string, quotes included.
+pub(crate) fn push_string(out: &mut String, text: &str) {
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            // DEL and the C1 controls need no escape, but terminals are glad of it.
+            control if control.is_control() => {
+                let _ = write!(out, "\\u{:04x}", u32::from(control));
+            }
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+}
+
+/// Appends `"name":` and a string.
+pub(crate) fn push_member(out: &mut String, name: &str, text: &str) {
+    push_string(out, name);
+    out.push(':');
+    push_string(out, text);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_escaped() {
+        for (text, expect) in [
+            ("", r#""""#),
+            ("a\"b\\c/", r#""a\"b\\c/""#),
+            ("\n\r\t\0\u{1f}\u{7f}", r#""\n\r\t\u0000\u001f\u007f""#),
+            ("\u{e9}\u{1f600}", "\"\u{e9}\u{1f600}\""),
+        ] {
+            let mut out = String::new();
+            push_string(&mut out, text);
+            assert_eq!(out, expect);
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! `/kv/BUCKET/KEY` and `/-/key64/BUCKET/BASE64URL`: one value.
+
+use crate::answer::Answer;
+use crate::auth::Intent;
+use crate::http::etag;
+use crate::http::field::{Field, Fields};
+use crate::http::head::{Framing, Request};
+use crate::http::media;
+use crate::http::method::Method;
+use crate::http::precondition::{BadPrecondition, Failed, Preconditions};
+use crate::http::target;
+use crate::problem::{Kind, Problem};
+use crate::refusal;
+use crate::route::{self, Action};
+use crate::service::Service;
+use crate::value::{self, Door};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use base64ct::{Base64UrlUnpadded, Encoding};
+use store::{
+    Batch, BucketName, Change, Committed, Condition, Headers, Key, Metadata, Now, Refusal,
+};
+
+/// The bucket everybody may read, its scripts aside.
+const PUBLIC_BUCKET: &str = "www";
+/// Ending of keys nobody reads without the token, in any bucket.
+const SCRIPT_ENDING: &[u8] = b".rhai";
+/// Longest representation header kept with a value; four of them fit the store's 4 KiB.
+const HEADER_BYTES_MAX: usize = 1_000;
+
+/// A key in a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) bucket: BucketName,
+    pub(crate) key: Key,
+}
+
+/// Which change a ticket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// A PUT.
+    Put,
+    /// A DELETE.
+    Deleted,
+}
+
+/// `BUCKET/KEY`, the key being all the rest.
+pub(crate) fn place(rest: &str) -> Result<Place, Problem> {
+    let (name, raw) = rest
+        .split_once('/')
+        .ok_or_else(|| bad_key("no key is given"))?;
+    let bucket = bucket(name)?;
+    let bytes = target::decode(raw)
+        .map_err(|_| bad_key("a % is not followed by two hexadecimal digits"))?;
+    Ok(Place {
+        bucket,
+        key: key(&bytes)?,
+    })
+}
+
+/// `BUCKET/BASE64URL`, padding optional.
+pub(crate) fn place64(rest: &str) -> Result<Place, Problem> {
+    let (name, text) = rest
+        .split_once('/')
+        .ok_or_else(|| bad_key("no key is given"))?;
+    let bucket = bucket(name)?;
+    let bytes = Base64UrlUnpadded::decode_vec(text.trim_end_matches('='))
+        .map_err(|_| bad_key("the key is not base64url (RFC 4648 section 5)"))?;
+    Ok(Place {
+        bucket,
+        key: key(&bytes)?,
+    })
+}
+
+/// A bucket's name, percent-decoded.
+pub(crate) fn bucket(raw: &str) -> Result<BucketName, Problem> {
+    let bytes = target::decode(raw).unwrap_or_default();
+    let name = core::str::from_utf8(&bytes).unwrap_or_default();
+    BucketName::new(name).map_err(|error| Problem::new(Kind::BadBucket, format!("{error}.")))
+}
+
+fn key(bytes: &[u8]) -> Result<Key, Problem> {
+    Key::new(bytes).map_err(|error| bad_key(&format!("{error}, and this one is {}", bytes.len())))
+}
+
+fn bad_key(why: &str) -> Problem {
+    Problem::new(Kind::BadKey, format!("The path is /kv/BUCKET/KEY: {why}."))
+}
+
+/// Whether a key holds a page's script.
+pub(crate) fn is_script(key: &[u8]) -> bool {
+    key.ends_with(SCRIPT_ENDING)
+}
+
+/// What reading a bucket takes.
+pub(crate) fn read_intent(bucket: &BucketName) -> Intent {
+    if bucket.as_str() == PUBLIC_BUCKET {
+        Intent::ReadPublic
+    } else {
+        Intent::ReadPrivate
+    }
+}
+
+/// GET, HEAD, PUT or DELETE of one value.
+pub(crate) fn value(
+    service: &mut Service,
+    request: &Request<'_>,
+    place: Place,
+    now: Now,
+) -> Result<Action, Problem> {
+    match request.method {
+        Method::Put => put(service, request, place, now),
+        Method::Delete => delete(service, request, place, now),
+        _ => get(service, request, &place, now),
+    }
+}
+
+fn get(
+    service: &mut Service,
+    request: &Request<'_>,
+    place: &Place,
+    now: Now,
+) -> Result<Action, Problem> {
+    let [at] = parameters(request, ["at"])?;
+    let script = is_script(place.key.as_bytes());
+    let intent = if script {
+        Intent::ReadPrivate
+    } else {
+        read_intent(&place.bucket)
+    };
+    route::admit(service, request, intent)?;
+    if at.is_some() {
+        return Err(not_yet("`at`: there are no snapshots yet"));
+    }
+    match value::begin(service, request, place, Door::Kv, media::UNKNOWN, now)? {
+        Some(action) => Ok(action),
+        None => Err(Problem::new(
+            Kind::NoSuchKey,
+            "Nothing is stored under this key.",
+        )),
+    }
+}
+
+fn put(
+    service: &mut Service,
+    request: &Request<'_>,
+    place: Place,
+    now: Now,
+) -> Result<Action, Problem> {
+    let [ttl] = parameters(request, ["ttl"])?;
+    route::admit(service, request, Intent::Write)?;
+    if ttl.is_some() {
+        return Err(not_yet("`ttl`: values do not expire yet"));
+    }
+    if request.fields.get(Field::ContentRange).is_some() {
+        // RFC 9110 section 14.5.
+        let detail = "Send the whole value, without Content-Range.";
+        return Err(Problem::new(Kind::PartialPut, detail));
+    }
+    let headers = kept_headers(&request.fields)?;
+    let condition = condition(service, request, &place, now)?;
+    let len_bytes = match request.framing {
+        Framing::None => Some(0),
+        Framing::Length(length) => Some(length),
+        Framing::Chunked => None,
+    };
+    let upload = service
+        .store
+        .begin_upload(place.bucket, place.key, condition, headers, len_bytes)
+        .map_err(refusal::problem)?;
+    Ok(Action::Receive(upload))
+}
+
+fn delete(
+    service: &mut Service,
+    request: &Request<'_>,
+    place: Place,
+    now: Now,
+) -> Result<Action, Problem> {
+    route::no_parameters(request.target.query)?;
+    route::admit(service, request, Intent::Write)?;
+    let condition = match condition(service, request, &place, now) {
+        // Without its conditions the answer would be 404, so they do not count
+        // (RFC 9110 section 13.2.1).
+        Err(problem) if problem.kind == Kind::ConditionFailed => {
+            let current = service.store.lookup(&place.bucket, &place.key);
+            return Err(if matches!(current, Ok(None)) {
+                nothing_to_delete()
+            } else {
+                problem
+            });
+        }
+        other => other?,
+    };
+    let changes = Vec::from([(place.bucket, place.key, condition, Change::Delete)]);
+    let ticket = service
+        .store
+        .submit(Batch { changes })
+        .map_err(delete_refused)?;
+    Ok(Action::Commit(service.pending(ticket), Written::Deleted))
+}
+
+/// The answer to a change that has ended.
+pub(crate) fn written(
+    written: Written,
+    outcome: Result<Committed, Refusal>,
+) -> Result<Answer, Problem> {
+    match written {
+        Written::Deleted => outcome.map(|_| Answer::empty(204)).map_err(delete_refused),
+        Written::Put => {
+            let committed = outcome.map_err(refusal::problem)?;
+            let (version, existed) = committed
+                .results
+                .into_iter()
+                .next()
+                .unwrap_or((None, false));
+            let mut answer = Answer::empty(if existed { 204 } else { 201 });
+            if let Some(version) = version {
+                answer.line("ETag", &etag::write(&version));
+            }
+            Ok(answer)
+        }
+    }
+}
+
+fn delete_refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::NotFound | Refusal::Condition { current: None, .. } => nothing_to_delete(),
+        other => refusal::problem(other),
+    }
+}
+
+fn nothing_to_delete() -> Problem {
+    Problem::new(
+        Kind::NoSuchKey,
+        "Nothing is stored under this key; nothing was written.",
+    )
+}
+
+/// The condition of a write.
+fn condition(
+    service: &Service,
+    request: &Request<'_>,
+    place: &Place,
+    now: Now,
+) -> Result<Condition, Problem> {
+    let conditions = preconditions(request, now)?;
+    if conditions == Preconditions::default() {
+        return Ok(Condition::None);
+    }
+    let current = service
+        .store
+        .lookup(&place.bucket, &place.key)
+        .map_err(refusal::unavailable)?;
+    conditions
+        .write(current.as_ref())
+        .map_err(|Failed| condition_failed(current.as_ref()))
+}
+
+/// The preconditions of any request for a value.
+pub(crate) fn preconditions<'h>(
+    request: &Request<'h>,
+    now: Now,
+) -> Result<Preconditions<'h>, Problem> {
+    let parsed = Preconditions::parse(&request.fields, now.wall_ns / 1_000_000_000);
+    parsed.map_err(|BadPrecondition(name)| {
+        let detail = format!("{name} is `*` or a list of quoted tags, as in ETag: \"...\".");
+        Problem::new(Kind::BadCondition, detail)
+    })
+}
+
+/// 412, saying what is there.
+pub(crate) fn condition_failed(current: Option<&Metadata>) -> Problem {
+    let detail = match current {
+        Some(current) => format!("The value now has the ETag {}.", etag::write(current)),
+        None => "There is no value now.".into(),
+    };
+    let problem = Problem::new(Kind::ConditionFailed, detail);
+    match current {
+        Some(current) => problem.line("ETag", &etag::write(current)),
+        None => problem,
+    }
+}
+
+/// The representation headers of a PUT.
+fn kept_headers(fields: &Fields<'_>) -> Result<Headers, Problem> {
+    Ok(Headers {
+        content_type: kept(fields, Field::ContentType)?,
+        content_encoding: kept(fields, Field::ContentEncoding)?,
+        cache_control: kept(fields, Field::CacheControl)?,
+        content_disposition: kept(fields, Field::ContentDisposition)?,
+    })
+}
+
+/// One header to be kept, its lines joined (RFC 9110 section 5.3).
+fn kept(fields: &Fields<'_>, field: Field) -> Result<Option<Box<str>>, Problem> {
+    let mut joined = String::new();
+    for line in fields.lines(field) {
+        let line = core::str::from_utf8(line).ok();
+        let line = line.filter(|line| joined.len() + line.len() + 2 <= HEADER_BYTES_MAX);
+        let line = line.ok_or_else(|| {
+            let detail = format!("{field:?} is at most {HEADER_BYTES_MAX} bytes of UTF-8.");
+            Problem::new(Kind::BadHeader, detail)
+        })?;
+        if !joined.is_empty() {
+            joined.push_str(", ");
+        }
+        joined.push_str(line);
+    }
+    Ok((!joined.is_empty()).then(|| joined.into_boxed_str()))
+}
+
+fn parameters<const N: usize>(
+    request: &Request<'_>,
+    names: [&str; N],
+) -> Result<[Option<Vec<u8>>; N], Problem> {
+    target::parameters(request.target.query, names).map_err(route::bad_query)
+}
+
+/// 501 for what the interface promises to later releases.
+pub(crate) fn not_yet(what: &str) -> Problem {
+    Problem::new(Kind::NotYet, format!("This release does not know {what}."))
+}

@@ -1,0 +1,56 @@
+//! HTTP over the store: bytes in, bytes out; no sockets, no clock.
+//!
+//! The roof hands each connection's bytes to a [`Connection`] and the store's
+//! progress to all that wait for it; time and randomness come in as arguments.
+//!
+//! # The roof's loop
+//!
+//! 1. [`Service::step_store`], then [`Connection::step`] of every connection
+//!    whose last [`Progress`] was [`Progress::Store`].
+//! 2. [`Connection::step`] of every connection with news from its peer (more
+//!    bytes than before, more room than before, its end), whose deadline has
+//!    passed, or which said [`Progress::Again`]. Bytes that a connection left in
+//!    its transport are not news.
+//! 3. [`Service::step_store`] again if any of them moved: what they handed in is
+//!    written then.
+//! 4. A connection is stepped until it says [`Progress::Finish`] or
+//!    [`Progress::Abort`], then dropped.
+//!
+//! # Invariants
+//!
+//! - A connection holds at most one head (16 KiB) of input and two pieces of
+//!   one answer; everything else waits in the transport or in the store.
+//! - Requests of one connection are answered one after the other, in order.
+//! - What cannot be framed without doubt is answered 400 and closed.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod answer;
+mod auth;
+mod config;
+mod connection;
+mod gauge;
+mod health;
+mod http;
+mod json;
+mod kv;
+mod listing;
+mod metrics;
+mod problem;
+mod refusal;
+mod route;
+mod segment;
+mod service;
+mod site;
+mod value;
+mod welcome;
+
+pub use config::{
+    AuthMode, Config, Limits, MetricsMode, Plaintext, SetError, Sites, Token, ValueError,
+};
+pub use connection::Connection;
+pub use segment::{Input, Progress, Segment, Transport};
+pub use service::{Environment, MetricsSource, Service};

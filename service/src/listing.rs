@@ -1,0 +1,213 @@
+//! `/-/keys/BUCKET` and `/-/buckets`: what there is, as JSON.
+
+use crate::answer::Answer;
+use crate::auth::{self, Caller, Intent};
+use crate::config::AuthMode;
+use crate::http::head::Request;
+use crate::http::target;
+use crate::json;
+use crate::kv;
+use crate::problem::{Kind, Problem};
+use crate::refusal;
+use crate::route;
+use crate::service::Service;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use base64ct::{Base64UrlUnpadded, Encoding};
+use core::fmt::Write;
+use store::{BucketName, Key, KeyQuery, Metadata, State, Unavailable};
+
+/// Keys on a page nobody gave a length.
+const LIMIT_DEFAULT: usize = 100;
+/// Most keys on a page.
+const LIMIT_MAX: usize = 1_000;
+/// Most pages looked through for one of keys the caller may see.
+const PAGES_MAX: usize = 8;
+
+/// `GET /-/keys/BUCKET`.
+pub(crate) fn keys(
+    service: &mut Service,
+    request: &Request<'_>,
+    bucket: &BucketName,
+) -> Result<Answer, Problem> {
+    let names = ["prefix", "start", "end", "limit", "reverse", "values", "at"];
+    let [prefix, start, end, limit, reverse, values, at] =
+        target::parameters(request.target.query, names).map_err(route::bad_query)?;
+    let sees_all = sees_scripts(service, request, bucket)?;
+    if values.is_some() {
+        return Err(kv::not_yet("`values`: read them one by one"));
+    }
+    if at.is_some() {
+        return Err(kv::not_yet("`at`: there are no snapshots yet"));
+    }
+    let mut query = KeyQuery {
+        prefix: prefix.unwrap_or_default(),
+        start,
+        end,
+        limit: limit_of(limit.as_deref())?,
+        reverse: flag("reverse", reverse.as_deref())?,
+    };
+    let wanted = query.limit;
+    let mut found: Vec<(Key, Metadata)> = Vec::new();
+    for _ in 0..PAGES_MAX {
+        query.limit = wanted - found.len();
+        let page = service
+            .store
+            .keys(bucket, &query)
+            .map_err(refusal::unavailable)?;
+        let last = page.keys.last().map(|(key, _)| key.as_bytes().to_vec());
+        let visible = |(key, _): &(Key, Metadata)| sees_all || !kv::is_script(key.as_bytes());
+        found.extend(page.keys.into_iter().filter(visible));
+        let seq = page.seq.0;
+        let Some(last) = last.filter(|_| page.more) else {
+            return Ok(page_answer(bucket, &found, None, seq));
+        };
+        advance(&mut query, last);
+        if found.len() >= wanted {
+            query.limit = wanted;
+            return Ok(page_answer(bucket, &found, Some(&query), seq));
+        }
+    }
+    let seq = service.store.durable_seq().0;
+    query.limit = wanted;
+    Ok(page_answer(bucket, &found, Some(&query), seq))
+}
+
+/// `GET /-/buckets`: those the caller may read.
+pub(crate) fn buckets(service: &mut Service, request: &Request<'_>) -> Result<Answer, Problem> {
+    route::no_parameters(request.target.query)?;
+    let anonymous = is_anonymous(service, request);
+    if !anonymous {
+        route::admit(service, request, Intent::ReadPrivate)?;
+    }
+    match service.store.state() {
+        State::Opening => return Err(refusal::unavailable(Unavailable::Opening)),
+        State::Refused(why) => {
+            return Err(refusal::unavailable(Unavailable::Refused(why.clone())));
+        }
+        State::Ready | State::ReadOnly(_) | State::Closed => {}
+    }
+    let mut out = String::from("{\"buckets\":[");
+    let mut names = service.store.buckets();
+    names.retain(|name| !anonymous || kv::read_intent(name) == Intent::ReadPublic);
+    for (index, name) in names.iter().enumerate() {
+        out.push_str(if index == 0 { "{" } else { ",{" });
+        json::push_member(&mut out, "name", name.as_str());
+        out.push('}');
+    }
+    out.push_str("]}\n");
+    Ok(Answer::text(200, "application/json", out))
+}
+
+/// Whether the request comes without a token to a service that has one.
+fn is_anonymous(service: &Service, request: &Request<'_>) -> bool {
+    let sent = request.fields.get(crate::http::field::Field::Authorization);
+    service.config.auth == AuthMode::Token && sent.is_none()
+}
+
+/// Whether the caller may see scripts' names; refused if not even the rest.
+fn sees_scripts(
+    service: &mut Service,
+    request: &Request<'_>,
+    bucket: &BucketName,
+) -> Result<bool, Problem> {
+    if kv::read_intent(bucket) == Intent::ReadPublic && is_anonymous(service, request) {
+        let caller = auth::judge(&service.config, request, Intent::ReadPublic)?;
+        return Ok(caller != Caller::Anyone);
+    }
+    route::admit(service, request, Intent::ReadPrivate)?;
+    Ok(true)
+}
+
+/// Makes `query` go on after `last`.
+fn advance(query: &mut KeyQuery, mut last: Vec<u8>) {
+    if query.reverse {
+        query.end = Some(last);
+    } else {
+        // The smallest key after it.
+        last.push(0);
+        query.start = Some(last);
+    }
+}
+
+fn page_answer(
+    bucket: &BucketName,
+    keys: &[(Key, Metadata)],
+    next: Option<&KeyQuery>,
+    seq: u64,
+) -> Answer {
+    let mut out = String::with_capacity(64 + keys.len() * 96);
+    out.push_str("{\"keys\":[");
+    for (index, (key, version)) in keys.iter().enumerate() {
+        out.push_str(if index == 0 { "{" } else { ",{" });
+        match core::str::from_utf8(key.as_bytes()) {
+            Ok(text) => json::push_member(&mut out, "key", text),
+            Err(_) => {
+                let text = Base64UrlUnpadded::encode_string(key.as_bytes());
+                json::push_member(&mut out, "key64", &text);
+            }
+        }
+        let modified_ms = version.modified_wall_ns / 1_000_000;
+        let (len_bytes, seq) = (version.len_bytes, version.seq.0);
+        let _ = write!(
+            out,
+            ",\"size\":{len_bytes},\"seq\":{seq},\"modified_ms\":{modified_ms}}}"
+        );
+    }
+    out.push_str("],\"next\":");
+    match next {
+        Some(query) => json::push_string(&mut out, &link(bucket, query)),
+        None => out.push_str("null"),
+    }
+    let _ = writeln!(out, ",\"seq\":{seq}}}");
+    Answer::text(200, "application/json", out)
+}
+
+/// The target that gives the next page.
+fn link(bucket: &BucketName, query: &KeyQuery) -> String {
+    let mut link = format!("/-/keys/{}?limit={}", bucket.as_str(), query.limit);
+    let prefix = (!query.prefix.is_empty()).then_some(&query.prefix);
+    for (name, value) in [
+        ("prefix", prefix),
+        ("start", query.start.as_ref()),
+        ("end", query.end.as_ref()),
+    ] {
+        if let Some(value) = value {
+            link.push('&');
+            link.push_str(name);
+            link.push('=');
+            target::encode(value, &mut link);
+        }
+    }
+    if query.reverse {
+        link.push_str("&reverse=1");
+    }
+    link
+}
+
+fn limit_of(text: Option<&[u8]>) -> Result<usize, Problem> {
+    let Some(text) = text else {
+        return Ok(LIMIT_DEFAULT);
+    };
+    let number = core::str::from_utf8(text)
+        .ok()
+        .and_then(|text| text.parse().ok());
+    number
+        .filter(|limit| (1..=LIMIT_MAX).contains(limit))
+        .ok_or_else(|| {
+            let detail = format!("`limit` is a number from 1 to {LIMIT_MAX}.");
+            Problem::new(Kind::BadParameter, detail)
+        })
+}
+
+fn flag(name: &str, text: Option<&[u8]>) -> Result<bool, Problem> {
+    match text {
+        None | Some(b"0" | b"false") => Ok(false),
+        Some(b"" | b"1" | b"true") => Ok(true),
+        Some(_) => {
+            let detail = format!("`{name}` is 1 or 0.");
+            Err(Problem::new(Kind::BadParameter, detail))
+        }
+    }
+}

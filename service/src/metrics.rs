@@ -1,0 +1,309 @@
+//! `/metrics`: counters of this crate, statistics of the store, the roof's lines.
+//!
+//! Prometheus text format 0.0.4: base units, `_total` on counters, the last
+//! line ends with a line feed.
+
+use crate::answer::Answer;
+use crate::problem::{KINDS, Kind};
+use crate::service::Service;
+use alloc::string::String;
+use core::fmt::Write;
+use store::block::Durability;
+use store::{Now, State};
+
+/// Every status this server answers with.
+const STATUSES: [u16; 23] = [
+    200, 201, 204, 206, 304, 308, 400, 401, 403, 404, 405, 408, 412, 413, 414, 416, 417, 431, 500,
+    501, 503, 505, 507,
+];
+
+/// What is counted here.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    answers: [u64; STATUSES.len()],
+    refused: [u64; KINDS.len()],
+    /// Connections ever.
+    pub(crate) connections: u64,
+    /// Bytes taken from peers.
+    pub(crate) received_bytes: u64,
+    /// Bytes given to peers.
+    pub(crate) sent_bytes: u64,
+    /// Requests with a right token.
+    pub(crate) logins: u64,
+    /// Answers broken off because the rest of the value could not be read.
+    pub(crate) broken_off: u64,
+    /// Connections ended because the peer took or sent nothing for too long.
+    pub(crate) timeouts: u64,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Counters {
+            answers: [0; STATUSES.len()],
+            refused: [0; KINDS.len()],
+            connections: 0,
+            received_bytes: 0,
+            sent_bytes: 0,
+            logins: 0,
+            broken_off: 0,
+            timeouts: 0,
+        }
+    }
+}
+
+impl Counters {
+    /// Counts one answer.
+    pub(crate) fn answered(&mut self, status: u16) {
+        let place = STATUSES.iter().position(|known| *known == status);
+        self.answers[place.expect("every status answered is in the table")] += 1;
+    }
+
+    /// Counts one refusal.
+    pub(crate) fn refused(&mut self, kind: Kind) {
+        self.refused[kind as usize] += 1;
+    }
+}
+
+/// The page.
+pub(crate) fn page(service: &Service, now: Now) -> Answer {
+    let mut out = String::with_capacity(6_144);
+    let environment = &service.environment;
+    head(
+        &mut out,
+        "build_info gauge The release and what it was built from.",
+    );
+    out.push_str("lampion_build_info{version=");
+    label(&mut out, &environment.version);
+    out.push_str(",commit=");
+    label(&mut out, &environment.commit);
+    out.push_str("} 1\n");
+    let up_s = now.monotonic_ns / 1_000_000_000;
+    one(&mut out, "uptime_seconds gauge Seconds since boot.", up_s);
+    requests(&mut out, service);
+    connections(&mut out, service);
+    promise(&mut out, service);
+    space(&mut out, service);
+    work(&mut out, service);
+    if let Some(source) = &environment.metrics {
+        source.append(&mut out);
+        if !out.ends_with('\n') {
+            out.push('\n');
+        }
+    }
+    Answer::text(200, "text/plain; version=0.0.4; charset=utf-8", out)
+}
+
+/// Answers by what they said.
+fn requests(out: &mut String, service: &Service) {
+    let counters = &service.counters;
+    head(out, "http_requests_total counter Answers, by status code.");
+    for (status, count) in STATUSES.iter().zip(counters.answers) {
+        if count > 0 {
+            let _ = writeln!(
+                out,
+                "lampion_http_requests_total{{code=\"{status}\"}} {count}"
+            );
+        }
+    }
+    head(
+        out,
+        "http_refused_total counter Requests refused, by problem type.",
+    );
+    for ((_, _, name, _), count) in KINDS.iter().zip(counters.refused) {
+        if count > 0 {
+            let _ = writeln!(
+                out,
+                "lampion_http_refused_total{{reason=\"{name}\"}} {count}"
+            );
+        }
+    }
+    let busy = service.busy.count().into();
+    one(
+        out,
+        "http_requests_in_progress gauge Requests in progress.",
+        busy,
+    );
+    one(
+        out,
+        "http_logins_total counter Requests with a right token.",
+        counters.logins,
+    );
+    one(
+        out,
+        "http_broken_off_total counter Answers broken off.",
+        counters.broken_off,
+    );
+}
+
+/// What carries them.
+fn connections(out: &mut String, service: &Service) {
+    let counters = &service.counters;
+    one(
+        out,
+        "http_connections gauge Connections that exist.",
+        service.open.count().into(),
+    );
+    one(
+        out,
+        "http_connections_total counter Connections ever.",
+        counters.connections,
+    );
+    one(
+        out,
+        "http_received_bytes_total counter Bytes from peers.",
+        counters.received_bytes,
+    );
+    one(
+        out,
+        "http_sent_bytes_total counter Bytes to peers.",
+        counters.sent_bytes,
+    );
+    one(
+        out,
+        "http_timeouts_total counter Connections ended by a deadline.",
+        counters.timeouts,
+    );
+}
+
+/// What the store can do now, and promises.
+fn promise(out: &mut String, service: &Service) {
+    let store = &service.store;
+    let writes = *store.state() == State::Ready;
+    let reads = writes || matches!(store.state(), State::ReadOnly(_));
+    let flushes = match store.durability() {
+        Some(Durability::Flush | Durability::Barrier) => 1,
+        Some(Durability::Backend) | None => 0,
+    };
+    one(
+        out,
+        "store_readable gauge 1 while the store can be read.",
+        reads.into(),
+    );
+    one(
+        out,
+        "store_writable gauge 1 while the store takes changes.",
+        writes.into(),
+    );
+    one(
+        out,
+        "store_durable gauge 1 if the disk flushes; 0: up to the backend.",
+        flushes,
+    );
+    one(
+        out,
+        "store_durable_seq gauge The last durable change.",
+        store.durable_seq().0,
+    );
+}
+
+/// What the store holds.
+fn space(out: &mut String, service: &Service) {
+    let now = service.store.statistics();
+    one(
+        out,
+        "store_waiting gauge Batches and uploads waiting.",
+        now.waiting,
+    );
+    one(out, "store_keys gauge Live keys.", now.keys);
+    one(
+        out,
+        "store_live_bytes gauge Bytes of live keys and values.",
+        now.live_bytes,
+    );
+    one(
+        out,
+        "store_used_bytes gauge Bytes of the disk in use.",
+        now.used_bytes,
+    );
+    one(
+        out,
+        "store_limit_bytes gauge Bytes the store can hold.",
+        now.limit_bytes,
+    );
+    one(
+        out,
+        "store_index_bytes gauge RAM of the index.",
+        now.index_bytes,
+    );
+    one(
+        out,
+        "store_cache_bytes gauge RAM of the value cache.",
+        now.cache_bytes,
+    );
+    one(
+        out,
+        "store_segments gauge Segments of the disk.",
+        now.segments.into(),
+    );
+    one(
+        out,
+        "store_segments_free gauge Free segments.",
+        now.segments_free.into(),
+    );
+}
+
+/// What the store has done.
+fn work(out: &mut String, service: &Service) {
+    let now = service.store.statistics();
+    one(
+        out,
+        "store_groups_total counter Commit groups written.",
+        now.groups,
+    );
+    one(
+        out,
+        "store_changes_total counter Changes committed.",
+        now.changes,
+    );
+    one(
+        out,
+        "store_written_bytes_total counter Bytes written to the disk.",
+        now.written_bytes,
+    );
+    one(
+        out,
+        "store_flushes_total counter Flushes completed.",
+        now.flushes,
+    );
+    one(
+        out,
+        "store_compactions_total counter Segments compacted.",
+        now.compactions,
+    );
+    one(
+        out,
+        "store_corruptions_total counter Checksum mismatches met.",
+        now.corruptions,
+    );
+}
+
+/// The comment lines of a metric, written here as `name kind help`; its name.
+fn head<'d>(out: &mut String, description: &'d str) -> &'d str {
+    let (name, rest) = description.split_once(' ').unwrap_or((description, ""));
+    let (kind, help) = rest.split_once(' ').unwrap_or((rest, ""));
+    let _ = writeln!(
+        out,
+        "# HELP lampion_{name} {help}\n# TYPE lampion_{name} {kind}"
+    );
+    name
+}
+
+/// A metric with one value.
+fn one(out: &mut String, description: &str, value: u64) {
+    let name = head(out, description);
+    let _ = writeln!(out, "lampion_{name} {value}");
+}
+
+/// A label's value, in quotes and escaped.
+fn label(out: &mut String, text: &str) {
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+}

@@ -1,0 +1,91 @@
+//! The store's refusals, said to a peer.
+
+use crate::kv;
+use crate::problem::{Kind, Problem};
+use alloc::format;
+use store::{NoSpace, ReadError, Refusal, Unavailable};
+
+/// Why a change did not happen, or may not have.
+pub(crate) fn problem(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::Condition { current, .. } => kv::condition_failed(current.as_ref()),
+        Refusal::NotFound => Problem::new(Kind::NoSuchKey, "Nothing is stored under this key."),
+        Refusal::NoSpace(space) => no_space(space),
+        Refusal::TooLarge { limit_bytes } => {
+            let detail = format!("A value is at most {limit_bytes} bytes here.");
+            Problem::new(Kind::ValueTooLarge, detail).number("limit_bytes", limit_bytes)
+        }
+        Refusal::TooManyBuckets { limit } => {
+            let detail = format!("There can be {limit} buckets, and there are.");
+            Problem::new(Kind::TooManyBuckets, detail).number("limit", limit.into())
+        }
+        Refusal::Unavailable(why) => unavailable(why),
+        Refusal::OutcomeUnknown => outcome_unknown(),
+    }
+}
+
+/// Why nothing can be read or written now.
+pub(crate) fn unavailable(why: Unavailable) -> Problem {
+    match why {
+        Unavailable::Opening => Problem::new(
+            Kind::StoreOpening,
+            "The store reads its log; try again soon.",
+        ),
+        Unavailable::ReadOnly(why) => Problem::new(Kind::StoreReadOnly, why),
+        Unavailable::Refused(why) => Problem::new(Kind::StoreRefused, why),
+        Unavailable::Busy => Problem::new(
+            Kind::StoreBusy,
+            "Too many requests wait for the store; try again soon.",
+        ),
+    }
+}
+
+/// The write may or may not be there after the next start.
+pub(crate) fn outcome_unknown() -> Problem {
+    Problem::new(
+        Kind::WriteOutcomeUnknown,
+        "The disk did not confirm the write, so it may or may not have happened. \
+         Read the key again before you repeat it.",
+    )
+}
+
+/// Why a value could not be read.
+pub(crate) fn unreadable(error: ReadError) -> Problem {
+    match error {
+        ReadError::Corrupt { offset_bytes } => {
+            let detail = format!(
+                "The bytes at {offset_bytes} of the disk are not those that were written; \
+                 they are not given out."
+            );
+            Problem::new(Kind::ValueCorrupt, detail).number("offset_bytes", offset_bytes)
+        }
+        ReadError::Io { offset_bytes } => {
+            let detail = format!("The disk failed to read at {offset_bytes}.");
+            Problem::new(Kind::ReadFailed, detail).number("offset_bytes", offset_bytes)
+        }
+        ReadError::Memory => Problem::new(
+            Kind::NoMemory,
+            "There is no memory to read it into now; try again soon.",
+        ),
+    }
+}
+
+fn no_space(space: NoSpace) -> Problem {
+    let (kind, limit_bytes, used_bytes) = match space {
+        NoSpace::Disk {
+            limit_bytes,
+            used_bytes,
+        } => (Kind::NoSpaceDisk, limit_bytes, used_bytes),
+        NoSpace::Memory {
+            limit_bytes,
+            used_bytes,
+        } => (Kind::NoSpaceMemory, limit_bytes, used_bytes),
+        NoSpace::Quota {
+            limit_bytes,
+            used_bytes,
+        } => (Kind::NoSpaceQuota, limit_bytes, used_bytes),
+    };
+    Problem::new(kind, format!("Nothing was written: {space}."))
+        .number("limit_bytes", limit_bytes)
+        .number("used_bytes", used_bytes)
+}

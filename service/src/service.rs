@@ -1,0 +1,192 @@
+//! What all connections share: the store, the configuration, the counters.
+//!
+//! # Invariants
+//!
+//! - A ticket whose connection is gone is still asked until it is answered, so
+//!   that the store can forget it.
+//! - Draining is never undone.
+
+use crate::config::{Config, Token};
+use crate::gauge::Gauge;
+use crate::http::date;
+use crate::metrics::Counters;
+use alloc::boxed::Box;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::task::Poll;
+use store::{Committed, Now, Refusal, Store, Ticket, Wake};
+
+/// Appends lines of Prometheus text (0.0.4) to `/metrics`, each ended by a line feed.
+pub trait MetricsSource {
+    /// Appends the lines; names begin with `lampion_`.
+    fn append(&self, out: &mut String);
+}
+
+/// Facts only the roof knows.
+#[derive(Default)]
+pub struct Environment {
+    /// The release, as printed on the console.
+    pub version: Box<str>,
+    /// What it was built from.
+    pub commit: Box<str>,
+    /// Where it can be reached, as `ADDRESS` or `ADDRESS:PORT`; the first is used in examples.
+    pub addresses: Vec<Box<str>>,
+    /// A sentence `/readyz` repeats, such as that everything is in memory only.
+    pub note: Option<Box<str>>,
+    /// More lines for `/metrics`.
+    pub metrics: Option<Box<dyn MetricsSource>>,
+}
+
+/// The service: everything connections share.
+pub struct Service {
+    pub(crate) store: Store,
+    pub(crate) config: Config,
+    pub(crate) environment: Environment,
+    pub(crate) counters: Counters,
+    /// Connections that exist.
+    pub(crate) open: Gauge,
+    /// Requests between their first byte and the last byte of their answer.
+    pub(crate) busy: Gauge,
+    draining: bool,
+    date_s: u64,
+    date: [u8; date::LEN_BYTES],
+    orphans: Orphans,
+}
+
+/// Tickets nobody waits for any more.
+type Orphans = Rc<RefCell<Vec<Ticket>>>;
+
+/// A submitted change; dropped unanswered, its ticket becomes an orphan.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    ticket: Option<Ticket>,
+    orphans: Orphans,
+}
+
+impl Service {
+    /// A service over `store`, which may still be opening.
+    pub fn new(config: Config, store: Store) -> Self {
+        Service {
+            store,
+            config,
+            environment: Environment::default(),
+            counters: Counters::default(),
+            open: Gauge::default(),
+            busy: Gauge::default(),
+            draining: false,
+            date_s: 0,
+            date: date::format(0),
+            orphans: Orphans::default(),
+        }
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The store, for the roof's own reading and writing, and for closing it.
+    pub fn store_mut(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// Steps the store; then step the connections that wait for it.
+    pub fn step_store(&mut self, now: Now) -> Wake {
+        let wake = self.store.step(now);
+        let store = &mut self.store;
+        self.orphans
+            .borrow_mut()
+            .retain(|ticket| store.outcome(ticket).is_pending());
+        wake
+    }
+
+    /// The configuration in effect.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Replaces the token (the first one is made after the store has opened).
+    pub fn set_token(&mut self, token: Token) {
+        self.config.token = Some(token);
+    }
+
+    /// Tells what only the roof knows; may be called again.
+    pub fn set_environment(&mut self, environment: Environment) {
+        self.environment = environment;
+    }
+
+    /// Finishes what is in progress and nothing more: every answer says
+    /// `Connection: close`, connections idle after a request end at their next
+    /// step (step them all now), `/readyz` is 503. A connection without a
+    /// request yet may still bring one, so that `/readyz` can be asked; it does
+    /// not keep [`Service::is_drained`] from being true.
+    pub fn begin_shutdown(&mut self) {
+        self.draining = true;
+    }
+
+    /// Whether [`Service::begin_shutdown`] was called.
+    pub fn is_draining(&self) -> bool {
+        self.draining
+    }
+
+    /// Whether no request is in progress any more after [`Service::begin_shutdown`].
+    pub fn is_drained(&self) -> bool {
+        self.draining && self.busy.count() == 0 && self.orphans.borrow().is_empty()
+    }
+
+    /// Connections that exist.
+    pub fn connection_count(&self) -> u32 {
+        self.open.count()
+    }
+
+    /// Requests in progress.
+    pub fn request_count(&self) -> u32 {
+        self.busy.count()
+    }
+
+    /// Requests that came with a right token, so far (the first one ends the token's publication).
+    pub fn login_count(&self) -> u64 {
+        self.counters.logins
+    }
+
+    /// The `Date` of an answer; `None` while no clock has been set (RFC 9110 section 6.6.1).
+    pub(crate) fn date(&mut self, now: Now) -> Option<&[u8]> {
+        const CLOCK_SET_S: u64 = 1_000_000_000;
+        let seconds = now.wall_ns / 1_000_000_000;
+        if seconds != self.date_s {
+            self.date_s = seconds;
+            self.date = date::format(seconds);
+        }
+        (seconds >= CLOCK_SET_S).then_some(&self.date[..])
+    }
+
+    /// Wraps a ticket so that it cannot be forgotten.
+    pub(crate) fn pending(&self, ticket: Ticket) -> Pending {
+        Pending {
+            ticket: Some(ticket),
+            orphans: Rc::clone(&self.orphans),
+        }
+    }
+}
+
+impl Pending {
+    /// How the change ended, once that may be known.
+    pub(crate) fn outcome(&mut self, store: &mut Store) -> Poll<Result<Committed, Refusal>> {
+        let ticket = self.ticket.as_ref().expect("an outcome is taken once");
+        let outcome = store.outcome(ticket);
+        if outcome.is_ready() {
+            self.ticket = None;
+        }
+        outcome
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            self.orphans.borrow_mut().push(ticket);
+        }
+    }
+}

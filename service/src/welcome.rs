@@ -1,0 +1,45 @@
+//! The page a new appliance shows while nobody has published one.
+
+use crate::answer::Answer;
+use crate::segment::Segment;
+use crate::service::Service;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The page; `{{host}}` is where commands name the appliance.
+const PAGE: &str = include_str!("welcome.html");
+const MARK: &str = "{{host}}";
+
+/// The page, with commands that can be pasted.
+pub(crate) fn page(service: &Service, authority: &str) -> Answer {
+    let host = host(service, authority);
+    let mut content = Vec::new();
+    for (index, piece) in PAGE.split(MARK).enumerate() {
+        if index > 0 {
+            content.push(Segment::Inline(host.as_bytes().into()));
+        }
+        content.push(Segment::Static(piece.as_bytes()));
+    }
+    let mut answer = Answer::segments(200, "text/html; charset=utf-8", content);
+    answer.line(
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'unsafe-inline'",
+    );
+    answer
+}
+
+/// What to write after `http://`: what the peer wrote if it is harmless in HTML and in a shell.
+fn host(service: &Service, authority: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
+    let harmless = |text: &&str| !text.is_empty() && text.bytes().all(plain);
+    let known = service
+        .environment
+        .addresses
+        .first()
+        .map(|address| &**address);
+    Some(authority)
+        .filter(harmless)
+        .or(known.filter(harmless))
+        .unwrap_or("ADDRESS")
+        .into()
+}

@@ -1,0 +1,22 @@
+//! The service as a peer sees it: bytes in, bytes out, over a store in memory.
+//!
+//! No sockets, no threads, no sleeping: a [`harness::Wire`] is the network, and
+//! time passes when a test says so.
+
+#![forbid(unsafe_code)]
+
+mod auth;
+mod conditions;
+mod deadlines;
+mod framing;
+mod fuzz;
+mod harness;
+mod health;
+mod listing;
+mod pressure;
+mod replies;
+mod shutdown;
+mod site;
+mod syntax;
+mod trouble;
+mod values;

@@ -1,0 +1,472 @@
+//! Judging what is handed in: conditions, limits, space.
+//!
+//! Conditions are judged against everything accepted before, durable or not.
+//! What was refused after looking at pending state is told only when that state
+//! is durable, and fails with it.
+
+use crate::format::checksum::crc32c;
+use crate::format::layout::{CHUNK_BYTES, METADATA_BYTES_MAX};
+use crate::index;
+use crate::metadata;
+use crate::name::{BucketName, Key};
+use crate::queue::{Body, Current, Op, Outcome, Waiting};
+use crate::request::{
+    Batch, Change, Committed, Condition, Metadata, NoSpace, Refusal, Seq, Ticket, Unavailable,
+    Upload,
+};
+use crate::store::Store;
+use crate::uploads::Submitted;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+
+/// Buckets a store takes.
+const BUCKETS_MAX: u32 = 1024;
+/// Batches that may wait.
+const WAITING_MAX: usize = 4096;
+
+/// A change ready to be judged.
+struct Proposal {
+    bucket: BucketName,
+    key: Key,
+    condition: Condition,
+    body: Body,
+    metadata: Vec<u8>,
+    value_crc: u32,
+    value_len: u64,
+    /// Bytes of chunk records that belong to it.
+    chunks_len: u64,
+}
+
+/// What judging a batch came to.
+struct Verdict {
+    ops: Vec<Op>,
+    versions: BTreeMap<(BucketName, Key), Current>,
+    committed: Committed,
+    observed: Option<u64>,
+}
+
+/// Whether `condition` holds of a key at version `current`.
+fn holds(condition: &Condition, current: Option<&Metadata>) -> bool {
+    match condition {
+        Condition::None => true,
+        Condition::Exists => current.is_some(),
+        Condition::Absent => current.is_none(),
+        Condition::AnyOf(seqs) => current.is_some_and(|current| seqs.contains(&current.seq)),
+        Condition::NoneOf(seqs) => current.is_none_or(|current| !seqs.contains(&current.seq)),
+        // RFC 9110 13.1.4: ignored where there is no date to compare.
+        Condition::UnmodifiedSince(seconds) => {
+            current.is_none_or(|current| current.modified_wall_ns / 1_000_000_000 <= *seconds)
+        }
+    }
+}
+
+impl Store {
+    pub(crate) fn submit_batch(&mut self, batch: Batch) -> Result<Ticket, Refusal> {
+        self.writable()?;
+        let mut proposals = Vec::new();
+        for (bucket, key, condition, change) in batch.changes {
+            let (body, metadata, value_crc, value_len) = match change {
+                Change::Put { value, headers } => {
+                    let limit_bytes = CHUNK_BYTES as u64;
+                    if value.len() > CHUNK_BYTES {
+                        return Err(Refusal::TooLarge { limit_bytes });
+                    }
+                    let (crc, len) = (crc32c(0, &value), value.len() as u64);
+                    (Body::Put { value }, checked_metadata(&headers)?, crc, len)
+                }
+                Change::Delete => (Body::Delete, Vec::new(), 0, 0),
+            };
+            let chunks_len = 0;
+            proposals.push(Proposal {
+                bucket,
+                key,
+                condition,
+                body,
+                metadata,
+                value_crc,
+                value_len,
+                chunks_len,
+            });
+        }
+        self.propose(proposals).map(|submitted| match submitted {
+            Submitted::Accepted(ticket) | Submitted::Deferred(ticket) => ticket,
+        })
+    }
+
+    /// A value that came by an upload and fits one record.
+    pub(crate) fn submit_value(
+        &mut self,
+        (bucket, key): (BucketName, Key),
+        condition: Condition,
+        metadata: Vec<u8>,
+        value: Vec<u8>,
+    ) -> Result<Ticket, Refusal> {
+        self.writable()?;
+        let (value_crc, value_len) = (crc32c(0, &value), value.len() as u64);
+        let body = Body::Put { value };
+        let chunks_len = 0;
+        let proposal = Proposal {
+            bucket,
+            key,
+            condition,
+            body,
+            metadata,
+            value_crc,
+            value_len,
+            chunks_len,
+        };
+        self.propose(alloc::vec![proposal])
+            .map(|submitted| match submitted {
+                Submitted::Accepted(ticket) | Submitted::Deferred(ticket) => ticket,
+            })
+    }
+
+    /// The manifest of an upload whose chunks are written or wait.
+    pub(crate) fn submit_manifest(&mut self, id: u64) -> Result<Submitted, Refusal> {
+        self.writable()?;
+        let Some(state) = self.upload_state(id) else {
+            return Err(Refusal::OutcomeUnknown);
+        };
+        let value_len = state.value_len;
+        let proposal = Proposal {
+            bucket: state.bucket.clone(),
+            key: state.key.clone(),
+            condition: state.condition.clone(),
+            body: Body::Manifest {
+                upload: state.upload,
+                value_len,
+                upload_id: id,
+            },
+            metadata: state.metadata.clone(),
+            value_crc: state.crc,
+            value_len,
+            chunks_len: state.stored_len(),
+        };
+        self.propose(alloc::vec![proposal])
+    }
+
+    /// Judges the beginning of an upload, as far as it can be judged now.
+    pub(crate) fn admit_upload(
+        &mut self,
+        (bucket, key): (BucketName, Key),
+        condition: Condition,
+        headers: &crate::request::Headers,
+        len_bytes: Option<u64>,
+    ) -> Result<Upload, Refusal> {
+        self.writable()?;
+        let metadata = checked_metadata(headers)?;
+        let limit_bytes = self.layout().value_bytes_max();
+        if len_bytes.is_some_and(|len_bytes| len_bytes > limit_bytes) {
+            return Err(Refusal::TooLarge { limit_bytes });
+        }
+        if self.uploads.len() >= self.uploads_max() {
+            return Err(Refusal::Unavailable(Unavailable::Busy));
+        }
+        let current = self.current(&bucket, &key);
+        if current.observed.is_none() && !holds(&condition, current.metadata.as_ref()) {
+            return Err(Refusal::Condition {
+                index: 0,
+                current: current.metadata,
+            });
+        }
+        self.check_buckets(core::iter::once(&bucket))?;
+        self.add_upload((bucket, key), condition, metadata, len_bytes)
+    }
+
+    /// A key as it will be when everything accepted is durable.
+    fn current(&self, bucket: &BucketName, key: &Key) -> Current {
+        if let Some(pending) = self.queue.pending(bucket, key) {
+            return pending.clone();
+        }
+        if let Some(entry) = self.index.get(bucket.as_str(), key.as_bytes()) {
+            let chunks = match entry.form {
+                index::Form::Whole => 0,
+                index::Form::Chunked => self.large.stored_len(entry.seq),
+            };
+            return Current {
+                metadata: Some(entry.metadata()),
+                stored_len: u64::from(entry.record_len) + chunks,
+                charge: entry.charge(key.as_bytes()),
+                observed: None,
+            };
+        }
+        let tomb = self.index.tomb(bucket.as_str(), key.as_bytes());
+        let stored_len = tomb.map_or(0, |tomb| u64::from(tomb.record_len));
+        Current {
+            stored_len,
+            ..Current::default()
+        }
+    }
+
+    fn propose(&mut self, proposals: Vec<Proposal>) -> Result<Submitted, Refusal> {
+        if self.queue.waiting.len() >= WAITING_MAX || self.queue.waiting_bytes >= self.waiting_max()
+        {
+            return Err(Refusal::Unavailable(Unavailable::Busy));
+        }
+        let all_deletes = proposals
+            .iter()
+            .all(|proposal| matches!(proposal.body, Body::Delete));
+        let wanted = !proposals.is_empty();
+        let (refusal, observed) = match self.judge(proposals) {
+            Err(refused) => refused,
+            Ok(verdict) if verdict.ops.is_empty() => {
+                let observed = verdict.observed;
+                if !(all_deletes && wanted) {
+                    let ticket = self
+                        .queue
+                        .defer(observed.unwrap_or(0), Ok(verdict.committed));
+                    return Ok(Submitted::Deferred(ticket));
+                }
+                (Refusal::NotFound, observed)
+            }
+            Ok(verdict) => {
+                self.check_space(&verdict)?;
+                return Ok(Submitted::Accepted(self.accept(verdict)));
+            }
+        };
+        match observed {
+            None => Err(refusal),
+            Some(observed) => Ok(Submitted::Deferred(
+                self.queue.defer(observed, Err(refusal)),
+            )),
+        }
+    }
+
+    fn judge(&mut self, proposals: Vec<Proposal>) -> Result<Verdict, (Refusal, Option<u64>)> {
+        let mut verdict = Verdict {
+            ops: Vec::new(),
+            versions: BTreeMap::new(),
+            committed: Committed {
+                results: Vec::new(),
+            },
+            observed: None,
+        };
+        let batch = self.queue.next_batch();
+        for (index, proposal) in proposals.into_iter().enumerate() {
+            let name = (proposal.bucket.clone(), proposal.key.clone());
+            let current = match verdict.versions.get(&name) {
+                Some(current) => current.clone(),
+                None => self.current(&name.0, &name.1),
+            };
+            if current.observed != Some(batch) {
+                verdict.observed = verdict.observed.max(current.observed);
+            }
+            let before = current.metadata.is_some();
+            if !holds(&proposal.condition, current.metadata.as_ref()) {
+                let refusal = Refusal::Condition {
+                    index,
+                    current: current.metadata,
+                };
+                return Err((refusal, verdict.observed));
+            }
+            if matches!(proposal.body, Body::Delete) && !before {
+                verdict.committed.results.push((None, false));
+                continue;
+            }
+            let (op, version) = self.decide(proposal, &current, verdict.ops.len() as u64, batch);
+            verdict
+                .committed
+                .results
+                .push((version.metadata.clone(), before));
+            verdict.ops.push(op);
+            verdict.versions.insert(name, version);
+        }
+        Ok(verdict)
+    }
+
+    /// The op of one change, and the key after it.
+    fn decide(
+        &self,
+        proposal: Proposal,
+        current: &Current,
+        number: u64,
+        batch: u64,
+    ) -> (Op, Current) {
+        let seq = self.log().next_seq + number;
+        let modified_wall_ns = self.now.wall_ns;
+        let key = proposal.key.as_bytes();
+        let growth = match (&proposal.body, current.metadata.is_some()) {
+            (Body::Delete, _) | (_, true) => 0,
+            (_, false) => index::growth(key),
+        };
+        let deleted = matches!(proposal.body, Body::Delete);
+        let charge = match deleted {
+            true => 0,
+            false => index::charge(key, proposal.metadata.len() as u64, proposal.value_len),
+        };
+        let mut op = Op {
+            bucket: proposal.bucket,
+            key: Some(proposal.key),
+            seq,
+            modified_wall_ns,
+            metadata: proposal.metadata,
+            value_crc: proposal.value_crc,
+            body: proposal.body,
+            record_len: 0,
+            delta: 0,
+            charge: charge as i64 - current.charge as i64,
+            growth,
+            pos: 0,
+        };
+        op.record_len = crate::commit::record_len(&op);
+        op.delta = i64::from(op.record_len) - current.stored_len as i64;
+        let metadata = (!deleted).then_some(Metadata {
+            seq: Seq(seq),
+            len_bytes: proposal.value_len,
+            checksum: proposal.value_crc,
+            modified_wall_ns,
+        });
+        let version = Current {
+            metadata,
+            stored_len: u64::from(op.record_len) + proposal.chunks_len,
+            charge,
+            observed: Some(batch),
+        };
+        (op, version)
+    }
+
+    fn check_space(&mut self, verdict: &Verdict) -> Result<(), Refusal> {
+        let limit_bytes = self.layout().batch_bytes_max();
+        if verdict
+            .ops
+            .iter()
+            .map(|op| u64::from(op.record_len))
+            .sum::<u64>()
+            > limit_bytes
+        {
+            return Err(Refusal::TooLarge { limit_bytes });
+        }
+        let growth: u64 = verdict.ops.iter().map(|op| op.growth).sum();
+        if growth > 0
+            && let Some(refusal) = self.memory_refusal(growth)
+        {
+            return Err(refusal);
+        }
+        let delta: i64 = verdict.ops.iter().map(|op| op.delta).sum();
+        let (limit_bytes, used_bytes) = (self.limit_bytes(), self.projected_bytes());
+        if delta > 0 && used_bytes + delta as u64 > limit_bytes {
+            return Err(Refusal::NoSpace(NoSpace::Disk {
+                limit_bytes,
+                used_bytes,
+            }));
+        }
+        let puts = verdict
+            .ops
+            .iter()
+            .filter(|op| !matches!(op.body, Body::Delete));
+        self.check_buckets(puts.map(|op| &op.bucket))?;
+        self.check_quotas(&verdict.ops)
+    }
+
+    fn check_buckets<'a>(
+        &self,
+        wanted: impl Iterator<Item = &'a BucketName>,
+    ) -> Result<(), Refusal> {
+        let known = |bucket: &&BucketName| !self.index.buckets.contains_key(*bucket);
+        let new: BTreeSet<&BucketName> = wanted.filter(known).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let pending = self.queue.pending_buckets().filter(known);
+        let new = new
+            .into_iter()
+            .chain(pending)
+            .collect::<BTreeSet<_>>()
+            .len();
+        if self.index.buckets.len() + new > BUCKETS_MAX as usize {
+            return Err(Refusal::TooManyBuckets { limit: BUCKETS_MAX });
+        }
+        Ok(())
+    }
+
+    fn check_quotas(&self, ops: &[Op]) -> Result<(), Refusal> {
+        let mut charges: BTreeMap<&BucketName, i64> = BTreeMap::new();
+        for op in ops {
+            *charges.entry(&op.bucket).or_default() += op.charge;
+        }
+        for (name, charge) in charges {
+            let Some(bucket) = self.index.buckets.get(name) else {
+                continue;
+            };
+            let limit_bytes = bucket.quota.map_or(0, |quota| quota.limit_bytes);
+            let pending = bucket.charged_bytes as i64 + self.queue.pending_charge(name);
+            let used_bytes = u64::try_from(pending).unwrap_or(0);
+            if limit_bytes > 0 && charge > 0 && used_bytes + charge as u64 > limit_bytes {
+                return Err(Refusal::NoSpace(NoSpace::Quota {
+                    limit_bytes,
+                    used_bytes,
+                }));
+            }
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, verdict: Verdict) -> Ticket {
+        let bytes = verdict.ops.iter().map(|op| u64::from(op.record_len)).sum();
+        self.log_mut().next_seq += verdict.ops.len() as u64;
+        let versions = verdict.versions.into_iter();
+        let versions = versions
+            .map(|((bucket, key), version)| (bucket, key, version))
+            .collect();
+        let batch = Waiting {
+            id: self.queue.next_batch(),
+            ops: verdict.ops,
+            committed: verdict.committed,
+            outcome: Outcome::default(),
+            bytes,
+        };
+        self.queue.accept(batch, versions)
+    }
+
+    /// Sets the quota of a bucket in bytes of keys, values and headers; 0 takes it away.
+    ///
+    /// What is in the bucket stays, even if it is more than that.
+    ///
+    /// # Errors
+    /// As [`Store::submit`].
+    pub fn set_quota(&mut self, bucket: BucketName, limit_bytes: u64) -> Result<Ticket, Refusal> {
+        self.writable()?;
+        self.check_buckets(core::iter::once(&bucket))?;
+        let old = self
+            .index
+            .buckets
+            .get(&bucket)
+            .and_then(|bucket| bucket.quota);
+        let seq = self.log().next_seq;
+        let mut op = Op {
+            bucket,
+            key: None,
+            seq,
+            modified_wall_ns: self.now.wall_ns,
+            metadata: Vec::new(),
+            value_crc: 0,
+            body: Body::Quota { limit_bytes },
+            record_len: 0,
+            delta: 0,
+            charge: 0,
+            growth: 0,
+            pos: 0,
+        };
+        op.record_len = crate::commit::record_len(&op);
+        op.delta = i64::from(op.record_len) - old.map_or(0, |old| i64::from(old.record_len));
+        let results = Vec::new();
+        let verdict = Verdict {
+            ops: alloc::vec![op],
+            versions: BTreeMap::new(),
+            committed: Committed { results },
+            observed: None,
+        };
+        self.check_space(&verdict)?;
+        Ok(self.accept(verdict))
+    }
+}
+
+fn checked_metadata(headers: &crate::request::Headers) -> Result<Vec<u8>, Refusal> {
+    let encoded = metadata::encode(headers);
+    if encoded.len() > METADATA_BYTES_MAX {
+        return Err(Refusal::TooLarge {
+            limit_bytes: METADATA_BYTES_MAX as u64,
+        });
+    }
+    Ok(encoded)
+}

@@ -1,0 +1,216 @@
+//! A durable group becomes visible.
+//!
+//! # Invariants
+//!
+//! - Called only with what a completed flush covers.
+//! - A record that stops counting is taken off its segment's live bytes and out
+//!   of the cache in the same breath.
+
+use crate::blob::Blob;
+use crate::cache::Cached;
+use crate::commit::{ChunkWritten, Contents, Copied};
+use crate::compact::Subject;
+use crate::format::layout::CHUNK_BYTES;
+use crate::index::{Entry, Form, Quota, Replaced, Tomb};
+use crate::queue::{Body, Op};
+use crate::store::Store;
+use alloc::rc::Rc;
+
+impl Store {
+    pub(crate) fn apply(&mut self, contents: Contents) {
+        if let Some(relogged) = contents.relogged {
+            self.relogged = Some(relogged);
+        }
+        for copied in contents.copies {
+            self.apply_copy(&copied);
+        }
+        for chunk in contents.chunks {
+            self.apply_chunk(&chunk);
+        }
+        let mut last_batch = None;
+        for batch in contents.batches {
+            self.counts.changes += batch.ops.len() as u64;
+            for op in batch.ops {
+                self.queue.settle_op(batch.id, &op);
+                let seq = op.seq;
+                self.apply_op(op);
+                let log = self.log_mut();
+                log.durable_seq = log.durable_seq.max(seq);
+            }
+            *batch.outcome.borrow_mut() = Some(Ok(batch.committed));
+            last_batch = Some(batch.id);
+        }
+        if let Some(batch) = last_batch {
+            self.queue.durable_through(batch);
+        }
+        for number in contents.frees {
+            self.segments.release(number);
+            self.compaction.note_freed();
+            self.discard(number);
+        }
+    }
+
+    fn discard(&mut self, number: u32) {
+        let offered = self
+            .disk
+            .known_geometry()
+            .is_some_and(|geometry| geometry.discard);
+        if offered
+            && !self.segments.is_held(number)
+            && self.segments.available() > crate::format::layout::RESERVE_SEGMENTS
+        {
+            let (layout, hold) = (self.layout(), self.segments.hold_free(number));
+            self.disk
+                .discard(layout.start(number), layout.segment_bytes, hold);
+        }
+    }
+
+    fn apply_copy(&mut self, copied: &Copied) {
+        let Copied {
+            what,
+            from,
+            to,
+            len,
+        } = copied;
+        let moved = match what {
+            Subject::Put { bucket, key } => self.index.relocate(bucket.as_str(), key, *from, *to),
+            Subject::Tomb { bucket, key } => {
+                self.index.relocate_tomb(bucket.as_str(), key, *from, *to)
+            }
+            Subject::Quota { bucket } => self.index.relocate_quota(bucket.as_str(), *from, *to),
+            Subject::Chunk {
+                upload,
+                number,
+                data_len,
+            } => {
+                let current = self.large.position(*upload, *number) == Some(*from);
+                if current {
+                    self.large.set(*upload, *number, *to, *data_len);
+                }
+                current
+            }
+        };
+        if moved {
+            self.segments.remove_live(*from, *len);
+            self.segments.add_live(*to, *len);
+            self.cache.relocate(*from, *to);
+        }
+        self.compaction.note_applied();
+    }
+
+    fn apply_chunk(&mut self, chunk: &ChunkWritten) {
+        if !self.uploads.chunk_durable(chunk, &mut self.queue.reserved) {
+            return;
+        }
+        self.large
+            .set(chunk.upload, chunk.number, chunk.pos, chunk.data_len);
+        self.segments.add_live(chunk.pos, chunk.record_len);
+    }
+
+    fn apply_op(&mut self, op: Op) {
+        let bucket = op.bucket.as_str();
+        let key = op.key.as_ref().map_or(&[][..], |key| key.as_bytes());
+        let (pos, record_len) = (op.pos, op.record_len);
+        let replaced = match &op.body {
+            Body::Put { value } => {
+                let entry = entry_of(&op, value.len() as u64, Form::Whole);
+                self.index.put(bucket, key, entry)
+            }
+            Body::Manifest {
+                upload,
+                value_len,
+                upload_id,
+            } => {
+                let entry = entry_of(&op, *value_len, Form::Chunked);
+                self.large.manifests.insert(op.seq, *upload);
+                self.uploads.committed(*upload_id, &mut self.queue.reserved);
+                self.index.put(bucket, key, entry)
+            }
+            Body::Delete => self.index.delete(
+                bucket,
+                key,
+                Tomb {
+                    pos,
+                    seq: op.seq,
+                    record_len,
+                    puts: 0,
+                },
+            ),
+            Body::Quota { limit_bytes } => {
+                let quota = Quota {
+                    pos,
+                    seq: op.seq,
+                    record_len,
+                    limit_bytes: *limit_bytes,
+                };
+                if let Some(old) = self.index.set_quota(bucket, quota) {
+                    self.segments
+                        .remove_live(old.pos, u64::from(old.record_len));
+                }
+                Replaced::default()
+            }
+        };
+        self.segments.add_live(pos, u64::from(record_len));
+        self.retire(&replaced);
+        if let Body::Put { value } = &op.body {
+            self.cache_committed(pos, value, &op.metadata);
+        }
+    }
+
+    fn cache_committed(&mut self, pos: u64, value: &[u8], metadata: &[u8]) {
+        assert!(value.len() <= CHUNK_BYTES);
+        if value.is_empty() {
+            return;
+        }
+        self.cache.shrink_to(self.cache_budget());
+        let Some(mut run) = self.disk.take_run(value.len()) else {
+            return;
+        };
+        run.bytes_mut().copy_from_slice(value);
+        let cached = Cached {
+            value: Blob::new(run, 0..value.len()),
+            metadata: Rc::from(metadata),
+        };
+        self.cache.insert(pos, cached, value.len() as u64);
+    }
+
+    /// What a change replaced counts no longer.
+    pub(crate) fn retire(&mut self, replaced: &Replaced) {
+        if let Some(tomb) = replaced.tomb {
+            self.segments
+                .remove_live(tomb.pos, u64::from(tomb.record_len));
+        }
+        let Some(entry) = replaced.entry else { return };
+        self.segments
+            .remove_live(entry.pos, u64::from(entry.record_len));
+        self.cache.remove(entry.pos);
+        if entry.form == Form::Chunked
+            && let Some(upload) = self.large.manifests.remove(&entry.seq)
+        {
+            self.retire_chunks(upload);
+        }
+    }
+
+    /// The chunks of an upload count no longer.
+    pub(crate) fn retire_chunks(&mut self, upload: u64) {
+        if let Some(table) = self.large.remove(upload) {
+            for (pos, len) in table.records(upload) {
+                self.segments.remove_live(pos, len);
+            }
+        }
+    }
+}
+
+fn entry_of(op: &Op, value_len: u64, form: Form) -> Entry {
+    Entry {
+        pos: op.pos,
+        seq: op.seq,
+        modified_wall_ns: op.modified_wall_ns,
+        record_len: op.record_len,
+        value_len: value_len as u32,
+        checksum: op.value_crc,
+        puts: 0,
+        metadata_len: op.metadata.len() as u16,
+        form,
+    }
+}

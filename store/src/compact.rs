@@ -1,0 +1,354 @@
+//! Compaction: what still counts of a segment is logged again, and it is freed.
+//!
+//! One segment at a time, a slice per group. Copies keep their sequence; the
+//! Free record comes in a later group than the last copy.
+//!
+//! # Invariants
+//!
+//! - What is forgotten while a segment is read (put records that do not count)
+//!   may drop a tombstone from the index; its record stays on the disk at least
+//!   as long as this segment, because segments are freed in the order they are
+//!   compacted.
+//! - A segment is freed only when nothing in it counts.
+
+use crate::commit::{Contents, Copied};
+use crate::disk::Moved;
+use crate::draft::Draft;
+use crate::fetch::{FetchError, Unreadable};
+use crate::format::group::Header;
+use crate::format::layout::{Layout, RESERVE_SEGMENTS};
+use crate::format::record::{self, Record};
+use crate::name::BucketName;
+use crate::scan::Scanner;
+use crate::store::Store;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use core::task::Poll;
+
+/// Records copied out and not written yet, at most about this many bytes.
+const AHEAD_BYTES: u64 = 128 * 1024;
+
+/// What a record is about, as far as its place matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    Put {
+        bucket: BucketName,
+        key: Box<[u8]>,
+    },
+    Tomb {
+        bucket: BucketName,
+        key: Box<[u8]>,
+    },
+    Chunk {
+        upload: u64,
+        number: u32,
+        data_len: usize,
+    },
+    Quota {
+        bucket: BucketName,
+    },
+}
+
+struct Copy {
+    what: Subject,
+    from: u64,
+    bytes: Vec<u8>,
+}
+
+struct Victim {
+    number: u32,
+    generation: u64,
+    extents: VecDeque<(u64, u64)>,
+    scanner: Scanner,
+}
+
+/// Compaction under way.
+#[derive(Default)]
+pub(crate) struct Compaction {
+    victim: Option<Victim>,
+    copies: VecDeque<Copy>,
+    copies_bytes: u64,
+    in_flight: u32,
+    /// Segments in which nothing counts, waiting for their Free record.
+    pub(crate) freeable: Vec<u32>,
+    /// Segments whose Free record is on its way.
+    freeing: u32,
+}
+
+impl Compaction {
+    /// Takes a segment whose Free record is being written.
+    pub(crate) fn take_freeable(&mut self) -> Option<u32> {
+        let number = self.freeable.pop()?;
+        self.freeing += 1;
+        Some(number)
+    }
+
+    /// Leaves off: what was copied is a copy, what was not is where it was.
+    pub(crate) fn abandon(&mut self) {
+        self.victim = None;
+        self.copies.clear();
+        self.copies_bytes = 0;
+        self.freeable.clear();
+    }
+
+    /// A Free record is durable.
+    pub(crate) fn note_freed(&mut self) {
+        assert!(self.freeing > 0, "more segments freed than were to be");
+        self.freeing -= 1;
+    }
+
+    /// A copy of this compaction is durable.
+    pub(crate) fn note_applied(&mut self) {
+        assert!(self.in_flight > 0, "more copies applied than written");
+        self.in_flight -= 1;
+    }
+
+    /// Whether a segment is being emptied, or one waits to be freed.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.victim.is_some() || self.in_flight > 0 || self.freeing > 0 || !self.freeable.is_empty()
+    }
+}
+
+/// Free segments below which compaction begins before anybody has to wait.
+fn low_water(layout: Layout) -> u32 {
+    RESERVE_SEGMENTS + 2 + layout.segment_count / 16
+}
+
+impl Store {
+    /// Reads on in the segment being emptied, or chooses one.
+    pub(crate) fn advance_compaction(&mut self) -> Moved {
+        if self.compaction.victim.is_none() {
+            return self.choose_victim();
+        }
+        if self.compaction.copies_bytes >= AHEAD_BYTES {
+            return Moved::No;
+        }
+        let Some(mut victim) = self.compaction.victim.take() else {
+            return Moved::No;
+        };
+        let Some((at, end)) = victim.extents.front().copied() else {
+            return self.finish_victim(victim);
+        };
+        let generation = victim.generation;
+        let seeds = self.log().seeds;
+        let fits = |header: &Header| header.generation == generation;
+        match victim.scanner.look(&mut self.disk, seeds, at, fits) {
+            Poll::Pending => {
+                self.compaction.victim = Some(victim);
+                Moved::No
+            }
+            Poll::Ready(Ok(Some(header))) => {
+                let bytes = victim.scanner.bytes(at, header.length).to_vec();
+                victim.extents.pop_front();
+                if at + header.span < end {
+                    victim.extents.push_front((at + header.span, end));
+                }
+                self.compaction.victim = Some(victim);
+                self.sort_out(&header, &bytes, at);
+                Moved::Yes
+            }
+            Poll::Ready(Err(FetchError::Memory)) => {
+                self.compaction.victim = Some(victim);
+                Moved::No
+            }
+            Poll::Ready(Ok(None) | Err(FetchError::Io(_))) => {
+                self.damage_met(at);
+                Moved::Yes
+            }
+        }
+    }
+
+    fn damage_met(&mut self, offset: u64) {
+        self.counts.corruptions += 1;
+        self.stop_writing(
+            &alloc::format!("the log is damaged at offset {offset}"),
+            "back up what can be read and restore it to a healthy disk",
+        );
+    }
+
+    fn finish_victim(&mut self, victim: Victim) -> Moved {
+        let drained = self.compaction.copies.is_empty() && self.compaction.in_flight == 0;
+        if !drained {
+            self.compaction.victim = Some(victim);
+            return Moved::No;
+        }
+        let live = self.segments.get(victim.number).live;
+        assert_eq!(live, 0, "everything that counts was copied out");
+        self.compaction.freeable.push(victim.number);
+        self.counts.compactions += 1;
+        Moved::Yes
+    }
+
+    /// Takes the records of one group that count, and forgets the others.
+    fn sort_out(&mut self, header: &Header, bytes: &[u8], offset: u64) {
+        let mut at = header.header_len;
+        let seeds = self.log().seeds;
+        while at < bytes.len() {
+            let pos = offset + at as u64;
+            let Some(found) = record::decode(&bytes[at..], seeds.place(header.generation, pos))
+            else {
+                self.damage_met(pos);
+                return;
+            };
+            let record = &bytes[at..at + found.len];
+            at += found.len;
+            let Some(what) = subject(&found.record) else {
+                continue;
+            };
+            if self.counts_at(&what, pos) {
+                self.compaction.copies_bytes += record.len() as u64;
+                self.compaction.copies.push_back(Copy {
+                    what,
+                    from: pos,
+                    bytes: record.to_vec(),
+                });
+            } else {
+                self.forget(&what);
+            }
+        }
+    }
+
+    /// Whether the record of `what` at `pos` is the one that counts.
+    fn counts_at(&self, what: &Subject, pos: u64) -> bool {
+        match what {
+            Subject::Put { bucket, key } => self
+                .index
+                .get(bucket.as_str(), key)
+                .is_some_and(|entry| entry.pos == pos),
+            Subject::Tomb { bucket, key } => self
+                .index
+                .tomb(bucket.as_str(), key)
+                .is_some_and(|tomb| tomb.pos == pos),
+            Subject::Chunk { upload, number, .. } => {
+                self.large.position(*upload, *number) == Some(pos)
+            }
+            Subject::Quota { bucket } => {
+                let bucket = self.index.buckets.get(bucket);
+                bucket
+                    .and_then(|bucket| bucket.quota)
+                    .is_some_and(|quota| quota.pos == pos)
+            }
+        }
+    }
+
+    fn forget(&mut self, what: &Subject) {
+        let Subject::Put { bucket, key } = what else {
+            return;
+        };
+        if let Some(tomb) = self.index.forget_put(bucket.as_str(), key) {
+            self.segments
+                .remove_live(tomb.pos, u64::from(tomb.record_len));
+        }
+    }
+
+    /// Length of the next copy to be written; those that died meanwhile are forgotten.
+    pub(crate) fn next_copy_len(&mut self) -> Option<u64> {
+        loop {
+            let copy = self.compaction.copies.front()?;
+            if self.counts_at(&copy.what, copy.from) {
+                return Some(copy.bytes.len() as u64);
+            }
+            let copy = self.compaction.copies.pop_front()?;
+            self.compaction.copies_bytes -= copy.bytes.len() as u64;
+            self.forget(&copy.what);
+        }
+    }
+
+    /// Adds copies to a group: all that fit if space is short, else a share.
+    pub(crate) fn fill_copies(&mut self, draft: &mut Draft, contents: &mut Contents) {
+        let soft = self.layout().group_bytes_soft();
+        let short = self.segments.available() <= RESERVE_SEGMENTS + 1;
+        let share = if short { soft } else { soft / 2 };
+        let mut taken = 0;
+        while let Some(len) = self.next_copy_len() {
+            if !draft.fits(len) || (taken > 0 && taken + len > share) {
+                return;
+            }
+            let Some(copy) = self.compaction.copies.pop_front() else {
+                return;
+            };
+            self.compaction.copies_bytes -= len;
+            self.compaction.in_flight += 1;
+            taken += len;
+            let to = draft.push_copy(&copy.bytes);
+            contents.copies.push(Copied {
+                what: copy.what,
+                from: copy.from,
+                to,
+                len,
+            });
+        }
+    }
+
+    /// The segment whose emptying gains most for its cost, if one is worth it.
+    fn choose_victim(&mut self) -> Moved {
+        let layout = self.layout();
+        let available = self.segments.available();
+        if available >= low_water(layout) || self.compaction.is_busy() {
+            return Moved::No;
+        }
+        let short = available <= RESERVE_SEGMENTS;
+        let payload = layout.payload();
+        let gain_min = if short { payload / 32 } else { payload / 4 };
+        let (head, newest) = (self.log().head, self.log().generation);
+        let candidates = self.segments.iter().filter(|(number, segment)| {
+            *number != head
+                && segment.usage == crate::segments::Use::Log
+                && payload.saturating_sub(segment.live) >= gain_min
+        });
+        let best = candidates.max_by_key(|(_, segment)| {
+            let dead = payload.saturating_sub(segment.live);
+            let age = (newest - segment.generation + 1).min(1 << 16);
+            if short {
+                dead << 16
+            } else {
+                (dead << 12) / (payload + segment.live) * age
+            }
+        });
+        let Some((number, segment)) = best else {
+            return Moved::No;
+        };
+        let end = layout.footer(number);
+        let victim = Victim {
+            number,
+            generation: segment.generation,
+            extents: segment.extents.iter().copied().collect(),
+            scanner: Scanner::new(end, Unreadable::Fails),
+        };
+        self.compaction.victim = Some(victim);
+        Moved::Yes
+    }
+
+    /// Whether compaction could still make room for what waits.
+    pub(crate) fn may_gain(&mut self) -> bool {
+        self.compaction.is_busy() || !self.compaction.copies.is_empty()
+    }
+}
+
+fn subject(record: &Record<'_>) -> Option<Subject> {
+    let named = |bucket: &str| BucketName::stored(bucket);
+    Some(match *record {
+        Record::Put { owner, .. } | Record::Manifest { owner, .. } => Subject::Put {
+            bucket: named(owner.bucket)?,
+            key: owner.key.into(),
+        },
+        Record::Tombstone { owner } => Subject::Tomb {
+            bucket: named(owner.bucket)?,
+            key: owner.key.into(),
+        },
+        Record::Chunk {
+            upload,
+            number,
+            data,
+        } => Subject::Chunk {
+            upload,
+            number,
+            data_len: data.len(),
+        },
+        Record::Quota { bucket, .. } => Subject::Quota {
+            bucket: named(bucket)?,
+        },
+        Record::Free { .. } | Record::Unknown { .. } => return None,
+    })
+}

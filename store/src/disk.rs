@@ -1,0 +1,279 @@
+//! The device's queue: requests out, completions to whoever waits for them.
+//!
+//! Each request has a [`Slot`]; its owner looks into it, and may drop it: then
+//! the completion is dropped too. What the device cannot take now waits here.
+//!
+//! # Invariants
+//!
+//! - After [`Disk::stop_writing`] no write, flush or discard is handed out.
+//! - A slot's hold (a segment's token) lives until the device is done.
+
+use crate::blob::{PageRun, Pages};
+use crate::block::{
+    BlockDevice, Completion, Durability, Geometry, IoError, Request, RequestId, SubmitError,
+};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::rc::Rc;
+use core::cell::{Cell, RefCell};
+
+/// Completions taken per step.
+const COMPLETIONS_PER_PUMP: usize = 256;
+
+/// Where one request's end will be found.
+pub(crate) struct Slot {
+    ended: RefCell<Option<Ended>>,
+    /// Keeps a segment from being reused while the device works on it.
+    _hold: Option<Rc<()>>,
+    len_bytes: Option<usize>,
+}
+
+/// How a request ended.
+pub(crate) struct Ended {
+    pub(crate) run: Option<Box<dyn PageRun>>,
+    pub(crate) result: Result<(), IoError>,
+}
+
+impl Slot {
+    /// The end of the request, once; `None` while it is under way.
+    pub(crate) fn take(&self) -> Option<Ended> {
+        self.ended.borrow_mut().take()
+    }
+}
+
+/// The device and what is under way on it.
+pub(crate) struct Disk {
+    device: Box<dyn BlockDevice>,
+    pages: Box<dyn Pages>,
+    geometry: Option<Geometry>,
+    next_id: u64,
+    outbox: VecDeque<(RequestId, Request)>,
+    under_way: BTreeMap<u64, Rc<Slot>>,
+    writing_stopped: bool,
+    starved: Cell<bool>,
+    /// For statistics.
+    pub(crate) written_bytes: u64,
+    pub(crate) flushes: u64,
+}
+
+impl Disk {
+    pub(crate) fn new(device: Box<dyn BlockDevice>, pages: Box<dyn Pages>) -> Self {
+        Disk {
+            device,
+            pages,
+            geometry: None,
+            next_id: 0,
+            outbox: VecDeque::new(),
+            under_way: BTreeMap::new(),
+            writing_stopped: false,
+            starved: Cell::new(false),
+            written_bytes: 0,
+            flushes: 0,
+        }
+    }
+
+    /// The geometry as first seen, once the device is there.
+    pub(crate) fn geometry(&mut self) -> Option<Geometry> {
+        if self.geometry.is_none() {
+            self.geometry = self.device.geometry();
+        }
+        self.geometry
+    }
+
+    /// The geometry if it is known already.
+    pub(crate) fn known_geometry(&self) -> Option<Geometry> {
+        self.geometry
+    }
+
+    /// Whether memory was missing since this was last asked.
+    pub(crate) fn take_starved(&self) -> bool {
+        self.starved.take()
+    }
+
+    /// A zeroed run of memory, or `None` when there is none now.
+    pub(crate) fn take_run(&self, len_bytes: usize) -> Option<Box<dyn PageRun>> {
+        let run = self.pages.take(len_bytes);
+        if run.is_none() {
+            self.starved.set(true);
+        }
+        let run = run?;
+        assert_eq!(
+            run.bytes().len(),
+            len_bytes,
+            "Pages gave a run of another length"
+        );
+        Some(run)
+    }
+
+    pub(crate) fn device(&mut self) -> &mut dyn BlockDevice {
+        &mut *self.device
+    }
+
+    /// Whether writes are still handed out.
+    pub(crate) fn is_writing(&self) -> bool {
+        !self.writing_stopped
+    }
+
+    /// Hands out no more writes; those waiting here are dropped, unended.
+    pub(crate) fn stop_writing(&mut self) {
+        self.writing_stopped = true;
+        let under_way = &mut self.under_way;
+        self.outbox.retain(|(id, request)| {
+            let keep = matches!(request, Request::Read { .. });
+            if !keep {
+                under_way.remove(&id.0);
+            }
+            keep
+        });
+    }
+
+    fn enqueue(
+        &mut self,
+        request: Request,
+        len_bytes: Option<usize>,
+        hold: Option<Rc<()>>,
+    ) -> Rc<Slot> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let slot = Rc::new(Slot {
+            ended: RefCell::new(None),
+            _hold: hold,
+            len_bytes,
+        });
+        self.under_way.insert(id, Rc::clone(&slot));
+        self.outbox.push_back((RequestId(id), request));
+        slot
+    }
+
+    pub(crate) fn read(
+        &mut self,
+        offset_bytes: u64,
+        into: Box<dyn PageRun>,
+        hold: Option<Rc<()>>,
+    ) -> Rc<Slot> {
+        let len_bytes = into.bytes().len();
+        self.enqueue(Request::Read { offset_bytes, into }, Some(len_bytes), hold)
+    }
+
+    pub(crate) fn write(&mut self, offset_bytes: u64, from: Box<dyn PageRun>) -> Rc<Slot> {
+        assert!(!self.writing_stopped, "a write after writing was stopped");
+        self.written_bytes += from.bytes().len() as u64;
+        self.enqueue(Request::Write { offset_bytes, from }, None, None)
+    }
+
+    /// A flush of everything that has completed; where there is no flush, it ends at once.
+    pub(crate) fn flush(&mut self) -> Rc<Slot> {
+        assert!(!self.writing_stopped, "a flush after writing was stopped");
+        if self
+            .geometry
+            .is_some_and(|geometry| geometry.durability == Durability::Backend)
+        {
+            let ended = Some(Ended {
+                run: None,
+                result: Ok(()),
+            });
+            return Rc::new(Slot {
+                ended: RefCell::new(ended),
+                _hold: None,
+                len_bytes: None,
+            });
+        }
+        self.enqueue(Request::Flush, None, None)
+    }
+
+    pub(crate) fn discard(&mut self, offset_bytes: u64, len_bytes: u64, hold: Rc<()>) {
+        assert!(!self.writing_stopped, "a discard after writing was stopped");
+        self.enqueue(
+            Request::Discard {
+                offset_bytes,
+                len_bytes,
+            },
+            None,
+            Some(hold),
+        );
+    }
+
+    /// The result of a flush; "unsupported" is a missing feature, said once.
+    pub(crate) fn flush_result(&mut self, ended: &Ended) -> Result<(), IoError> {
+        match ended.result {
+            Err(IoError::Unsupported) => {
+                if let Some(geometry) = &mut self.geometry {
+                    log::warn!("the disk takes no flush: durability is up to the backend");
+                    geometry.durability = Durability::Backend;
+                }
+                Ok(())
+            }
+            other => {
+                self.flushes += u64::from(other.is_ok());
+                other
+            }
+        }
+    }
+
+    /// Moves requests out and completions in; whether anything moved.
+    pub(crate) fn pump(&mut self) -> Moved {
+        let mut moved = self.send();
+        for _ in 0..COMPLETIONS_PER_PUMP {
+            let Some(completion) = self.device.poll() else {
+                break;
+            };
+            self.settle(completion);
+            moved = Moved::Yes;
+        }
+        if self.send() == Moved::Yes {
+            Moved::Yes
+        } else {
+            moved
+        }
+    }
+
+    fn send(&mut self) -> Moved {
+        let mut moved = Moved::No;
+        while let Some((id, request)) = self.outbox.pop_front() {
+            let wanted = self
+                .under_way
+                .get(&id.0)
+                .is_some_and(|slot| Rc::strong_count(slot) > 1);
+            if !wanted && matches!(request, Request::Read { .. }) {
+                self.under_way.remove(&id.0);
+                continue;
+            }
+            match self.device.submit(id, request) {
+                Ok(()) => moved = Moved::Yes,
+                Err(SubmitError::Busy(request) | SubmitError::Detached(request)) => {
+                    self.outbox.push_front((id, request));
+                    break;
+                }
+            }
+        }
+        moved
+    }
+
+    fn settle(&mut self, completion: Completion) {
+        let Completion {
+            id,
+            run,
+            mut result,
+        } = completion;
+        let Some(slot) = self.under_way.remove(&id.0) else {
+            log::error!("the disk ended request {} which was never begun", id.0);
+            return;
+        };
+        if let Some(len_bytes) = slot.len_bytes {
+            let whole = run
+                .as_ref()
+                .is_some_and(|run| run.bytes().len() == len_bytes);
+            if !whole {
+                result = Err(IoError::Failed);
+            }
+        }
+        *slot.ended.borrow_mut() = Some(Ended { run, result });
+    }
+}
+
+/// Whether a step got anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Moved {
+    Yes,
+    No,
+}

@@ -1,0 +1,164 @@
+//! A group being put together, and its way to the disk.
+//!
+//! # Invariants
+//!
+//! - A draft never outgrows its room: whoever adds asks [`Draft::fits`] first.
+//! - A group is written as a whole, then flushed, then done.
+
+use crate::block::IoError;
+use crate::disk::{Disk, Slot};
+use crate::fetch;
+use crate::format::checksum::Seeds;
+use crate::format::group::{self, Joint};
+use crate::format::layout::Layout;
+use crate::format::record::{self, Record};
+use alloc::collections::VecDeque;
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::task::Poll;
+
+/// A group being put together.
+pub(crate) struct Draft {
+    pub(crate) offset: u64,
+    pub(crate) generation: u64,
+    pub(crate) records: u32,
+    pub(crate) joint: Option<Joint>,
+    pub(crate) bytes: Vec<u8>,
+    seeds: Seeds,
+    layout: Layout,
+    room: u64,
+}
+
+impl Draft {
+    /// Begins a group at `offset` with `room` bytes up to the end of its segment.
+    pub(crate) fn begin(
+        layout: Layout,
+        seeds: Seeds,
+        (offset, generation): (u64, u64),
+        room: u64,
+        joint: Option<Joint>,
+    ) -> Draft {
+        let mut bytes = Vec::new();
+        group::begin(&mut bytes, joint.as_ref());
+        Draft {
+            offset,
+            generation,
+            records: 0,
+            joint,
+            bytes,
+            seeds,
+            layout,
+            room,
+        }
+    }
+
+    /// Whether a record of `len` bytes finds room.
+    pub(crate) fn fits(&self, len: u64) -> bool {
+        self.layout.span(self.bytes.len() as u64 + len) <= self.room
+    }
+
+    fn seed_here(&self) -> (u64, u32) {
+        let pos = self.offset + self.bytes.len() as u64;
+        (pos, self.seeds.place(self.generation, pos))
+    }
+
+    /// Adds a record; gives its position on the device.
+    pub(crate) fn push(&mut self, record: &Record<'_>) -> u64 {
+        let (pos, seed) = self.seed_here();
+        record::encode(&mut self.bytes, record, seed);
+        self.records += 1;
+        assert!(self.fits(0), "a group outgrew its segment");
+        pos
+    }
+
+    /// Adds a copy of an intact record; gives its position on the device.
+    pub(crate) fn push_copy(&mut self, record: &[u8]) -> u64 {
+        let (pos, seed) = self.seed_here();
+        record::copy(&mut self.bytes, record, seed);
+        self.records += 1;
+        assert!(self.fits(0), "a group outgrew its segment");
+        pos
+    }
+
+    /// Bytes the group will take on the disk.
+    pub(crate) fn span(&self) -> u64 {
+        self.layout.span(self.bytes.len() as u64)
+    }
+}
+
+enum Stage {
+    Writing,
+    Flushing(Rc<Slot>),
+}
+
+/// Writes on their way, to be followed by one flush.
+pub(crate) struct Writes {
+    /// Not handed to the disk yet: there was no memory.
+    left: VecDeque<(u64, Vec<u8>)>,
+    slots: Vec<Rc<Slot>>,
+    stage: Stage,
+}
+
+impl Writes {
+    /// Ranges to be written, each in whole units, and then flushed.
+    pub(crate) fn new(ranges: Vec<(u64, Vec<u8>)>) -> Writes {
+        Writes {
+            left: ranges.into(),
+            slots: Vec::new(),
+            stage: Stage::Writing,
+        }
+    }
+
+    /// Goes on; ready when all is written and flushed, or something failed.
+    pub(crate) fn step(&mut self, disk: &mut Disk) -> Poll<Result<(), IoError>> {
+        loop {
+            match &self.stage {
+                Stage::Flushing(slot) => {
+                    let Some(ended) = slot.take() else {
+                        return Poll::Pending;
+                    };
+                    return Poll::Ready(disk.flush_result(&ended));
+                }
+                Stage::Writing => {
+                    self.hand_out(disk);
+                    let mut failed = None;
+                    self.slots.retain(|slot| match slot.take() {
+                        Some(ended) => {
+                            failed = failed.or(ended.result.err());
+                            false
+                        }
+                        None => true,
+                    });
+                    if let Some(error) = failed {
+                        return Poll::Ready(Err(error));
+                    }
+                    if !self.slots.is_empty() || !self.left.is_empty() {
+                        return Poll::Pending;
+                    }
+                    self.stage = Stage::Flushing(disk.flush());
+                }
+            }
+        }
+    }
+
+    fn hand_out(&mut self, disk: &mut Disk) {
+        let geometry = disk
+            .known_geometry()
+            .expect("writing begins when the device is known");
+        let transfer = fetch::transfer_bytes(geometry);
+        while let Some((offset, bytes)) = self.left.front_mut() {
+            let len = bytes.len().min(transfer);
+            let Some(mut run) = disk.take_run(len) else {
+                return;
+            };
+            run.bytes_mut().copy_from_slice(&bytes[..len]);
+            self.slots.push(disk.write(*offset, run));
+            if len == bytes.len() {
+                self.left.pop_front();
+            } else {
+                bytes.drain(..len);
+                *offset += len as u64;
+            }
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Resolution by sequence in any order, counting of put records, pages of keys.
+
+use super::*;
+use alloc::vec;
+use alloc::vec::Vec;
+
+fn entry(seq: u64, pos: u64) -> Entry {
+    Entry {
+        pos,
+        seq,
+        modified_wall_ns: 0,
+        record_len: 10,
+        value_len: 3,
+        checksum: 0,
+        puts: 0,
+        metadata_len: 2,
+        form: Form::Whole,
+    }
+}
+
+fn tomb(seq: u64, pos: u64) -> Tomb {
+    Tomb {
+        pos,
+        seq,
+        record_len: 5,
+        puts: 0,
+    }
+}
+
+#[test]
+fn recovery_gives_the_same_in_any_order() {
+    let records = [
+        (1, 10, true),
+        (2, 20, false),
+        (3, 30, true),
+        (3, 40, true),
+        (1, 50, true),
+    ];
+    let mut orders = vec![vec![]];
+    for _ in 0..records.len() {
+        orders = orders
+            .into_iter()
+            .flat_map(|order: Vec<usize>| {
+                (0..records.len())
+                    .filter(|i| !order.contains(i))
+                    .map(|i| {
+                        let mut longer = order.clone();
+                        longer.push(i);
+                        longer
+                    })
+                    .collect::<Vec<_>>()
+            })
+            .collect();
+    }
+    assert_eq!(orders.len(), 120);
+    for order in orders {
+        let mut index = Index::default();
+        for i in &order {
+            let (seq, pos, put) = records[*i];
+            match put {
+                true => index.recover_put("b", b"k", entry(seq, pos), |pos| (0, pos)),
+                false => index.recover_tomb("b", b"k", tomb(seq, pos), |pos| (0, pos)),
+            }
+        }
+        let found = index.get("b", b"k").expect("live");
+        assert_eq!((found.seq, found.pos, found.puts), (3, 40, 4), "{order:?}");
+        assert_eq!((index.keys(), index.charged_bytes()), (1, 6));
+    }
+}
+
+#[test]
+fn a_tombstone_goes_with_the_last_put_record() {
+    let mut index = Index::default();
+    index.put("b", b"k", entry(1, 1));
+    index.put("b", b"k", entry(2, 2));
+    let replaced = index.delete("b", b"k", tomb(3, 3));
+    assert_eq!(replaced.entry.map(|old| old.seq), Some(2));
+    assert_eq!(index.forget_put("b", b"k"), None);
+    assert_eq!(index.forget_put("b", b"k").map(|gone| gone.seq), Some(3));
+    assert_eq!(
+        (index.keys(), index.bytes(), index.charged_bytes()),
+        (0, 0, 0)
+    );
+    assert!(index.buckets.is_empty());
+}
+
+#[test]
+fn memory_is_given_back() {
+    let mut index = Index::default();
+    for n in 0..100u64 {
+        index.put("b", &n.to_be_bytes(), entry(n, n));
+    }
+    let full = index.bytes();
+    for n in 0..100u64 {
+        index.delete("b", &n.to_be_bytes(), tomb(100 + n, n));
+    }
+    assert!(index.bytes() < full);
+    for n in 0..100u64 {
+        index.forget_put("b", &n.to_be_bytes());
+    }
+    assert_eq!(index.bytes(), 0);
+}
+
+#[test]
+fn pages_of_keys() {
+    let mut index = Index::default();
+    for key in ["a", "b/1", "b/2", "b/3", "c"] {
+        index.put("b", key.as_bytes(), entry(1, 1));
+    }
+    index.put("b", &[0xFF, 0xFF, 1], entry(1, 1));
+    let bucket = BucketName::new("b").expect("a name");
+    let check = |query: KeyQuery, expected: &[&[u8]], more: bool| {
+        let page = index.page(&bucket, &query);
+        let keys: Vec<&[u8]> = page.keys.iter().map(|(key, _)| key.as_bytes()).collect();
+        assert_eq!((keys.as_slice(), page.more), (expected, more), "{query:?}");
+    };
+    let prefix = |prefix: &[u8], limit| KeyQuery {
+        prefix: prefix.to_vec(),
+        limit,
+        ..KeyQuery::default()
+    };
+    check(prefix(b"b/", 9), &[b"b/1", b"b/2", b"b/3"], false);
+    check(prefix(b"b/", 2), &[b"b/1", b"b/2"], true);
+    check(prefix(b"b/", 3), &[b"b/1", b"b/2", b"b/3"], false);
+    check(
+        KeyQuery {
+            reverse: true,
+            ..prefix(b"b/", 2)
+        },
+        &[b"b/3", b"b/2"],
+        true,
+    );
+    check(
+        KeyQuery {
+            start: Some(b"b/2".to_vec()),
+            ..prefix(b"b/", 9)
+        },
+        &[b"b/2", b"b/3"],
+        false,
+    );
+    check(
+        KeyQuery {
+            end: Some(b"b/2".to_vec()),
+            ..prefix(b"", 9)
+        },
+        &[b"a", b"b/1"],
+        false,
+    );
+    check(
+        KeyQuery {
+            start: Some(b"c".to_vec()),
+            ..prefix(b"b/", 9)
+        },
+        &[],
+        false,
+    );
+    check(
+        KeyQuery {
+            start: Some(b"c".to_vec()),
+            end: Some(b"b".to_vec()),
+            ..prefix(b"", 9)
+        },
+        &[],
+        false,
+    );
+    check(prefix(&[0xFF, 0xFF], 9), &[&[0xFF, 0xFF, 1]], false);
+    check(prefix(b"zz", 9), &[], false);
+}

@@ -1,0 +1,65 @@
+//! A durable, ordered key-value store on one raw block device.
+//!
+//! Nothing in it waits: [`Store::step`] advances opening, commits and
+//! compaction; every call returns a result, a [`Ticket`] to ask again with, or
+//! a [`Refusal`]. It knows neither Xen nor HTTP; its world is the
+//! [`block::BlockDevice`] it is given and the [`Now`] handed to each step.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod admit;
+mod apply;
+pub mod blob;
+pub mod block;
+mod cache;
+mod commit;
+mod compact;
+mod disk;
+mod draft;
+mod fetch;
+mod format;
+mod guard;
+mod index;
+mod large;
+mod memory_disk;
+mod metadata;
+mod name;
+mod opening;
+mod options;
+mod queue;
+mod reader;
+mod recover;
+mod replay;
+mod request;
+mod scan;
+mod segments;
+mod shutdown;
+mod store;
+#[cfg(test)]
+mod tests;
+mod uploads;
+mod walk;
+
+pub use memory_disk::MemoryDisk;
+pub use name::{BucketName, Key, NameError};
+pub use options::{FormatPermission, Options, State, Statistics, Wake};
+pub use reader::Reader;
+pub use request::{
+    Batch, Change, Committed, Condition, Headers, KeyPage, KeyQuery, Metadata, NoSpace, ReadError,
+    Refusal, Seq, Ticket, Unavailable, Upload,
+};
+pub use store::Store;
+
+/// The time of one step, read by the caller once: monotonic for deadlines, wall for dates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// Nanoseconds since boot; never goes back.
+    pub monotonic_ns: u64,
+    /// Nanoseconds since 1970-01-01T00:00:00Z; may step either way.
+    pub wall_ns: u64,
+}

@@ -1,0 +1,109 @@
+//! Bucket names and keys, validated once at the edge.
+
+use alloc::boxed::Box;
+use core::borrow::Borrow;
+use core::fmt;
+
+/// Longest key, in bytes.
+pub(crate) const KEY_BYTES_MAX: usize = 1024;
+/// Longest bucket name, in bytes.
+pub(crate) const BUCKET_BYTES_MAX: usize = 64;
+
+/// A name as the store accepts it: `[a-z0-9_-]{1,64}`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BucketName(Box<str>);
+
+/// A key: 1 to 1024 bytes, any bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key(Box<[u8]>);
+
+/// Why a name was not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameError {
+    /// Not `[a-z0-9_-]{1,64}`.
+    Bucket,
+    /// Not 1 to 1024 bytes.
+    Key,
+}
+
+impl fmt::Display for NameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NameError::Bucket => "a bucket name is 1 to 64 of a-z, 0-9, _ and -",
+            NameError::Key => "a key is 1 to 1024 bytes",
+        })
+    }
+}
+
+impl core::error::Error for NameError {}
+
+/// Whether `name` is in the grammar of bucket names.
+pub(crate) fn is_bucket(name: &str) -> bool {
+    let allowed = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    !name.is_empty() && name.len() <= BUCKET_BYTES_MAX && name.bytes().all(allowed)
+}
+
+/// The one bucket outside of the grammar.
+const SYSTEM: &str = "!system";
+
+/// Whether a bucket of this name can be in the log.
+pub(crate) fn is_stored_bucket(name: &str) -> bool {
+    name == SYSTEM || is_bucket(name)
+}
+
+impl BucketName {
+    /// Checks `name` against the grammar.
+    ///
+    /// # Errors
+    /// [`NameError::Bucket`].
+    pub fn new(name: &str) -> Result<Self, NameError> {
+        if !is_bucket(name) {
+            return Err(NameError::Bucket);
+        }
+        Ok(BucketName(name.into()))
+    }
+
+    /// The appliance's own bucket: outside of the grammar, so no door leads to it.
+    pub fn system() -> Self {
+        BucketName(SYSTEM.into())
+    }
+
+    /// A name read from the log.
+    pub(crate) fn stored(name: &str) -> Option<Self> {
+        is_stored_bucket(name).then(|| BucketName(name.into()))
+    }
+
+    /// Whether this is the appliance's own bucket, which is never listed.
+    pub fn is_system(&self) -> bool {
+        &*self.0 == SYSTEM
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for BucketName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Key {
+    /// Checks the length.
+    ///
+    /// # Errors
+    /// [`NameError::Key`].
+    pub fn new(key: &[u8]) -> Result<Self, NameError> {
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Err(NameError::Key);
+        }
+        Ok(Key(key.into()))
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}

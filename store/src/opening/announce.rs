@@ -1,0 +1,167 @@
+//! The writes of an opening: the new epoch, then its first group, then ready.
+
+use super::{Next, SEQ_JUMP, Stage, hex, number_of};
+use crate::commit::{First, Log};
+use crate::disk::Moved;
+use crate::draft::Writes;
+use crate::format::checksum::Seeds;
+use crate::format::group::Joint;
+use crate::format::record;
+use crate::format::superblock::Superblock;
+use crate::options::State;
+use crate::recover::Recovery;
+use crate::replay::Replay;
+use crate::segments::Segments;
+use crate::store::Store;
+use crate::walk::Taken;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::task::Poll;
+
+impl Store {
+    pub(super) fn announce(
+        &mut self,
+        old: Superblock,
+        recovery: Recovery,
+        aside: Option<Taken>,
+    ) -> Next {
+        let proven = recovery.tail_is_proven;
+        let mut replay = recovery.replay;
+        let tail = recovery.tail.expect("a log without findings has a tail");
+        let newest = recovery
+            .newest
+            .expect("a log without findings has a newest segment");
+        let (layout, seeds) = self.identity.expect("set when recovery was judged");
+        let next_seq = old.next_seq.max(replay.next_seq()) + if proven { 0 } else { SEQ_JUMP };
+        let (offset, chain) = match &aside {
+            Some(aside) => (aside.offset, aside.chain_before),
+            None => (tail.offset, tail.chain),
+        };
+        let superblock = Superblock {
+            counter: old.counter + 1,
+            epoch: old.epoch.max(replay.max_epoch()) + 1,
+            opener: number_of(&self.options.seed[24..]),
+            next_seq,
+            layout,
+            key_count: replay.index.keys(),
+            index_bytes: replay.index.bytes() + replay.large.bytes(),
+            clean: None,
+            ..old
+        };
+        let joint = Joint {
+            generation: newest.generation,
+            offset,
+            chain,
+        };
+        let records = aside
+            .as_ref()
+            .map_or_else(Vec::new, |aside| split(aside, seeds));
+        self.log = Some(Log {
+            seeds,
+            epoch: superblock.epoch,
+            head: newest.number,
+            generation: newest.generation,
+            at: layout.span(tail.offset),
+            chain,
+            successor: newest.successor,
+            next_generation: recovery.max_generation.max(newest.generation) + 2,
+            next_seq,
+            durable_seq: replay.last_seq,
+            first: None,
+            proof_wanted: false,
+            repairs: recovery.repairs,
+        });
+        self.segments = core::mem::replace(&mut replay.segments, Segments::new(layout));
+        // What only the unproven group frees is not reused before it is logged again.
+        let holds = recovery
+            .unproven_frees
+            .iter()
+            .map(|number| self.segments.hold_free(*number));
+        let first = First {
+            joint,
+            records,
+            _holds: holds.collect(),
+        };
+        self.log_mut().first = Some(first);
+        let writes = self.superblock_writes(&superblock);
+        self.superblock = Some(superblock);
+        Next::Stage(Stage::Announce {
+            writes,
+            replay: Box::new(replay),
+            aside,
+        })
+    }
+
+    pub(super) fn go_on_announcing(
+        &mut self,
+        mut writes: Writes,
+        replay: Box<Replay>,
+        aside: Option<Taken>,
+    ) -> Next {
+        match writes.step(&mut self.disk) {
+            Poll::Pending => Next::Wait(Stage::Announce {
+                writes,
+                replay,
+                aside,
+            }),
+            Poll::Ready(Ok(())) => Next::Stage(Stage::FirstGroup { replay, aside }),
+            Poll::Ready(Err(_)) => self.opening_failed(replay, aside),
+        }
+    }
+
+    pub(super) fn opening_failed(&mut self, mut replay: Box<Replay>, aside: Option<Taken>) -> Next {
+        let (layout, _) = self.identity.expect("set when recovery was judged");
+        replay.segments = core::mem::replace(&mut self.segments, Segments::new(layout));
+        let reason = "the disk could not be written while the store was opened: restart the VM";
+        self.open_read_only(*replay, aside, String::from(reason));
+        Next::Over
+    }
+
+    pub(super) fn go_on_first_group(
+        &mut self,
+        mut replay: Box<Replay>,
+        aside: Option<Taken>,
+    ) -> Next {
+        let moved = self.advance_commit();
+        if !self.is_writing() {
+            return self.opening_failed(replay, aside);
+        }
+        let Some((offset, records, count)) = self.relogged.take() else {
+            let stage = Stage::FirstGroup { replay, aside };
+            return if moved == Moved::Yes {
+                Next::Stage(stage)
+            } else {
+                Next::Wait(stage)
+            };
+        };
+        let (layout, _) = self.identity.expect("set when recovery was judged");
+        replay.segments = core::mem::replace(&mut self.segments, Segments::new(layout));
+        replay.records(&records, offset, count);
+        self.install(*replay);
+        let last_seq = self.last_seq;
+        let log = self.log_mut();
+        log.durable_seq = last_seq;
+        log.proof_wanted = !records.is_empty();
+        self.state = State::Ready;
+        if let Some(id) = self.id {
+            log::info!("store: ready, id {}, {} keys", hex(&id), self.index.keys());
+        }
+        Next::Over
+    }
+}
+
+/// The raw records of a group.
+fn split(taken: &Taken, seeds: Seeds) -> Vec<Vec<u8>> {
+    let mut records = Vec::new();
+    let mut at = taken.header.header_len;
+    while at < taken.bytes.len() {
+        let seed = seeds.place(taken.header.generation, taken.offset + at as u64);
+        let Some(found) = record::decode(&taken.bytes[at..], seed) else {
+            break;
+        };
+        records.push(taken.bytes[at..at + found.len].to_vec());
+        at += found.len;
+    }
+    records
+}

@@ -1,0 +1,228 @@
+//! What was accepted and is not durable yet.
+//!
+//! Conditions are judged against it; nobody else sees it. An answer that
+//! observed it waits here until what it observed is durable.
+//!
+//! # Invariants
+//!
+//! - Batches become durable in the order they were accepted.
+//! - `delta`, `growth`, `reserved` and the charges are the sums over what is
+//!   pending, so that with the durable numbers they give what will be.
+
+use crate::name::{BucketName, Key};
+use crate::request::{Committed, Metadata, Refusal, Ticket};
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::rc::Rc;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+/// Where the outcome of a batch is left for its ticket.
+pub(crate) type Outcome = Rc<RefCell<Option<Result<Committed, Refusal>>>>;
+
+/// What a change writes.
+#[derive(Debug)]
+pub(crate) enum Body {
+    Put {
+        value: Vec<u8>,
+    },
+    Delete,
+    Manifest {
+        upload: u64,
+        value_len: u64,
+        upload_id: u64,
+    },
+    Quota {
+        limit_bytes: u64,
+    },
+}
+
+/// One accepted change.
+#[derive(Debug)]
+pub(crate) struct Op {
+    pub(crate) bucket: BucketName,
+    /// `None` for a quota.
+    pub(crate) key: Option<Key>,
+    pub(crate) seq: u64,
+    pub(crate) modified_wall_ns: u64,
+    pub(crate) metadata: Vec<u8>,
+    pub(crate) value_crc: u32,
+    pub(crate) body: Body,
+    pub(crate) record_len: u32,
+    /// Change of live bytes when it is durable.
+    pub(crate) delta: i64,
+    /// Change of the bucket's charge.
+    pub(crate) charge: i64,
+    /// Growth of the index.
+    pub(crate) growth: u64,
+    /// Where it was written.
+    pub(crate) pos: u64,
+}
+
+/// One accepted batch.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    pub(crate) id: u64,
+    pub(crate) ops: Vec<Op>,
+    pub(crate) committed: Committed,
+    pub(crate) outcome: Outcome,
+    pub(crate) bytes: u64,
+}
+
+impl Waiting {
+    /// Deletes may use a part of the reserve.
+    pub(crate) fn only_deletes(&self) -> bool {
+        self.ops.iter().all(|op| matches!(op.body, Body::Delete))
+    }
+}
+
+/// A key as it will be once everything accepted is durable.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Current {
+    pub(crate) metadata: Option<Metadata>,
+    /// Bytes of its records that count.
+    pub(crate) stored_len: u64,
+    pub(crate) charge: u64,
+    /// The pending batch this was seen in.
+    pub(crate) observed: Option<u64>,
+}
+
+/// All that is pending.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    pub(crate) waiting: VecDeque<Waiting>,
+    pub(crate) waiting_bytes: u64,
+    overlay: BTreeMap<BucketName, BTreeMap<Box<[u8]>, Current>>,
+    deferred: VecDeque<(u64, Outcome, Result<Committed, Refusal>)>,
+    last_batch: u64,
+    durable_batch: u64,
+    pub(crate) delta: i64,
+    pub(crate) growth: u64,
+    pub(crate) reserved: u64,
+    charges: BTreeMap<BucketName, i64>,
+}
+
+/// A ticket whose outcome is known already.
+pub(crate) fn settled(result: Result<Committed, Refusal>) -> Ticket {
+    Ticket(Rc::new(RefCell::new(Some(result))))
+}
+
+impl Queue {
+    /// Number of the next batch.
+    pub(crate) fn next_batch(&self) -> u64 {
+        self.last_batch + 1
+    }
+
+    /// The pending version of a key, if there is one.
+    pub(crate) fn pending(&self, bucket: &BucketName, key: &Key) -> Option<&Current> {
+        self.overlay.get(bucket)?.get(key.as_bytes())
+    }
+
+    /// Buckets that have pending changes.
+    pub(crate) fn pending_buckets(&self) -> impl Iterator<Item = &BucketName> {
+        self.overlay.keys()
+    }
+
+    pub(crate) fn pending_charge(&self, bucket: &BucketName) -> i64 {
+        self.charges.get(bucket).copied().unwrap_or(0)
+    }
+
+    /// Takes in an accepted batch; `versions` are its keys afterwards.
+    pub(crate) fn accept(
+        &mut self,
+        batch: Waiting,
+        versions: Vec<(BucketName, Key, Current)>,
+    ) -> Ticket {
+        assert_eq!(batch.id, self.next_batch(), "batches are numbered in order");
+        self.last_batch = batch.id;
+        for (bucket, key, version) in versions {
+            self.overlay
+                .entry(bucket)
+                .or_default()
+                .insert(key.as_bytes().into(), version);
+        }
+        for op in &batch.ops {
+            self.delta += op.delta;
+            self.growth += op.growth;
+            *self.charges.entry(op.bucket.clone()).or_default() += op.charge;
+        }
+        self.waiting_bytes += batch.bytes;
+        let ticket = Ticket(Rc::clone(&batch.outcome));
+        self.waiting.push_back(batch);
+        ticket
+    }
+
+    /// An answer that may be known once batch `observed` is durable.
+    pub(crate) fn defer(&mut self, observed: u64, result: Result<Committed, Refusal>) -> Ticket {
+        if observed <= self.durable_batch {
+            return settled(result);
+        }
+        let outcome: Outcome = Rc::default();
+        self.deferred
+            .push_back((observed, Rc::clone(&outcome), result));
+        Ticket(outcome)
+    }
+
+    /// Takes the first batch out, to be written.
+    pub(crate) fn take_front(&mut self) -> Option<Waiting> {
+        let batch = self.waiting.pop_front()?;
+        self.waiting_bytes -= batch.bytes;
+        Some(batch)
+    }
+
+    /// An op of a batch has become durable: it is not pending any more.
+    pub(crate) fn settle_op(&mut self, batch: u64, op: &Op) {
+        self.delta -= op.delta;
+        self.growth -= op.growth;
+        if let Some(charge) = self.charges.get_mut(&op.bucket) {
+            *charge -= op.charge;
+            if *charge == 0 {
+                self.charges.remove(&op.bucket);
+            }
+        }
+        let Some(key) = &op.key else { return };
+        let Some(keys) = self.overlay.get_mut(&op.bucket) else {
+            return;
+        };
+        if keys
+            .get(key.as_bytes())
+            .is_some_and(|current| current.observed == Some(batch))
+        {
+            keys.remove(key.as_bytes());
+        }
+        if keys.is_empty() {
+            self.overlay.remove(&op.bucket);
+        }
+    }
+
+    /// All batches up to `batch` are durable: answers that waited for them are released.
+    pub(crate) fn durable_through(&mut self, batch: u64) {
+        assert!(batch >= self.durable_batch && batch <= self.last_batch);
+        self.durable_batch = batch;
+        let (ready, rest) = core::mem::take(&mut self.deferred)
+            .into_iter()
+            .partition(|(observed, _, _)| *observed <= batch);
+        self.deferred = rest;
+        let ready: VecDeque<(u64, Outcome, Result<Committed, Refusal>)> = ready;
+        for (_, outcome, result) in ready {
+            *outcome.borrow_mut() = Some(result);
+        }
+    }
+
+    /// Everything pending ends with `refusal`.
+    pub(crate) fn fail_all(&mut self, refusal: &Refusal) {
+        let failed = core::mem::take(self);
+        for batch in failed.waiting {
+            *batch.outcome.borrow_mut() = Some(Err(refusal.clone()));
+        }
+        for (_, outcome, _) in failed.deferred {
+            *outcome.borrow_mut() = Some(Err(refusal.clone()));
+        }
+        self.last_batch = failed.last_batch;
+        self.durable_batch = failed.last_batch;
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.deferred.is_empty()
+    }
+}

@@ -1,0 +1,338 @@
+//! Reading values back, each byte checked.
+//!
+//! # Invariants
+//!
+//! - What is given out has the right checksum, key, bucket and sequence, or is
+//!   an error; an error is final for its reader, counted, and logged.
+//! - As long as a reader lives, no segment it may read from is reused.
+
+use crate::blob::{Blob, PageRun};
+use crate::cache::Cached;
+use crate::fetch::{Fetch, FetchError, Unreadable};
+use crate::format::checksum::crc32c;
+use crate::format::layout::CHUNK_BYTES;
+use crate::format::record::{self, Record};
+use crate::index::{Entry, Form};
+use crate::large::Table;
+use crate::metadata;
+use crate::name::{BucketName, Key};
+use crate::request::{Headers, Metadata, ReadError};
+use crate::store::Store;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+use core::ops::Range;
+use core::task::Poll;
+
+/// A run of memory, and where in it something lies.
+type Piece = (Box<dyn PageRun>, Range<usize>);
+
+/// A value on its way out; holds its place on the disk against reuse until dropped.
+pub struct Reader {
+    bucket: BucketName,
+    key: Key,
+    entry: Entry,
+    headers: Option<Headers>,
+    /// A value of one record that has not been given out.
+    value: Option<Blob>,
+    /// The record, or the next chunk, being read.
+    fetch: Option<Fetch>,
+    chunks: Option<(u64, Rc<Table>)>,
+    next_chunk: u32,
+    crc: u32,
+    failed: Option<ReadError>,
+    /// Generation and token of each segment it reads from, by its number.
+    segments: BTreeMap<u32, (u64, Rc<()>)>,
+}
+
+impl Store {
+    pub(crate) fn begin_reader(
+        &mut self,
+        bucket: &BucketName,
+        key: &Key,
+    ) -> Option<(Metadata, Reader)> {
+        let entry = *self.index.get(bucket.as_str(), key.as_bytes())?;
+        let mut reader = Reader {
+            bucket: bucket.clone(),
+            key: key.clone(),
+            entry,
+            headers: None,
+            value: None,
+            fetch: None,
+            chunks: None,
+            next_chunk: 0,
+            crc: 0,
+            failed: None,
+            segments: BTreeMap::new(),
+        };
+        self.hold_segment(&mut reader, entry.pos);
+        if entry.form == Form::Chunked {
+            let table = self.large.of_manifest(entry.seq);
+            reader.chunks =
+                Some(table.map_or((0, Rc::default()), |(id, table)| (id, Rc::clone(table))));
+            if let Some((_, table)) = reader.chunks.clone() {
+                let there = table
+                    .positions
+                    .iter()
+                    .filter(|pos| **pos != crate::large::MISSING);
+                there.for_each(|pos| self.hold_segment(&mut reader, *pos));
+            }
+        } else if let Some(cached) = self.cache.get(entry.pos)
+            && let Some(headers) = metadata::decode(&cached.metadata)
+        {
+            reader.headers = Some(headers);
+            reader.value = (!cached.value.is_empty()).then_some(cached.value);
+        }
+        Some((entry.metadata(), reader))
+    }
+
+    fn hold_segment(&self, reader: &mut Reader, pos: u64) {
+        let number = self.segments.number_of(pos);
+        let generation = self.segments.generation_at(pos);
+        reader
+            .segments
+            .entry(number)
+            .or_insert_with(|| (generation, self.segments.hold(pos)));
+    }
+
+    /// Reads the record of `len` bytes at `pos`; the run, and where the record lies in it.
+    fn poll_record(
+        &mut self,
+        reader: &mut Reader,
+        pos: u64,
+        len: usize,
+    ) -> Poll<Result<Piece, ReadError>> {
+        let sector = self
+            .disk
+            .known_geometry()
+            .map_or(512, |geometry| geometry.sector_bytes);
+        let sector = u64::from(sector);
+        let start = pos - pos % sector;
+        let end = (pos + len as u64).next_multiple_of(sector);
+        let hold = reader
+            .segments
+            .get(&self.segments.number_of(pos))
+            .map(|(_, token)| Rc::clone(token));
+        let mut fetch = match reader.fetch.take() {
+            Some(fetch) => fetch,
+            None => {
+                let range = (start, (end - start) as usize);
+                let mut begun =
+                    Fetch::begin(&mut self.disk, range, Unreadable::Fails, hold.clone());
+                if begun.is_err() {
+                    self.cache.shrink_to(0);
+                    begun = Fetch::begin(&mut self.disk, range, Unreadable::Fails, hold);
+                }
+                match begun {
+                    Ok(fetch) => fetch,
+                    Err(_) => return Poll::Ready(Err(ReadError::Memory)),
+                }
+            }
+        };
+        match fetch.poll(&mut self.disk) {
+            Poll::Pending => {
+                reader.fetch = Some(fetch);
+                Poll::Pending
+            }
+            Poll::Ready(Ok(run)) => {
+                let at = (pos - start) as usize;
+                Poll::Ready(Ok((run, at..at + len)))
+            }
+            Poll::Ready(Err(FetchError::Memory)) => Poll::Ready(Err(ReadError::Memory)),
+            Poll::Ready(Err(FetchError::Io(offset_bytes))) => {
+                log::error!("store: read failed at {offset_bytes} for {reader:?}");
+                Poll::Ready(Err(ReadError::Io { offset_bytes }))
+            }
+        }
+    }
+
+    fn corrupt(&mut self, reader: &Reader, offset_bytes: u64) -> ReadError {
+        self.counts.corruptions += 1;
+        log::error!("store: checksum mismatch at {offset_bytes} for {reader:?}");
+        ReadError::Corrupt { offset_bytes }
+    }
+
+    fn seed_at(&self, reader: &Reader, pos: u64) -> u32 {
+        let number = self.segments.number_of(pos);
+        let generation = reader
+            .segments
+            .get(&number)
+            .map_or(0, |(generation, _)| *generation);
+        self.seeds().place(generation, pos)
+    }
+
+    /// Gets as far as the headers: the first record has been read and checked.
+    pub(crate) fn poll_first(&mut self, reader: &mut Reader) -> Poll<Result<(), ReadError>> {
+        if let Some(error) = &reader.failed {
+            return Poll::Ready(Err(error.clone()));
+        }
+        if reader.headers.is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        let (pos, len) = (reader.entry.pos, reader.entry.record_len as usize);
+        let result = match self.poll_record(reader, pos, len) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(Ok((run, range))) => self.check_first(reader, run, range),
+        };
+        if let Err(error) = &result
+            && *error != ReadError::Memory
+        {
+            reader.failed = Some(error.clone());
+        }
+        Poll::Ready(result)
+    }
+
+    fn check_first(
+        &mut self,
+        reader: &mut Reader,
+        run: Box<dyn PageRun>,
+        range: Range<usize>,
+    ) -> Result<(), ReadError> {
+        let entry = reader.entry;
+        let seed = self.seed_at(reader, entry.pos);
+        let found = record::decode(&run.bytes()[range.clone()], seed);
+        let checked = found.and_then(|found| {
+            let (owner, metadata, crc, len) = match found.record {
+                Record::Put {
+                    owner,
+                    metadata,
+                    value_crc,
+                    value,
+                } if entry.form == Form::Whole => (owner, metadata, value_crc, value.len() as u64),
+                Record::Manifest {
+                    owner,
+                    metadata,
+                    value_crc,
+                    value_len,
+                    upload,
+                } if reader.chunks.as_ref().is_some_and(|(id, _)| *id == upload) => {
+                    (owner, metadata, value_crc, value_len)
+                }
+                _ => return None,
+            };
+            let ours = owner.bucket == reader.bucket.as_str()
+                && owner.key == reader.key.as_bytes()
+                && owner.seq == entry.seq
+                && crc == entry.checksum
+                && len == u64::from(entry.value_len);
+            let data = range.start + found.data.start..range.start + found.data.end;
+            ours.then_some((metadata::decode(metadata)?, Rc::from(metadata), data))
+        });
+        let Some((headers, metadata, data)) = checked else {
+            return Err(self.corrupt(reader, entry.pos));
+        };
+        reader.headers = Some(headers);
+        if entry.form == Form::Whole && !data.is_empty() {
+            let held = run.bytes().len() as u64;
+            let value = Blob::new(run, data);
+            let current = self
+                .index
+                .get(reader.bucket.as_str(), reader.key.as_bytes());
+            if current.is_some_and(|current| current.pos == entry.pos) {
+                self.cache.shrink_to(self.cache_budget());
+                let cached = Cached {
+                    value: value.clone(),
+                    metadata,
+                };
+                self.cache.insert(entry.pos, cached, held);
+            }
+            reader.value = Some(value);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn poll_value(
+        &mut self,
+        reader: &mut Reader,
+    ) -> Poll<Result<Option<Blob>, ReadError>> {
+        match self.poll_first(reader) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+            Poll::Pending => return Poll::Pending,
+        }
+        let Some((upload, table)) = reader.chunks.clone() else {
+            return Poll::Ready(Ok(reader.value.take()));
+        };
+        let len = u64::from(reader.entry.value_len);
+        let number = reader.next_chunk;
+        let before = u64::from(number) * CHUNK_BYTES as u64;
+        if before >= len {
+            return Poll::Ready(Ok(None));
+        }
+        let data_len = (len - before).min(CHUNK_BYTES as u64) as usize;
+        let Some(pos) = table.position(number) else {
+            let error = self.corrupt(reader, reader.entry.pos);
+            reader.failed = Some(error.clone());
+            return Poll::Ready(Err(error));
+        };
+        let record_len = record::chunk_len(upload, number, data_len);
+        let result = match self.poll_record(reader, pos, record_len) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Err(error)) => Err(error),
+            Poll::Ready(Ok((run, range))) => {
+                self.check_chunk(reader, (upload, number, pos, data_len), run, range)
+            }
+        };
+        if let Err(error) = &result
+            && *error != ReadError::Memory
+        {
+            reader.failed = Some(error.clone());
+        }
+        Poll::Ready(result.map(Some))
+    }
+
+    fn check_chunk(
+        &mut self,
+        reader: &mut Reader,
+        (upload, number, pos, data_len): (u64, u32, u64, usize),
+        run: Box<dyn PageRun>,
+        range: Range<usize>,
+    ) -> Result<Blob, ReadError> {
+        let seed = self.seed_at(reader, pos);
+        let data = match record::decode(&run.bytes()[range.clone()], seed) {
+            Some(found) => match found.record {
+                Record::Chunk {
+                    upload: u,
+                    number: n,
+                    data,
+                } => {
+                    let ours = u == upload && n == number && data.len() == data_len;
+                    ours.then_some(range.start + found.data.start..range.start + found.data.end)
+                }
+                _ => None,
+            },
+            None => None,
+        };
+        let Some(data) = data else {
+            return Err(self.corrupt(reader, pos));
+        };
+        reader.crc = crc32c(reader.crc, &run.bytes()[data.clone()]);
+        reader.next_chunk += 1;
+        let end = u64::from(reader.next_chunk) * CHUNK_BYTES as u64;
+        let last = end >= u64::from(reader.entry.value_len);
+        if last && reader.crc != reader.entry.checksum {
+            return Err(self.corrupt(reader, pos));
+        }
+        Ok(Blob::new(run, data))
+    }
+}
+
+impl core::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let key = self.key.as_bytes().escape_ascii();
+        write!(
+            f,
+            "bucket {} key {key} sequence {}",
+            self.bucket.as_str(),
+            self.entry.seq
+        )
+    }
+}
+
+impl Reader {
+    /// The headers, once [`Store::headers`] was ready.
+    pub(crate) fn known_headers(&self) -> Headers {
+        self.headers.clone().unwrap_or_default()
+    }
+}

@@ -1,0 +1,303 @@
+//! Proven groups become the index.
+//!
+//! The order in which groups are replayed does not matter: a key resolves by
+//! sequence, and equal sequences by their place in the log.
+
+use crate::format::checksum::Seeds;
+use crate::format::layout::Layout;
+use crate::format::record::{self, Owner, Record};
+use crate::index::{Entry, Form, Index, Quota, Tomb};
+use crate::large::{CHUNKS_MAX, Large};
+use crate::segments::Segments;
+use crate::walk::Taken;
+use alloc::collections::BTreeSet;
+use alloc::vec;
+use alloc::vec::Vec;
+
+/// Something wrong on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    pub(crate) offset: u64,
+    pub(crate) what: &'static str,
+}
+
+/// What has been read so far.
+pub(crate) struct Replay {
+    seeds: Seeds,
+    pub(crate) segments: Segments,
+    pub(crate) index: Index,
+    pub(crate) large: Large,
+    /// Segments named by Free records of the newest segment, with their generation.
+    pub(crate) freed: Vec<(u32, u64)>,
+    pub(crate) findings: Vec<Finding>,
+    /// Records of a newer release were met that must not be skipped.
+    pub(crate) newer: bool,
+    next_seq: u64,
+    max_epoch: u64,
+    /// Highest sequence of any record.
+    pub(crate) last_seq: u64,
+    memory_limit_bytes: u64,
+}
+
+/// Findings kept; the first ones tell enough.
+const FINDINGS_MAX: usize = 64;
+
+impl Replay {
+    pub(crate) fn new(layout: Layout, seeds: Seeds, memory_limit_bytes: u64) -> Self {
+        Replay {
+            seeds,
+            segments: Segments::new(layout),
+            index: Index::default(),
+            large: Large::default(),
+            freed: vec![],
+            findings: vec![],
+            newer: false,
+            next_seq: 1,
+            max_epoch: 0,
+            last_seq: 0,
+            memory_limit_bytes,
+        }
+    }
+
+    /// Notes something wrong.
+    pub(crate) fn find(&mut self, offset: u64, what: &'static str) {
+        log::error!("store: at {offset}: {what}");
+        if self.findings.len() < FINDINGS_MAX {
+            self.findings.push(Finding { offset, what });
+        }
+    }
+
+    /// Notes numbers that must not be given out again.
+    pub(crate) fn see_numbers(&mut self, next_seq: u64, epoch: u64) {
+        self.next_seq = self.next_seq.max(next_seq);
+        self.max_epoch = self.max_epoch.max(epoch);
+    }
+
+    pub(crate) fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    pub(crate) fn max_epoch(&self) -> u64 {
+        self.max_epoch
+    }
+
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        self.index.bytes() + self.large.bytes() > self.memory_limit_bytes
+    }
+
+    /// Replays a group that is proven.
+    pub(crate) fn group(&mut self, taken: &Taken) {
+        let header = &taken.header;
+        let number = self.segments.number_of(taken.offset);
+        self.see_numbers(header.next_seq, header.epoch);
+        self.newer |= header.newer;
+        self.segments
+            .extend(number, taken.offset, taken.offset + header.span);
+        let records = &taken.bytes[header.header_len..];
+        self.records(
+            records,
+            taken.offset + header.header_len as u64,
+            header.record_count,
+        );
+    }
+
+    /// Replays records that lie at `offset` of the device.
+    pub(crate) fn records(&mut self, records: &[u8], offset: u64, count: u32) {
+        let generation = self.segments.generation_at(offset);
+        let mut at = 0;
+        let mut seen = 0;
+        while at < records.len() {
+            let pos = offset + at as u64;
+            let seed = self.seeds.place(generation, pos);
+            let Some(found) = record::decode(&records[at..], seed) else {
+                self.find(pos, "a record is damaged in an intact group");
+                return;
+            };
+            self.record(&found.record, pos, found.len);
+            at += found.len;
+            seen += 1;
+        }
+        if seen != count {
+            self.find(offset, "a group does not hold as many records as it says");
+        }
+    }
+
+    fn record(&mut self, record: &Record<'_>, pos: u64, len: usize) {
+        let segments = &self.segments;
+        let order = |pos: u64| (segments.generation_at(pos), pos);
+        match *record {
+            Record::Put {
+                owner,
+                metadata,
+                value_crc,
+                value,
+            } => {
+                let entry = entry(&owner, (pos, len), metadata, value_crc, value.len() as u64);
+                self.index
+                    .recover_put(owner.bucket, owner.key, entry, order);
+                self.see_seq(owner.seq);
+            }
+            Record::Manifest {
+                owner,
+                metadata,
+                value_crc,
+                value_len,
+                upload,
+            } => {
+                let whole = entry(&owner, (pos, len), metadata, value_crc, value_len);
+                let entry = Entry {
+                    form: Form::Chunked,
+                    ..whole
+                };
+                self.index
+                    .recover_put(owner.bucket, owner.key, entry, order);
+                self.large.manifests.insert(owner.seq, upload);
+                self.see_seq(owner.seq);
+            }
+            Record::Tombstone { owner } => {
+                let tomb = Tomb {
+                    pos,
+                    seq: owner.seq,
+                    record_len: len as u32,
+                    puts: 0,
+                };
+                self.index
+                    .recover_tomb(owner.bucket, owner.key, tomb, order);
+                self.see_seq(owner.seq);
+            }
+            Record::Chunk {
+                upload,
+                number,
+                data,
+            } => self.chunk((upload, number), pos, data),
+            Record::Free { number, generation } => self.freed.push((number, generation)),
+            Record::Quota {
+                seq,
+                bucket,
+                limit_bytes,
+            } => {
+                self.quota(
+                    bucket,
+                    Quota {
+                        pos,
+                        seq,
+                        record_len: len as u32,
+                        limit_bytes,
+                    },
+                );
+            }
+            Record::Unknown { ignorable } => self.newer |= !ignorable,
+        }
+    }
+
+    fn chunk(&mut self, (upload, number): (u64, u32), pos: u64, data: &[u8]) {
+        if number >= CHUNKS_MAX {
+            self.find(pos, "a chunk's number is out of range");
+            return;
+        }
+        let order = |pos: u64| (self.segments.generation_at(pos), pos);
+        let old = self.large.position(upload, number);
+        if old.is_none_or(|old| order(old) < order(pos)) {
+            self.large.set(upload, number, pos, data.len());
+        }
+    }
+
+    fn quota(&mut self, bucket: &str, quota: Quota) {
+        let order = |pos: u64| (self.segments.generation_at(pos), pos);
+        let old = self
+            .index
+            .buckets
+            .get(bucket)
+            .and_then(|bucket| bucket.quota);
+        let rank = |quota: Quota| (quota.seq, order(quota.pos));
+        if old.is_none_or(|old| rank(old) < rank(quota)) {
+            self.index.set_quota(bucket, quota);
+        }
+        self.see_seq(quota.seq);
+    }
+
+    fn see_seq(&mut self, seq: u64) {
+        self.last_seq = self.last_seq.max(seq);
+        self.next_seq = self.next_seq.max(seq.saturating_add(1));
+    }
+
+    /// Only the Free records of a group that is not replayed yet; the segments they name.
+    pub(crate) fn frees_of(&mut self, taken: &Taken) -> Vec<u32> {
+        let mut numbers = Vec::new();
+        let mut at = taken.header.header_len;
+        while at < taken.bytes.len() {
+            let pos = taken.offset + at as u64;
+            let seed = self.seeds.place(taken.header.generation, pos);
+            let Some(found) = record::decode(&taken.bytes[at..], seed) else {
+                break;
+            };
+            if let Record::Free { number, generation } = found.record {
+                self.freed.push((number, generation));
+                numbers.push(number);
+            }
+            at += found.len;
+        }
+        numbers
+    }
+
+    /// All is replayed: what nothing points at is dropped, what counts is added up.
+    pub(crate) fn finish(&mut self) {
+        self.index.drop_needless_tombs();
+        let mut wanted = BTreeSet::new();
+        for bucket in self.index.buckets.values() {
+            let chunked = bucket
+                .live
+                .values()
+                .filter(|entry| entry.form == Form::Chunked);
+            wanted.extend(chunked.map(|entry| entry.seq));
+        }
+        self.large.retain_manifests(|seq| wanted.contains(&seq));
+        let mut broken = Vec::new();
+        for bucket in self.index.buckets.values() {
+            for entry in bucket.live.values() {
+                self.segments
+                    .add_live(entry.pos, u64::from(entry.record_len));
+                if entry.form == Form::Whole {
+                    continue;
+                }
+                let table = self.large.of_manifest(entry.seq);
+                if !table.is_some_and(|(_, table)| table.is_complete(u64::from(entry.value_len))) {
+                    broken.push(entry.pos);
+                }
+                for (pos, len) in table.into_iter().flat_map(|(id, table)| table.records(id)) {
+                    self.segments.add_live(pos, len);
+                }
+            }
+            for tomb in bucket.tombs.values() {
+                self.segments.add_live(tomb.pos, u64::from(tomb.record_len));
+            }
+            if let Some(quota) = &bucket.quota {
+                self.segments
+                    .add_live(quota.pos, u64::from(quota.record_len));
+            }
+        }
+        for pos in broken {
+            self.find(pos, "a large value lacks chunks");
+        }
+    }
+}
+
+fn entry(
+    owner: &Owner<'_>,
+    (pos, len): (u64, usize),
+    metadata: &[u8],
+    checksum: u32,
+    value_len: u64,
+) -> Entry {
+    Entry {
+        pos,
+        seq: owner.seq,
+        modified_wall_ns: owner.modified_wall_ns,
+        record_len: len as u32,
+        value_len: value_len as u32,
+        checksum,
+        puts: 0,
+        metadata_len: metadata.len() as u16,
+        form: Form::Whole,
+    }
+}

@@ -1,0 +1,226 @@
+//! What can be asked of a store, and how it answers.
+
+use crate::name::{BucketName, Key};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// The number of one change; they never repeat and never go back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seq(pub u64);
+
+/// Representation headers kept with a value and given back with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// `Content-Type`, if one was given.
+    pub content_type: Option<Box<str>>,
+    /// `Content-Encoding`, if one was given.
+    pub content_encoding: Option<Box<str>>,
+    /// `Cache-Control`, if one was given.
+    pub cache_control: Option<Box<str>>,
+    /// `Content-Disposition`, if one was given.
+    pub content_disposition: Option<Box<str>>,
+}
+
+/// What the index knows of one stored version without reading the value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// The change that wrote it.
+    pub seq: Seq,
+    /// Length of the value.
+    pub len_bytes: u64,
+    /// CRC32C of the value; with `seq` it makes the ETag.
+    pub checksum: u32,
+    /// When it was written, nanoseconds since 1970.
+    pub modified_wall_ns: u64,
+}
+
+/// What must hold of the key, judged against everything accepted before.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing.
+    #[default]
+    None,
+    /// There is a value (`If-Match: *`).
+    Exists,
+    /// There is no value (`If-None-Match: *`).
+    Absent,
+    /// The value is one of these versions (`If-Match`).
+    AnyOf(Vec<Seq>),
+    /// The value, if any, is none of these versions (`If-None-Match`).
+    NoneOf(Vec<Seq>),
+    /// The value was not modified after this second since 1970 (`If-Unmodified-Since`).
+    UnmodifiedSince(u64),
+}
+
+/// One change of one key.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Put a value of at most 64 KiB; longer ones come by an [`Upload`].
+    Put {
+        /// The value.
+        value: Vec<u8>,
+        /// Kept with it.
+        headers: Headers,
+    },
+    /// Remove the key.
+    Delete,
+}
+
+/// Changes that happen all or not at all, each with its condition.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// In order; the same key twice is judged in order.
+    pub changes: Vec<(BucketName, Key, Condition, Change)>,
+}
+
+/// A batch that is durable and visible.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Per change: the version now there (`None` after a delete), and whether one was there before.
+    pub results: Vec<(Option<Metadata>, bool)>,
+}
+
+/// Asks after a submitted batch; see [`crate::Store::outcome`].
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ticket(pub(crate) crate::queue::Outcome);
+
+/// A value on its way in; dropped, it leaves only garbage that compaction takes.
+#[derive(Debug)]
+pub struct Upload {
+    pub(crate) id: u64,
+    /// The store sees by this reference whether the upload still lives.
+    pub(crate) _alive: alloc::rc::Rc<()>,
+}
+
+/// Which space is used up, with the numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSpace {
+    /// The disk: bytes that can be used in all, and bytes in use.
+    Disk {
+        /// What the store can hold.
+        limit_bytes: u64,
+        /// What it holds.
+        used_bytes: u64,
+    },
+    /// The index would outgrow its memory budget.
+    Memory {
+        /// The budget.
+        limit_bytes: u64,
+        /// What it uses.
+        used_bytes: u64,
+    },
+    /// The bucket's quota.
+    Quota {
+        /// The quota.
+        limit_bytes: u64,
+        /// What it uses.
+        used_bytes: u64,
+    },
+}
+
+/// Why a change did not happen, or may not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The condition of the change with this index does not hold; its key is at this version.
+    Condition {
+        /// Which change.
+        index: usize,
+        /// What is there.
+        current: Option<Metadata>,
+    },
+    /// A delete of a key that is not there: nothing was written.
+    NotFound,
+    /// No room.
+    NoSpace(NoSpace),
+    /// The value is longer than the store takes.
+    TooLarge {
+        /// Longest value.
+        limit_bytes: u64,
+    },
+    /// More buckets than the store takes.
+    TooManyBuckets {
+        /// How many.
+        limit: u32,
+    },
+    /// Not now, or not any more.
+    Unavailable(Unavailable),
+    /// The write or flush failed after it was begun: nobody knows whether it happened.
+    OutcomeUnknown,
+}
+
+/// Why the store cannot do it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unavailable {
+    /// Still opening.
+    Opening,
+    /// Open for reading only; the sentence says why and what to do.
+    ReadOnly(Box<str>),
+    /// Not open; the sentence says why and what to do.
+    Refused(Box<str>),
+    /// Too many requests are waiting: try again soon.
+    Busy,
+}
+
+/// Why a value could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReadError {
+    /// The bytes read back do not match their checksum.
+    Corrupt {
+        /// Where on the device.
+        offset_bytes: u64,
+    },
+    /// The disk failed the read.
+    Io {
+        /// Where on the device.
+        offset_bytes: u64,
+    },
+    /// No memory to hold it now.
+    Memory,
+}
+
+/// Which keys to list, in ascending order of bytes (descending if `reverse`).
+#[derive(Clone, Debug, Default)]
+pub struct KeyQuery {
+    /// Only keys that begin with this.
+    pub prefix: Vec<u8>,
+    /// From this key on, itself included.
+    pub start: Option<Vec<u8>>,
+    /// Up to this key, itself not included.
+    pub end: Option<Vec<u8>>,
+    /// At most this many.
+    pub limit: usize,
+    /// From the end.
+    pub reverse: bool,
+}
+
+/// A page of keys.
+#[derive(Clone, Debug, Default)]
+pub struct KeyPage {
+    /// In order.
+    pub keys: Vec<(Key, Metadata)>,
+    /// Whether there are more after the last.
+    pub more: bool,
+    /// The last change this page can know of.
+    pub seq: Seq,
+}
+
+impl fmt::Display for NoSpace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, limit, used) = match *self {
+            NoSpace::Disk {
+                limit_bytes,
+                used_bytes,
+            } => ("the disk is full", limit_bytes, used_bytes),
+            NoSpace::Memory {
+                limit_bytes,
+                used_bytes,
+            } => ("the index has no memory left", limit_bytes, used_bytes),
+            NoSpace::Quota {
+                limit_bytes,
+                used_bytes,
+            } => ("the bucket's quota is used up", limit_bytes, used_bytes),
+        };
+        write!(f, "{what}: {used} of {limit} bytes in use")
+    }
+}

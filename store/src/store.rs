@@ -1,0 +1,362 @@
+//! The store itself: its parts, its steps, and its public face.
+//!
+//! # Invariants
+//!
+//! - What `index` shows is durable; what is not lies in `queue`.
+//! - Once writing has stopped it does not begin again in this life.
+
+use crate::Now;
+use crate::blob::Blob;
+use crate::block::{BlockDevice, Durability};
+use crate::cache::Cache;
+use crate::commit::{InFlight, Log};
+use crate::compact::Compaction;
+use crate::disk::{Disk, Moved};
+use crate::format::checksum::Seeds;
+use crate::format::layout::Layout;
+use crate::format::superblock::Superblock;
+use crate::guard::Guard;
+use crate::index::Index;
+use crate::large::Large;
+use crate::name::{BucketName, Key};
+use crate::opening::Opening;
+use crate::queue::Queue;
+use crate::reader::Reader;
+use crate::request::{
+    Batch, Committed, Condition, Headers, KeyPage, KeyQuery, Metadata, ReadError, Refusal, Seq,
+    Ticket, Unavailable, Upload,
+};
+use crate::segments::Segments;
+use crate::shutdown::Closing;
+use crate::uploads::Uploads;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::task::Poll;
+
+use crate::options::{FormatPermission, Options, State, Statistics, Wake};
+
+/// What a step is busy with.
+pub(crate) enum Phase {
+    Opening(Box<Opening>),
+    Open,
+    Closing(Closing),
+}
+
+/// What is counted and nowhere else known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) groups: u64,
+    pub(crate) changes: u64,
+    pub(crate) compactions: u64,
+    pub(crate) corruptions: u64,
+}
+
+/// A key-value store; see the crate documentation.
+pub struct Store {
+    pub(crate) state: State,
+    pub(crate) phase: Phase,
+    pub(crate) options: Choices,
+    pub(crate) now: Now,
+    pub(crate) disk: Disk,
+    pub(crate) id: Option<[u8; 16]>,
+    /// Geometry and seeds, once the superblock has been read.
+    pub(crate) identity: Option<(Layout, Seeds)>,
+    /// As last written.
+    pub(crate) superblock: Option<Superblock>,
+    pub(crate) log: Option<Log>,
+    pub(crate) segments: Segments,
+    pub(crate) index: Index,
+    pub(crate) large: Large,
+    pub(crate) cache: Cache,
+    pub(crate) queue: Queue,
+    pub(crate) uploads: Uploads,
+    pub(crate) compaction: Compaction,
+    pub(crate) guard: Guard,
+    pub(crate) in_flight: Option<InFlight>,
+    /// Where the records of an earlier epoch's last group were logged again.
+    pub(crate) relogged: Option<(u64, Vec<u8>, u32)>,
+    pub(crate) last_seq: u64,
+    pub(crate) counts: Counts,
+}
+
+/// The options that are needed after opening began.
+pub(crate) struct Choices {
+    pub(crate) format: FormatPermission,
+    pub(crate) unit_bytes: Option<u32>,
+    pub(crate) memory_bytes: u64,
+    pub(crate) seed: [u8; 32],
+}
+
+/// Rounds of one step.
+///
+/// Each is at most a few hundred completions, one group and one slice of compaction.
+const ROUNDS_PER_STEP: u32 = 16;
+/// When to try again after memory was missing.
+const STARVED_RETRY_NS: u64 = 1_000_000;
+
+impl Store {
+    /// Begins to open the store on `device`; [`Store::step`] does the work.
+    pub fn opening(device: Box<dyn BlockDevice>, options: Options) -> Self {
+        let Options {
+            format,
+            unit_bytes,
+            memory_bytes,
+            seed,
+            pages,
+        } = options;
+        Store {
+            state: State::Opening,
+            phase: Phase::Opening(Box::new(Opening::new())),
+            options: Choices {
+                format,
+                unit_bytes,
+                memory_bytes,
+                seed,
+            },
+            now: Now {
+                monotonic_ns: 0,
+                wall_ns: 0,
+            },
+            disk: Disk::new(device, pages),
+            id: None,
+            identity: None,
+            superblock: None,
+            log: None,
+            segments: Segments::none(),
+            index: Index::default(),
+            large: Large::default(),
+            cache: Cache::new(memory_bytes / 4),
+            queue: Queue::default(),
+            uploads: Uploads::default(),
+            compaction: Compaction::default(),
+            guard: Guard::default(),
+            in_flight: None,
+            relogged: None,
+            last_seq: 0,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Does what can be done now, within a budget, without waiting.
+    pub fn step(&mut self, now: Now) -> Wake {
+        self.now = now;
+        self.disk.pump();
+        for _ in 0..ROUNDS_PER_STEP {
+            let moved = match self.phase {
+                Phase::Opening(_) => self.advance_opening(),
+                Phase::Open | Phase::Closing(_) => self.advance(),
+            };
+            // What was just begun has to be handed to the device before we rest.
+            let pumped = self.disk.pump();
+            if pumped == Moved::No && moved == Moved::No {
+                let retry = now.monotonic_ns.saturating_add(STARVED_RETRY_NS);
+                return Wake::At(self.disk.take_starved().then_some(retry));
+            }
+        }
+        Wake::Now
+    }
+
+    fn advance(&mut self) -> Moved {
+        if !self.is_writing() {
+            return Moved::No;
+        }
+        self.sweep_uploads();
+        if self.is_marking() {
+            return self.advance_closing();
+        }
+        let committed = self.advance_commit();
+        if !self.is_writing() {
+            return Moved::Yes;
+        }
+        let compacted = match self.is_draining() {
+            true => Moved::No,
+            false => self.advance_compaction(),
+        };
+        if !self.is_writing() {
+            return Moved::Yes;
+        }
+        let closed = self.advance_closing();
+        if [committed, compacted, closed].contains(&Moved::Yes) {
+            return Moved::Yes;
+        }
+        self.refuse_what_is_stuck()
+    }
+
+    /// How far the store is.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The store's id once known; it is printed and used in `disk.format=`.
+    pub fn id(&self) -> Option<[u8; 16]> {
+        self.id
+    }
+
+    /// What the device promises about durability, once known.
+    pub fn durability(&self) -> Option<Durability> {
+        self.disk
+            .known_geometry()
+            .map(|geometry| geometry.durability)
+    }
+
+    /// Numbers.
+    pub fn statistics(&self) -> Statistics {
+        let Some((layout, _)) = self.identity else {
+            return Statistics::default();
+        };
+        let used = layout.segment_count - self.segments.free_count();
+        Statistics {
+            keys: self.index.keys(),
+            live_bytes: self.index.charged_bytes(),
+            used_bytes: u64::from(used) * layout.segment_bytes,
+            limit_bytes: layout.limit_bytes(),
+            index_bytes: self.index.bytes() + self.large.bytes(),
+            cache_bytes: self.cache.bytes(),
+            segments: layout.segment_count,
+            segments_free: self.segments.free_count(),
+            groups: self.counts.groups,
+            changes: self.counts.changes,
+            written_bytes: self.disk.written_bytes,
+            flushes: self.disk.flushes,
+            compactions: self.counts.compactions,
+            corruptions: self.counts.corruptions,
+            waiting: (self.queue.waiting.len() + self.uploads.len()) as u64,
+        }
+    }
+
+    /// The current durable version of a key.
+    ///
+    /// # Errors
+    /// [`Unavailable`] while opening or when refused.
+    pub fn lookup(&self, bucket: &BucketName, key: &Key) -> Result<Option<Metadata>, Unavailable> {
+        self.readable()?;
+        Ok(self
+            .index
+            .get(bucket.as_str(), key.as_bytes())
+            .map(|entry| entry.metadata()))
+    }
+
+    /// Begins to read the current version of a key.
+    ///
+    /// Its metadata comes now, headers and value by [`Store::read`].
+    ///
+    /// # Errors
+    /// [`Unavailable`] while opening or when refused.
+    pub fn open_value(
+        &mut self,
+        bucket: &BucketName,
+        key: &Key,
+    ) -> Result<Option<(Metadata, Reader)>, Unavailable> {
+        self.readable()?;
+        Ok(self.begin_reader(bucket, key))
+    }
+
+    /// The headers of the value, once the first record has been read.
+    pub fn headers(&mut self, reader: &mut Reader) -> Poll<Result<Headers, ReadError>> {
+        self.poll_first(reader).map_ok(|()| reader.known_headers())
+    }
+
+    /// The next piece of the value (checked, in order, at most 64 KiB), or `None` at its end.
+    pub fn read(&mut self, reader: &mut Reader) -> Poll<Result<Option<Blob>, ReadError>> {
+        self.poll_value(reader)
+    }
+
+    /// A page of keys of one bucket, from durable state.
+    ///
+    /// # Errors
+    /// [`Unavailable`] while opening or when refused.
+    pub fn keys(&self, bucket: &BucketName, query: &KeyQuery) -> Result<KeyPage, Unavailable> {
+        self.readable()?;
+        let page = self.index.page(bucket, query);
+        Ok(KeyPage {
+            seq: self.durable_seq(),
+            ..page
+        })
+    }
+
+    /// The buckets there are, in order.
+    pub fn buckets(&self) -> Vec<BucketName> {
+        let listed = |name: &BucketName, live: bool| live && !name.is_system();
+        let live = self.index.buckets.iter();
+        let live = live.filter(|(name, bucket)| listed(name, !bucket.live.is_empty()));
+        live.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Hands in a batch; its conditions are judged now, against everything accepted before.
+    ///
+    /// A delete of a key that is not there writes nothing; if the batch writes
+    /// nothing else either, it is [`Refusal::NotFound`].
+    ///
+    /// # Errors
+    /// What can be refused without observing pending state is refused at once.
+    pub fn submit(&mut self, batch: Batch) -> Result<Ticket, Refusal> {
+        self.submit_batch(batch)
+    }
+
+    /// How the batch ended: `Pending` until that may be known.
+    ///
+    /// Consumes the ticket's place when ready.
+    pub fn outcome(&mut self, ticket: &Ticket) -> Poll<Result<Committed, Refusal>> {
+        match ticket.0.borrow_mut().take() {
+            Some(result) => Poll::Ready(result),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Begins a value of any length up to the limit.
+    ///
+    /// `len_bytes` if it is known ahead, so that space is reserved.
+    ///
+    /// # Errors
+    /// Refused before the first byte where it can be: too large, no space, condition.
+    pub fn begin_upload(
+        &mut self,
+        bucket: BucketName,
+        key: Key,
+        condition: Condition,
+        headers: Headers,
+        len_bytes: Option<u64>,
+    ) -> Result<Upload, Refusal> {
+        self.admit_upload((bucket, key), condition, &headers, len_bytes)
+    }
+
+    /// Takes some bytes of the value, as many as there is room for now.
+    ///
+    /// 0 means come back after a step.
+    ///
+    /// # Errors
+    /// The upload is over: too large, no space, or the store stopped writing.
+    pub fn upload(&mut self, upload: &mut Upload, bytes: &[u8]) -> Result<usize, Refusal> {
+        self.writable()?;
+        self.take_bytes(upload.id, bytes)
+    }
+
+    /// The value is complete: commits it under its condition, judged (again) now.
+    ///
+    /// # Errors
+    /// As [`Store::submit`].
+    pub fn commit_upload(&mut self, upload: Upload) -> Result<Ticket, Refusal> {
+        self.writable()?;
+        self.finish_upload(upload)
+    }
+
+    /// Stops taking writes, commits what waits, marks the disk clean.
+    ///
+    /// Then the state is [`State::Closed`].
+    pub fn close(&mut self) {
+        self.begin_closing();
+    }
+
+    /// The last durable change.
+    pub fn durable_seq(&self) -> Seq {
+        Seq(self
+            .log
+            .as_ref()
+            .map_or(self.last_seq, |log| log.durable_seq.max(self.last_seq)))
+    }
+
+    /// Gives the device back (the kernel needs it to detach).
+    pub fn device(&mut self) -> &mut dyn BlockDevice {
+        self.disk.device()
+    }
+}

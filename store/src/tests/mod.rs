@@ -1,0 +1,10 @@
+//! The store as a whole, over disks made of memory.
+
+mod basic;
+mod bed;
+mod bench;
+mod crash;
+mod faults;
+mod rot;
+mod sim_disk;
+mod space;

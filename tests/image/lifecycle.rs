@@ -1,0 +1,106 @@
+//! Ends and restarts that the toolstack asks for.
+
+use tests::bed::Bed;
+use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
+
+const REBOOTS: u64 = 50;
+/// What may differ between two boots of the same image: nothing that grows.
+const STEADY: [&str; 4] = [
+    "lampion_grants_in_use",
+    "lampion_grants_quarantined",
+    "lampion_shared_pages_lost",
+    "lampion_xenstore_watches",
+];
+
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn a_shutdown_is_answered_and_leaves_the_store_clean() {
+    let bed = Bed::from_environment();
+    let disk = blank_disk(&bed, "end", DISK_BYTES);
+    let guest = Guest::serving(&bed, "end", &Recipe::on_disk(&disk));
+    for key in 0..50 {
+        assert_eq!(
+            guest
+                .request("PUT", &format!("/kv/e/{key}"), b"value")
+                .status,
+            201
+        );
+    }
+    // An idle keep-alive connection does not hold the end up.
+    let mut idle = guest.client();
+    assert_eq!(
+        idle.request("GET", "/healthz", b"")
+            .expect("an answer")
+            .status,
+        200
+    );
+    guest.shut_down(60);
+    assert!(guest.state().starts_with("gone"), "{}", guest.state());
+    let console = guest.console();
+    assert!(console.contains("Poweroff now"), "{console}");
+    drop(guest);
+
+    let guest = Guest::serving(&bed, "end", &Recipe::on_disk(&disk));
+    let console = guest.wait_for_console("store: ready");
+    assert!(console.contains("50 keys"), "{console}");
+    assert!(
+        console.contains("clean"),
+        "the store was closed cleanly:\n{console}"
+    );
+    assert_eq!(guest.request("GET", "/kv/e/49", b"").body, b"value");
+}
+
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn fifty_reboots_leak_nothing() {
+    let bed = Bed::from_environment();
+    let disk = blank_disk(&bed, "reboot", DISK_BYTES);
+    let guest = Guest::serving(&bed, "reboot", &Recipe::on_disk(&disk));
+    assert_eq!(guest.request("PUT", "/kv/r/constant", b"here").status, 201);
+    let mut first = None;
+    for round in 0..REBOOTS {
+        assert_eq!(
+            guest
+                .request("PUT", "/kv/r/round", round.to_string().as_bytes())
+                .status
+                / 100,
+            2
+        );
+        let boots = boots(&guest.console());
+        guest.reboot();
+        guest.wait_for_boot(boots + 1);
+        guest.wait_for("/readyz?for=write", 200);
+        assert_eq!(
+            guest.request("GET", "/kv/r/round", b"").body,
+            round.to_string().as_bytes()
+        );
+        let seen: Vec<u64> = STEADY.iter().map(|name| guest.metric(name)).collect();
+        let nodes = xenstore_nodes(&bed);
+        let heap = guest.metric("lampion_heap_used_bytes");
+        let (first_seen, first_nodes, first_heap) =
+            first.get_or_insert((seen.clone(), nodes, heap));
+        assert_eq!(&seen, first_seen, "round {round}: {STEADY:?}");
+        assert_eq!(&nodes, first_nodes, "round {round}: nodes in xenstore");
+        assert!(
+            heap < *first_heap + 64 * 1024,
+            "round {round}: heap {first_heap} -> {heap}"
+        );
+    }
+    assert_eq!(guest.request("GET", "/kv/r/constant", b"").body, b"here");
+}
+
+/// How often the console saw the image begin.
+fn boots(console: &str) -> usize {
+    console
+        .lines()
+        .filter(|line| line.contains("boot: ") && !line.starts_with("early: "))
+        .count()
+}
+
+/// Nodes below all domains, where there is a dom0 to count them.
+fn xenstore_nodes(bed: &Bed) -> usize {
+    if !bed.is_xen {
+        return 0;
+    }
+    bed.run("vm xenstore ls /local/domain").lines().count()
+}

@@ -1,0 +1,10 @@
+//! The shipped image on a real hypervisor, spoken to over TCP and its toolstack only.
+
+#![forbid(unsafe_code)]
+
+mod abuse;
+mod crash;
+mod devices;
+mod first_steps;
+mod lifecycle;
+mod values;

@@ -1,0 +1,87 @@
+//! The machine that guests run in, reached through its agent.
+
+use std::env;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// Longest wait for one command.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A running bed.
+#[derive(Clone, Debug)]
+pub struct Bed {
+    control: String,
+    /// Address of the first guest's HTTP port.
+    pub http: String,
+    /// Address of the second guest's HTTP port.
+    pub http2: String,
+    /// Whether this is real Xen (with a dom0 and `xl`) or QEMU's emulation.
+    pub is_xen: bool,
+}
+
+/// What a command printed, and its exit code.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Standard output and standard error.
+    pub text: String,
+    /// Exit code.
+    pub code: i32,
+}
+
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| {
+        panic!("{name} is not set: this test needs a bed, run it by `cargo xtask test`")
+    })
+}
+
+impl Bed {
+    /// The bed of this test run.
+    ///
+    /// # Panics
+    /// Outside of `cargo xtask test`.
+    pub fn from_environment() -> Bed {
+        Bed {
+            control: variable("LAMPION_BED_CONTROL"),
+            http: variable("LAMPION_BED_HTTP"),
+            http2: variable("LAMPION_BED_HTTP2"),
+            is_xen: variable("LAMPION_BED").starts_with("xen"),
+        }
+    }
+
+    /// Runs one shell command inside, whatever its exit code.
+    ///
+    /// # Panics
+    /// When the agent does not answer.
+    pub fn try_run(&self, command: &str) -> Output {
+        assert!(!command.contains('\n'), "one command is one line");
+        let mut agent = TcpStream::connect(&self.control).expect("the bed's agent listens");
+        agent
+            .set_read_timeout(Some(COMMAND_TIMEOUT))
+            .expect("a time-out can be set");
+        writeln!(agent, "{command}").expect("the agent takes a line");
+        let mut bytes = Vec::new();
+        agent
+            .read_to_end(&mut bytes)
+            .unwrap_or_else(|error| panic!("`{command}`: {error}"));
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let Some((text, code)) = text.rsplit_once("exit:") else {
+            panic!("`{command}`: the agent ended without an exit code: {text}");
+        };
+        let code = code.trim().parse().expect("the exit code is a number");
+        Output {
+            text: text.trim_end_matches('\n').to_owned(),
+            code,
+        }
+    }
+
+    /// Runs one shell command inside; what it printed.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn run(&self, command: &str) -> String {
+        let Output { text, code } = self.try_run(command);
+        assert_eq!(code, 0, "`{command}` failed in the bed: {text}");
+        text
+    }
+}

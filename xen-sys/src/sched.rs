@@ -1,0 +1,20 @@
+//! Scheduling and shutdown. Mirrors `xen/include/public/sched.h`, Xen 4.17.
+
+/// Ends the domain.
+pub const SCHEDOP_SHUTDOWN: u32 = 2;
+
+/// Exited normally; clean up and kill.
+pub const SHUTDOWN_POWEROFF: u32 = 0;
+/// Clean up, kill, and start again.
+pub const SHUTDOWN_REBOOT: u32 = 1;
+/// Tell the controller that we crashed.
+pub const SHUTDOWN_CRASH: u32 = 3;
+
+/// Argument of [`SCHEDOP_SHUTDOWN`].
+#[repr(C)]
+#[derive(Debug, Default)]
+pub struct SchedShutdown {
+    /// `SHUTDOWN_*`.
+    pub reason: u32,
+}
+layout!(SchedShutdown, 4, reason @ 0);

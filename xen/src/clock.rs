@@ -1,0 +1,102 @@
+//! Monotonic and wall time from the pages Xen keeps.
+//!
+//! A TSC value is handed in; the vCPU's time record turns it into system time.
+//! Both records are guarded by a version that is odd while Xen writes.
+//!
+//! Source: `xen/include/public/xen.h` (`vcpu_time_info`, `wc_*`), Xen 4.17.
+
+use crate::page::SharedPage;
+use alloc::rc::Rc;
+use core::cell::Cell;
+use core::mem::offset_of;
+use core::sync::atomic::{Ordering, fence};
+use xen_sys::shared_info::{SharedInfo, VcpuInfo, VcpuTimeInfo};
+
+const TIME: usize = offset_of!(VcpuInfo, time);
+const NS_PER_S: u64 = 1_000_000_000;
+/// Xen writes for some dozen instructions; a record that stays odd longer is not being written.
+const ATTEMPTS: u32 = 1000;
+
+/// The domain's clocks.
+#[derive(Debug)]
+pub struct Clock {
+    shared_info: Rc<SharedPage>,
+    /// Never goes back, whatever the records say.
+    last_ns: Cell<u64>,
+}
+
+impl Clock {
+    pub(crate) fn new(shared_info: Rc<SharedPage>) -> Self {
+        Clock {
+            shared_info,
+            last_ns: Cell::new(0),
+        }
+    }
+
+    /// System time at `tsc`, in ns since the hypervisor booted; never goes back.
+    pub fn monotonic_ns(&self, tsc: u64) -> u64 {
+        let info = &self.shared_info;
+        let version_at = TIME + offset_of!(VcpuTimeInfo, version);
+        let u64_at = |field: usize| info.load_u64(TIME + field, Ordering::Relaxed);
+        for _ in 0..ATTEMPTS {
+            let version = info.load_u32(version_at, Ordering::Acquire);
+            let stamp = u64_at(offset_of!(VcpuTimeInfo, tsc_timestamp));
+            let system = u64_at(offset_of!(VcpuTimeInfo, system_time));
+            let mul_at = TIME + offset_of!(VcpuTimeInfo, tsc_to_system_mul);
+            let mul = info.load_u32(mul_at, Ordering::Relaxed);
+            let shift_at = TIME + offset_of!(VcpuTimeInfo, tsc_shift);
+            let shift = info.load_u8(shift_at, Ordering::Relaxed).cast_signed();
+            fence(Ordering::Acquire);
+            if version & 1 == 0 && info.load_u32(version_at, Ordering::Relaxed) == version {
+                let now = system.wrapping_add(scale(tsc.saturating_sub(stamp), mul, shift));
+                self.last_ns.set(self.last_ns.get().max(now));
+                break;
+            }
+        }
+        self.last_ns.get()
+    }
+
+    /// Wall time at a system time, in ns since 1970.
+    pub fn wall_ns(&self, monotonic_ns: u64) -> u64 {
+        let info = &self.shared_info;
+        let u32_at = |field: usize| info.load_u32(field, Ordering::Relaxed);
+        let version_at = offset_of!(SharedInfo, wc_version);
+        for _ in 0..ATTEMPTS {
+            let version = info.load_u32(version_at, Ordering::Acquire);
+            let low = u64::from(u32_at(offset_of!(SharedInfo, wc_sec)));
+            let high = u64::from(u32_at(offset_of!(SharedInfo, wc_sec_hi)));
+            let nsec = u64::from(u32_at(offset_of!(SharedInfo, wc_nsec)));
+            fence(Ordering::Acquire);
+            if version & 1 == 0 && u32_at(version_at) == version {
+                let seconds = high << 32 | low;
+                let base = seconds.saturating_mul(NS_PER_S).saturating_add(nsec);
+                return base.saturating_add(monotonic_ns);
+            }
+        }
+        monotonic_ns
+    }
+}
+
+/// Ticks to nanoseconds as the time record says.
+fn scale(ticks: u64, mul: u32, shift: i8) -> u64 {
+    let shifted = match shift {
+        0.. => u128::from(ticks) << shift.min(63),
+        _ => u128::from(ticks) >> shift.unsigned_abs().min(63),
+    };
+    (shifted.saturating_mul(u128::from(mul)) >> 32) as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::scale;
+
+    #[test]
+    fn ticks_scale_both_ways() {
+        // 1 GHz: one tick is one nanosecond (mul 2^31, shift 1).
+        assert_eq!(scale(12_345, 1 << 31, 1), 12_345);
+        // 4 GHz: four ticks a nanosecond.
+        assert_eq!(scale(4_000, 1 << 31, -1), 1_000);
+        assert_eq!(scale(u64::MAX, u32::MAX, 63), scale(u64::MAX, u32::MAX, 63));
+        assert_eq!(scale(10, 1 << 31, -128), 0);
+    }
+}

@@ -1,0 +1,137 @@
+//! Event channels: ports, and the two-level bitmap that says which are pending.
+//!
+//! The upcall only makes the CPU look; which ports fired is read here, from the
+//! main loop. A port's pending bit is cleared before its owner is told, so an
+//! event that comes in between is seen at the next scan and none is lost.
+//!
+//! Source: `xen/include/public/event_channel.h`, Xen 4.17; order of the scan: `docs/xen.md`.
+
+use crate::page::SharedPage;
+use crate::{Domid, Errno, Xen};
+use alloc::rc::Rc;
+use core::mem::offset_of;
+use core::sync::atomic::Ordering;
+use xen_sys::event_channel::{EVTCHN_2L_NR_CHANNELS, VIRQ_TIMER};
+use xen_sys::shared_info::{SharedInfo, VcpuInfo};
+
+const PENDING: usize = offset_of!(SharedInfo, evtchn_pending);
+const MASK: usize = offset_of!(SharedInfo, evtchn_mask);
+/// vCPU 0 uses the place in the shared page.
+const PENDING_SEL: usize = offset_of!(VcpuInfo, evtchn_pending_sel);
+const WORDS: usize = EVTCHN_2L_NR_CHANNELS as usize / 64;
+
+/// One end of an event channel, of one attachment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Port(u32);
+
+impl Port {
+    /// The number, as backends are told.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+
+    /// A port the toolstack bound before we started.
+    pub(crate) fn given(number: u64) -> Option<Port> {
+        let number = u32::try_from(number).ok()?;
+        (number != 0 && number < EVTCHN_2L_NR_CHANNELS).then_some(Port(number))
+    }
+}
+
+/// All event channels of the domain; a cheap handle.
+#[derive(Clone, Debug)]
+pub struct Events(Rc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    xen: Xen,
+    shared_info: Rc<SharedPage>,
+}
+
+impl Events {
+    /// Takes over the shared page's bitmaps: everything masked, nothing pending.
+    pub(crate) fn new(xen: Xen, shared_info: Rc<SharedPage>) -> Self {
+        for word in 0..WORDS {
+            shared_info.store_u64(MASK + word * 8, u64::MAX, Ordering::SeqCst);
+        }
+        Events(Rc::new(Inner { xen, shared_info }))
+    }
+
+    /// A fresh port for `remote` to bind to, unmasked.
+    ///
+    /// # Errors
+    /// Xen's error.
+    pub fn alloc_unbound(&self, remote: Domid) -> Result<Port, Errno> {
+        let port = Port(self.0.xen.alloc_unbound(remote)?);
+        self.unmask(port);
+        Ok(port)
+    }
+
+    /// The one-shot timer's port, unmasked.
+    pub(crate) fn bind_timer(&self) -> Result<Port, Errno> {
+        let port = Port(self.0.xen.bind_virq(VIRQ_TIMER, 0)?);
+        self.unmask(port);
+        Ok(port)
+    }
+
+    /// Gives the port up.
+    pub fn close(&self, port: Port) {
+        self.mask(port);
+        // Only our own ports are closed, so Xen has nothing to refuse.
+        let _ = self.0.xen.close_port(port.0);
+    }
+
+    /// Notifies the other end. One that is gone is noticed through xenstore.
+    pub fn notify(&self, port: Port) {
+        let _ = self.0.xen.send(port.0);
+    }
+
+    /// Lets the port raise upcalls; what is pending is raised again.
+    pub fn unmask(&self, port: Port) {
+        let (word, bit) = place(port);
+        self.0.shared_info.clear_u64(MASK + word, bit);
+        if self
+            .0
+            .shared_info
+            .load_u64(PENDING + word, Ordering::SeqCst)
+            & bit
+            != 0
+        {
+            let _ = self.0.xen.unmask(port.0);
+        }
+    }
+
+    /// Keeps the port from raising upcalls.
+    pub fn mask(&self, port: Port) {
+        let (word, bit) = place(port);
+        self.0.shared_info.set_u64(MASK + word, bit);
+    }
+
+    /// Whether a scan would find anything.
+    pub fn any_pending(&self) -> bool {
+        self.0.shared_info.load_u64(PENDING_SEL, Ordering::SeqCst) != 0
+    }
+
+    /// Clears what is pending and names it, each port once.
+    pub fn take_pending(&self, mut named: impl FnMut(Port)) {
+        let info = &self.0.shared_info;
+        let mut selected = info.swap_u64(PENDING_SEL, 0);
+        while selected != 0 {
+            let word = selected.trailing_zeros() as usize;
+            selected &= selected - 1;
+            let masked = info.load_u64(MASK + word * 8, Ordering::SeqCst);
+            let mut fired = info.load_u64(PENDING + word * 8, Ordering::SeqCst) & !masked;
+            info.clear_u64(PENDING + word * 8, fired);
+            while fired != 0 {
+                let bit = fired.trailing_zeros();
+                fired &= fired - 1;
+                named(Port(word as u32 * 64 + bit));
+            }
+        }
+    }
+}
+
+/// Byte offset of the port's word in a bitmap, and its bit.
+fn place(port: Port) -> (usize, u64) {
+    debug_assert!(port.0 < EVTCHN_2L_NR_CHANNELS);
+    (port.0 as usize / 64 * 8, 1 << (port.0 % 64))
+}

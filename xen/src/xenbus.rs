@@ -1,0 +1,214 @@
+//! The frontend's end of a split driver's handshake, over xenstore.
+//!
+//! Source: `xen/include/public/io/xenbus.h` and `docs/misc/xenbus` notes in the
+//! protocol headers, Xen 4.17.
+
+use crate::Domid;
+use crate::task::Timers;
+use crate::xenstore::{Watch, Xenstore, XsError};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+pub use xen_sys::io::xenbus::XenbusState;
+
+/// A device as the toolstack announced it.
+#[derive(Clone, Debug)]
+pub struct Frontend {
+    xenstore: Xenstore,
+    timers: Timers,
+    path: String,
+    backend: String,
+    backend_domid: Domid,
+}
+
+/// Why a handshake did not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandshakeError {
+    /// Xenstore refused.
+    Xenstore(XsError),
+    /// The backend did not reach the state in time; where it stood last.
+    TimedOut(XenbusState),
+    /// The backend closes.
+    Closed,
+}
+
+impl From<XsError> for HandshakeError {
+    fn from(error: XsError) -> Self {
+        HandshakeError::Xenstore(error)
+    }
+}
+
+impl core::fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            HandshakeError::Xenstore(error) => write!(f, "xenstore: {error}"),
+            HandshakeError::TimedOut(state) => {
+                write!(f, "the backend stays in state {state:?}")
+            }
+            HandshakeError::Closed => f.write_str("the backend is closed"),
+        }
+    }
+}
+
+impl core::error::Error for HandshakeError {}
+
+/// Longest wait for a backend to change its state.
+const STATE_TIMEOUT_NS: u64 = 30_000_000_000;
+
+impl Frontend {
+    /// Reads where the device's backend is. `path` is like `device/vif/0`.
+    ///
+    /// # Errors
+    /// [`XsError`].
+    pub async fn locate(
+        xenstore: &Xenstore,
+        timers: &Timers,
+        path: &str,
+    ) -> Result<Frontend, XsError> {
+        let backend = xenstore.read_text(&format!("{path}/backend")).await?;
+        let domid = xenstore.read_text(&format!("{path}/backend-id")).await?;
+        let backend_domid = Domid(domid.parse().map_err(|_| XsError::Malformed)?);
+        let (xenstore, timers) = (xenstore.clone(), timers.clone());
+        Ok(Frontend {
+            xenstore,
+            timers,
+            path: path.into(),
+            backend,
+            backend_domid,
+        })
+    }
+
+    /// The domain the backend runs in.
+    pub fn backend_domid(&self) -> Domid {
+        self.backend_domid
+    }
+
+    /// The device's path, for messages.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The clock of our steps.
+    pub fn timers(&self) -> &Timers {
+        &self.timers
+    }
+
+    /// A node of ours.
+    ///
+    /// # Errors
+    /// [`XsError`].
+    pub async fn read(&self, key: &str) -> Result<String, XsError> {
+        self.xenstore
+            .read_text(&format!("{}/{key}", self.path))
+            .await
+    }
+
+    /// A node of the backend.
+    ///
+    /// # Errors
+    /// [`XsError`].
+    pub async fn read_backend(&self, key: &str) -> Result<String, XsError> {
+        self.xenstore
+            .read_text(&format!("{}/{key}", self.backend))
+            .await
+    }
+
+    /// A number the backend published; `None` if it did not, or not a number.
+    ///
+    /// # Errors
+    /// [`XsError::LinkDown`] and the like; a missing node is no error.
+    pub async fn read_backend_number(&self, key: &str) -> Result<Option<u64>, XsError> {
+        match self.read_backend(key).await {
+            Ok(text) => Ok(text.trim().parse().ok()),
+            Err(XsError::NotFound | XsError::Malformed) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where the backend stands.
+    ///
+    /// # Errors
+    /// [`XsError`]; a missing node is [`XenbusState::Unknown`].
+    pub async fn backend_state(&self) -> Result<XenbusState, XsError> {
+        match self.xenstore.read(&format!("{}/state", self.backend)).await {
+            Ok(value) => Ok(XenbusState::parse(&value)),
+            Err(XsError::NotFound) => Ok(XenbusState::Unknown),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Says where we stand.
+    ///
+    /// # Errors
+    /// [`XsError`].
+    pub async fn switch_to(&self, state: XenbusState) -> Result<(), XsError> {
+        self.xenstore
+            .write(&format!("{}/state", self.path), state.digit().as_bytes())
+            .await
+    }
+
+    /// Publishes nodes of ours, all or none.
+    ///
+    /// # Errors
+    /// [`XsError`].
+    pub async fn publish(&self, nodes: &[(&str, &dyn ToString)]) -> Result<(), XsError> {
+        let nodes: Vec<_> = nodes
+            .iter()
+            .map(|(key, value)| (format!("{}/{key}", self.path), value.to_string()))
+            .collect();
+        self.xenstore.write_all(&nodes).await
+    }
+
+    /// Watches the backend's state.
+    ///
+    /// # Errors
+    /// [`XsError`].
+    pub async fn watch_backend(&self) -> Result<Watch, XsError> {
+        self.xenstore
+            .watch(&format!("{}/state", self.backend))
+            .await
+    }
+
+    /// Waits until the backend is in one of `wanted`; a backend that closes ends the wait.
+    ///
+    /// # Errors
+    /// [`HandshakeError`].
+    pub async fn wait_for(
+        &self,
+        watch: &Watch,
+        wanted: &[XenbusState],
+    ) -> Result<XenbusState, HandshakeError> {
+        let walk = async {
+            loop {
+                let state = self.backend_state().await?;
+                if wanted.contains(&state) {
+                    return Ok(state);
+                }
+                if matches!(state, XenbusState::Closing | XenbusState::Closed) {
+                    return Err(HandshakeError::Closed);
+                }
+                watch.fired().await;
+            }
+        };
+        match self.timers.timeout(STATE_TIMEOUT_NS, walk).await {
+            Some(result) => result,
+            None => Err(HandshakeError::TimedOut(self.backend_state().await?)),
+        }
+    }
+
+    /// Brings both ends to the start of a handshake, whatever an earlier life left behind.
+    ///
+    /// # Errors
+    /// [`HandshakeError`].
+    pub async fn restart(&self, watch: &Watch) -> Result<(), HandshakeError> {
+        use XenbusState::{Closed, Closing, InitWait, Initialising, Unknown};
+        let state = self.backend_state().await?;
+        if !matches!(state, Unknown | Initialising | InitWait) {
+            self.switch_to(Closing).await?;
+            self.switch_to(Closed).await?;
+            self.wait_for(watch, &[Closed, InitWait, Unknown]).await?;
+        }
+        self.switch_to(Initialising).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,411 @@
+//! The xenstore client: requests, replies, watches, transactions.
+//!
+//! [`Xenstore`] is a cheap handle; its requests are futures that complete in
+//! some later step. At most [`IN_FLIGHT_MAX`] requests are with the daemon
+//! (its quota is 20), the rest wait for their turn. A watch that fires many
+//! times before its owner looks has fired once: a flood costs no memory.
+//!
+//! # Trust
+//!
+//! The daemon's indices are bounded, its messages' lengths checked; a daemon
+//! that breaks the protocol loses the link (every request fails, once said in
+//! the log), and the guest goes on.
+//!
+//! Source: `xen/include/public/io/xs_wire.h`, `docs/misc/xenstore.txt`, Xen 4.17.
+
+mod link;
+
+use crate::event::{Events, Port};
+use crate::page::SharedPage;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+use core::fmt;
+use core::future::poll_fn;
+use core::task::Poll;
+use link::{Link, Message};
+use xen_sys::io::xs_wire::{
+    XENSTORE_PAYLOAD_MAX, XS_DIRECTORY, XS_ERROR, XS_READ, XS_RM, XS_TRANSACTION_END,
+    XS_TRANSACTION_START, XS_UNWATCH, XS_WATCH, XS_WATCH_EVENT, XS_WRITE, XsdSockmsg,
+};
+
+/// Requests with the daemon at once.
+pub const IN_FLIGHT_MAX: usize = 16;
+/// Times a transaction is tried again after EAGAIN.
+const TRANSACTION_ATTEMPTS: u32 = 16;
+
+/// Why a request failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum XsError {
+    /// No such node.
+    NotFound,
+    /// The transaction met another's writes.
+    Again,
+    /// Not ours to read or write.
+    Denied,
+    /// A quota of the daemon is used up.
+    Quota,
+    /// The daemon refused for another reason of its own.
+    Refused,
+    /// The reply made no sense.
+    Malformed,
+    /// The request is longer than the protocol allows.
+    TooLong,
+    /// The daemon broke the protocol: there is no xenstore any more.
+    LinkDown,
+}
+
+impl fmt::Display for XsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            XsError::NotFound => "no such node",
+            XsError::Again => "transaction conflict",
+            XsError::Denied => "permission denied",
+            XsError::Quota => "quota exceeded",
+            XsError::Refused => "refused by the daemon",
+            XsError::Malformed => "malformed reply",
+            XsError::TooLong => "request too long",
+            XsError::LinkDown => "the xenstore link is down",
+        })
+    }
+}
+
+impl core::error::Error for XsError {}
+
+/// The client; clones share one link.
+#[derive(Clone, Debug)]
+pub struct Xenstore(Rc<RefCell<Client>>);
+
+#[derive(Debug)]
+struct Client {
+    link: Link,
+    next_id: u32,
+    /// Requests sent, with their reply once it is there.
+    waiting: BTreeMap<u32, Option<Message>>,
+    /// Watches by token, and whether they fired since last asked.
+    watches: BTreeMap<u32, bool>,
+    next_token: u32,
+}
+
+/// A transaction; reads and writes through it are seen together or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transaction(u32);
+
+/// No transaction.
+const OUTSIDE: Transaction = Transaction(0);
+
+impl Xenstore {
+    pub(crate) fn new(page: SharedPage, port: Port, events: Events) -> Self {
+        events.unmask(port);
+        Xenstore(Rc::new(RefCell::new(Client {
+            link: Link::new(page, port, events),
+            next_id: 1,
+            waiting: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            next_token: 1,
+        })))
+    }
+
+    /// Its event channel.
+    pub fn port(&self) -> Port {
+        self.0.borrow().link.port()
+    }
+
+    /// Moves what can be moved between the rings and the waiting requests.
+    pub fn step(&self) {
+        let client = &mut *self.0.borrow_mut();
+        client.link.step();
+        while let Some(message) = client.link.take() {
+            client.dispatch(message);
+        }
+    }
+
+    /// Requests sent or replies not yet taken.
+    pub fn waiting(&self) -> usize {
+        self.0.borrow().waiting.len()
+    }
+
+    /// Watches registered.
+    pub fn watches(&self) -> usize {
+        self.0.borrow().watches.len()
+    }
+
+    /// Reads a node.
+    ///
+    /// # Errors
+    /// [`XsError`].
+    pub async fn read(&self, path: &str) -> Result<Vec<u8>, XsError> {
+        self.request(XS_READ, OUTSIDE, &[path.as_bytes(), b"\0"])
+            .await
+    }
+
+    /// Reads a node as text; what is not UTF-8 is malformed.
+    ///
+    /// # Errors
+    /// [`XsError`].
+    pub async fn read_text(&self, path: &str) -> Result<String, XsError> {
+        String::from_utf8(self.read(path).await?).map_err(|_| XsError::Malformed)
+    }
+
+    /// The children of a node.
+    ///
+    /// # Errors
+    /// [`XsError`].
+    pub async fn directory(&self, path: &str) -> Result<Vec<String>, XsError> {
+        let reply = self
+            .request(XS_DIRECTORY, OUTSIDE, &[path.as_bytes(), b"\0"])
+            .await?;
+        let names = reply
+            .split(|byte| *byte == 0)
+            .filter(|name| !name.is_empty());
+        names
+            .map(|name| String::from_utf8(name.into()).map_err(|_| XsError::Malformed))
+            .collect()
+    }
+
+    /// Writes a node, making it and its parents.
+    ///
+    /// # Errors
+    /// [`XsError`].
+    pub async fn write(&self, path: &str, value: &[u8]) -> Result<(), XsError> {
+        self.write_in(OUTSIDE, path, value).await
+    }
+
+    /// Removes a node and all below it.
+    ///
+    /// # Errors
+    /// [`XsError`].
+    pub async fn remove(&self, path: &str) -> Result<(), XsError> {
+        self.request(XS_RM, OUTSIDE, &[path.as_bytes(), b"\0"])
+            .await
+            .map(drop)
+    }
+
+    /// Writes several nodes, all or none, trying again when others interfere.
+    ///
+    /// # Errors
+    /// [`XsError`]; then nothing was written.
+    pub async fn write_all(&self, nodes: &[(String, String)]) -> Result<(), XsError> {
+        for _ in 0..TRANSACTION_ATTEMPTS {
+            let transaction = self.begin().await?;
+            for (path, value) in nodes {
+                if let Err(error) = self.write_in(transaction, path, value.as_bytes()).await {
+                    let _ = self.end(transaction, false).await;
+                    return Err(error);
+                }
+            }
+            match self.end(transaction, true).await {
+                Err(XsError::Again) => {}
+                result => return result,
+            }
+        }
+        Err(XsError::Again)
+    }
+
+    /// Watches a node and all below it; it fires once at once.
+    ///
+    /// # Errors
+    /// [`XsError`].
+    pub async fn watch(&self, path: &str) -> Result<Watch, XsError> {
+        let token = {
+            let mut client = self.0.borrow_mut();
+            let token = client.next_token;
+            client.next_token += 1;
+            client.watches.insert(token, false);
+            token
+        };
+        let watch = Watch {
+            store: self.clone(),
+            path: path.into(),
+            token,
+        };
+        let text = format!("{token}");
+        self.request(
+            XS_WATCH,
+            OUTSIDE,
+            &[path.as_bytes(), b"\0", text.as_bytes(), b"\0"],
+        )
+        .await?;
+        Ok(watch)
+    }
+
+    async fn begin(&self) -> Result<Transaction, XsError> {
+        let reply = self
+            .request(XS_TRANSACTION_START, OUTSIDE, &[b"\0"])
+            .await?;
+        let digits = reply.strip_suffix(b"\0").unwrap_or(&reply);
+        let number = core::str::from_utf8(digits)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        number.map(Transaction).ok_or(XsError::Malformed)
+    }
+
+    async fn end(&self, transaction: Transaction, commit: bool) -> Result<(), XsError> {
+        let verdict: &[u8] = if commit { b"T\0" } else { b"F\0" };
+        self.request(XS_TRANSACTION_END, transaction, &[verdict])
+            .await
+            .map(drop)
+    }
+
+    async fn write_in(
+        &self,
+        transaction: Transaction,
+        path: &str,
+        value: &[u8],
+    ) -> Result<(), XsError> {
+        self.request(XS_WRITE, transaction, &[path.as_bytes(), b"\0", value])
+            .await
+            .map(drop)
+    }
+
+    async fn request(
+        &self,
+        kind: u32,
+        transaction: Transaction,
+        payload: &[&[u8]],
+    ) -> Result<Vec<u8>, XsError> {
+        let id = poll_fn(|_| self.0.borrow_mut().try_send(kind, transaction, payload)).await?;
+        // Given up in between, the request's reply is dropped when it comes.
+        let pending = PendingReply { store: self, id };
+        let reply = poll_fn(|_| pending.store.0.borrow_mut().try_take(id)).await?;
+        match reply.kind {
+            XS_ERROR => Err(named_error(&reply.payload)),
+            answered if answered == kind => Ok(reply.payload),
+            _ => Err(XsError::Malformed),
+        }
+    }
+}
+
+impl Client {
+    fn try_send(
+        &mut self,
+        kind: u32,
+        transaction: Transaction,
+        payload: &[&[u8]],
+    ) -> Poll<Result<u32, XsError>> {
+        let len: usize = payload.iter().map(|part| part.len()).sum();
+        if len > XENSTORE_PAYLOAD_MAX {
+            return Poll::Ready(Err(XsError::TooLong));
+        }
+        if self.link.is_down() {
+            return Poll::Ready(Err(XsError::LinkDown));
+        }
+        if self.waiting.len() >= IN_FLIGHT_MAX {
+            return Poll::Pending;
+        }
+        let id = self.next_id;
+        self.next_id = self.next_id.checked_add(1).unwrap_or(1);
+        let header = XsdSockmsg {
+            kind,
+            req_id: id,
+            tx_id: transaction.0,
+            len: len as u32,
+        };
+        self.link.send(header, payload);
+        self.waiting.insert(id, None);
+        Poll::Ready(Ok(id))
+    }
+
+    fn try_take(&mut self, id: u32) -> Poll<Result<Message, XsError>> {
+        match self.waiting.get(&id) {
+            Some(Some(_)) => {
+                let message = self.waiting.remove(&id).flatten();
+                Poll::Ready(message.ok_or(XsError::Malformed))
+            }
+            _ if self.link.is_down() => Poll::Ready(Err(XsError::LinkDown)),
+            _ => Poll::Pending,
+        }
+    }
+
+    fn dispatch(&mut self, message: Message) {
+        if message.kind == XS_WATCH_EVENT {
+            let mut parts = message.payload.split(|byte| *byte == 0);
+            let token = parts
+                .nth(1)
+                .and_then(|token| core::str::from_utf8(token).ok());
+            let token = token.and_then(|token| token.parse::<u32>().ok());
+            if let Some(fired) = token.and_then(|token| self.watches.get_mut(&token)) {
+                *fired = true;
+            }
+        } else if let Some(reply) = self.waiting.get_mut(&message.id) {
+            *reply = Some(message);
+        }
+    }
+}
+
+/// Forgets a request whose future was dropped.
+struct PendingReply<'a> {
+    store: &'a Xenstore,
+    id: u32,
+}
+
+impl Drop for PendingReply<'_> {
+    fn drop(&mut self) {
+        self.store.0.borrow_mut().waiting.remove(&self.id);
+    }
+}
+
+/// A registered watch; dropped, it is removed.
+#[derive(Debug)]
+pub struct Watch {
+    store: Xenstore,
+    path: String,
+    token: u32,
+}
+
+impl Watch {
+    /// Waits until it fired since last asked.
+    pub async fn fired(&self) {
+        poll_fn(|_| {
+            if self.take_fired() {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// Whether it fired since last asked. A dead link never fires.
+    pub fn take_fired(&self) -> bool {
+        let mut client = self.store.0.borrow_mut();
+        client
+            .watches
+            .get_mut(&self.token)
+            .is_some_and(core::mem::take)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let client = &mut *self.store.0.borrow_mut();
+        client.watches.remove(&self.token);
+        if client.link.is_down() {
+            return;
+        }
+        let token = format!("{}", self.token);
+        let payload = [self.path.as_bytes(), b"\0", token.as_bytes(), b"\0"];
+        let len: usize = payload.iter().map(|part| part.len()).sum();
+        // Id 0 is nobody's: the reply is ignored.
+        let header = XsdSockmsg {
+            kind: XS_UNWATCH,
+            req_id: 0,
+            tx_id: 0,
+            len: len as u32,
+        };
+        client.link.send(header, &payload);
+    }
+}
+
+fn named_error(payload: &[u8]) -> XsError {
+    match payload.strip_suffix(b"\0").unwrap_or(payload) {
+        b"ENOENT" => XsError::NotFound,
+        b"EAGAIN" => XsError::Again,
+        b"EACCES" | b"EPERM" | b"EROFS" => XsError::Denied,
+        b"ENOSPC" | b"E2BIG" | b"ENOMEM" | b"EQUOTA" => XsError::Quota,
+        _ => XsError::Refused,
+    }
+}

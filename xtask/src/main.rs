@@ -1,0 +1,76 @@
+//! All of Lampion's automation: `cargo xtask …`.
+
+#![forbid(unsafe_code)]
+
+mod bed;
+mod build;
+mod check;
+mod dist;
+mod hosts;
+mod interrupt;
+mod progress;
+mod run;
+mod shell;
+mod suite;
+mod test;
+mod wrong;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Builds, runs, tests and packs Lampion.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Builds the image: target/dist/lampion and lampion.debug.
+    Build,
+    /// Runs it here, on a hypervisor that needs nothing from this host.
+    Run(run::Arguments),
+    /// Tests the host's crates, then the image on real hypervisors.
+    Test(test::Arguments),
+    /// Packs the image with its configuration and checksums.
+    Dist,
+    /// Formatting, lints, documentation and the host's tests.
+    Check,
+    /// Starts a bed by hand, and runs a shell command inside it.
+    Bed(shell::Arguments),
+}
+
+fn main() -> ExitCode {
+    match perform(Arguments::parse().verb) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// False is a failure that has been told already.
+fn perform(verb: Verb) -> Result<bool> {
+    match verb {
+        Verb::Build => build::report(&build::run()?)?,
+        Verb::Run(arguments) => run::run(&arguments)?,
+        Verb::Test(arguments) => return test::run(&arguments),
+        Verb::Dist => dist::run()?,
+        Verb::Check => check::run()?,
+        Verb::Bed(arguments) => shell::run(&arguments)?,
+    }
+    Ok(true)
+}
+
+/// The checkout this program was built from.
+fn checkout() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}

@@ -1,0 +1,247 @@
+//! The test binaries that need a bed, and how one is run against its bed.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::bed::outer::{self, Disk};
+use crate::bed::{Bed, Request, command};
+use crate::build;
+use crate::hosts::Hypervisor;
+
+/// One test binary and the bed it is run against.
+#[derive(Debug)]
+pub(crate) struct Suite {
+    /// The test target of the package `tests`.
+    pub(crate) target: &'static str,
+    /// Where.
+    pub(crate) hypervisor: Hypervisor,
+    /// Count instructions instead of time.
+    icount: bool,
+    /// A persistent disk, with a log of all writes to it.
+    recorded_disk: bool,
+    /// Run against the image that is wrong on purpose: words of the failure to be seen.
+    pub(crate) wrong: Option<&'static str>,
+}
+
+/// Every bed there is a suite for. A target that does not exist yet is
+/// skipped, and said to be.
+pub(crate) const SUITES: [Suite; 5] = [
+    Suite {
+        target: "image",
+        hypervisor: Hypervisor::Xen,
+        icount: false,
+        recorded_disk: false,
+        wrong: None,
+    },
+    Suite {
+        target: "image",
+        hypervisor: Hypervisor::Emulation,
+        icount: false,
+        recorded_disk: false,
+        wrong: None,
+    },
+    Suite {
+        target: "powercut",
+        hypervisor: Hypervisor::Xen,
+        icount: false,
+        recorded_disk: true,
+        wrong: None,
+    },
+    Suite {
+        target: "powercut",
+        hypervisor: Hypervisor::Xen,
+        icount: false,
+        recorded_disk: true,
+        wrong: Some("was acknowledged as version"),
+    },
+    Suite {
+        target: "counts",
+        hypervisor: Hypervisor::Xen,
+        icount: true,
+        recorded_disk: false,
+        wrong: None,
+    },
+];
+
+/// The recorded disk's size.
+const DISK_BYTES: u64 = 64 << 20;
+
+/// How long one suite may run: under TCG everything is slow.
+const SUITE_TIMEOUT: Duration = Duration::from_secs(45 * 60);
+
+impl Suite {
+    /// Builds the binary, starts the bed, runs the one against the other.
+    pub(crate) fn run(&self, image: &Path, filter: Option<&str>) -> Result<()> {
+        let binary = build_tests(self.target)?;
+        let disks = self.disks()?;
+        let mut bed = Bed::start(&Request {
+            hypervisor: self.hypervisor,
+            cpu: outer::CPU.to_owned(),
+            icount: self.icount,
+            disks: disks.clone(),
+            payload: vec![("lampion".to_owned(), image.to_owned())],
+            http_port: None,
+        })?;
+        let mut tests = Command::new(&binary);
+        tests
+            .args(["--test-threads=1", "--include-ignored"])
+            .args(filter);
+        tests.current_dir(crate::checkout().join("tests"));
+        environment(&mut tests, self, &bed, &disks);
+        let result = match self.wrong {
+            None => watch(&mut tests, &mut bed),
+            Some(words) => watch_failure(&mut tests, &mut bed, words),
+        };
+        match result {
+            Ok(()) => {
+                bed.stop()?;
+                disks.iter().try_for_each(remove)
+            }
+            Err(error) => {
+                println!("{}", bed.last_words());
+                bed.keep_logs()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether the filter lets any of its tests through.
+    pub(crate) fn has(&self, filter: &str) -> Result<bool> {
+        let mut list = Command::new(build_tests(self.target)?);
+        list.args(["--list", "--format=terse", filter]);
+        Ok(!command::output(&mut list)?.trim().is_empty())
+    }
+
+    /// A new, empty disk and an empty log of writes for it.
+    fn disks(&self) -> Result<Vec<Disk>> {
+        if !self.recorded_disk {
+            return Ok(Vec::new());
+        }
+        let directory = crate::checkout().join("target/bed/disks");
+        fs::create_dir_all(&directory)?;
+        let name = format!("{}-{}", self.target, std::process::id());
+        let path = directory.join(format!("{name}.img"));
+        let log = directory.join(format!("{name}.log"));
+        File::create(&path)?.set_len(DISK_BYTES)?;
+        File::create(&log)?;
+        let serial = "data".to_owned();
+        Ok(vec![Disk {
+            path,
+            serial,
+            read_only: false,
+            log: Some(log),
+        }])
+    }
+}
+
+fn remove(disk: &Disk) -> Result<()> {
+    for path in std::iter::once(&disk.path).chain(&disk.log) {
+        fs::remove_file(path)?;
+    }
+    Ok(())
+}
+
+/// Waits for the tests, but not when their machine has died.
+fn watch(tests: &mut Command, bed: &mut Bed) -> Result<()> {
+    let mut tests = tests.spawn().context("the tests could not be started")?;
+    let result = watch_child(&mut tests, bed);
+    if result.is_err() {
+        let _ = tests.kill();
+        let _ = tests.wait();
+    }
+    let status = result?;
+    ensure!(status.success(), "tests failed ({status})");
+    Ok(())
+}
+
+/// Waits for tests that have to fail, and with these words.
+fn watch_failure(tests: &mut Command, bed: &mut Bed, words: &str) -> Result<()> {
+    let log = bed.directory().join("wrong-image.log");
+    let file = File::create(&log)?;
+    tests.stdout(file.try_clone()?).stderr(file);
+    let result = watch(tests, bed);
+    let text = fs::read_to_string(&log)?;
+    ensure!(
+        result.is_err(),
+        "the wrong image passed: the test does not see what it is for"
+    );
+    ensure!(
+        text.contains(words),
+        "the wrong image failed for another reason:\n{text}"
+    );
+    println!("the wrong image fails, as it has to: …{words}…");
+    Ok(())
+}
+
+fn watch_child(tests: &mut Child, bed: &mut Bed) -> Result<ExitStatus> {
+    let deadline = Instant::now() + SUITE_TIMEOUT;
+    loop {
+        if let Some(status) = tests.try_wait()? {
+            return Ok(status);
+        }
+        ensure!(bed.is_running(), "the machine died during the tests");
+        if Instant::now() > deadline {
+            bail!(
+                "the tests took longer than {} minutes",
+                SUITE_TIMEOUT.as_secs() / 60
+            );
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Builds a test target of the package `tests` and returns its binary, which
+/// is run without cargo so that it can be stopped.
+fn build_tests(target: &str) -> Result<PathBuf> {
+    let mut cargo = build::cargo(&crate::checkout());
+    cargo.args(["test", "-p", "tests", "--test", target, "--no-run"]);
+    cargo.arg("--message-format=json-render-diagnostics");
+    let messages = command::output_shown(&mut cargo)?;
+    let binary = messages.lines().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        let ours = message["target"]["name"] == target;
+        let path = message["executable"].as_str().filter(|_| ours)?;
+        Some(PathBuf::from(path))
+    });
+    binary.with_context(|| format!("cargo built no test binary {target}"))
+}
+
+/// The names of the test targets of the package `tests`.
+pub(crate) fn targets() -> Result<Vec<String>> {
+    let mut cargo = build::cargo(&crate::checkout());
+    cargo.args(["metadata", "--no-deps", "--format-version", "1"]);
+    let metadata: Value = serde_json::from_slice(&command::output_bytes(&mut cargo)?)?;
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo metadata has no packages")?;
+    let tests = packages.iter().find(|package| package["name"] == "tests");
+    let targets = tests.and_then(|package| package["targets"].as_array());
+    let targets = targets.context("there is no package `tests`")?.iter();
+    let targets = targets.filter(|target| target["kind"][0] == "test");
+    Ok(targets
+        .filter_map(|target| Some(target["name"].as_str()?.to_owned()))
+        .collect())
+}
+
+/// What a test learns about its bed.
+fn environment(cargo: &mut Command, suite: &Suite, bed: &Bed, disks: &[Disk]) {
+    let local = |port: u16| format!("127.0.0.1:{port}");
+    cargo.env("LAMPION_BED", suite.hypervisor.name());
+    cargo.env("LAMPION_BED_CONTROL", local(bed.control_port()));
+    cargo.env("LAMPION_BED_LOGS", bed.directory());
+    for forward in bed.forwards() {
+        cargo.env(format!("LAMPION_BED_{}", forward.name), local(forward.port));
+    }
+    for disk in disks {
+        cargo.env("LAMPION_BED_DISK", &disk.path);
+        if let Some(log) = &disk.log {
+            cargo.env("LAMPION_BED_LOG", log);
+        }
+    }
+}

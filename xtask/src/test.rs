@@ -1,0 +1,82 @@
+//! `cargo xtask test`: the host's tests, then the image's on real machines.
+
+use anyhow::Result;
+
+use crate::bed::command;
+use crate::hosts::Hypervisor;
+use crate::{build, suite, wrong};
+
+/// What `cargo xtask test` understands.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Only on this hypervisor, instead of on both.
+    #[arg(long, value_enum)]
+    on: Option<Hypervisor>,
+    /// Skips the host's own tests.
+    #[arg(long)]
+    no_host: bool,
+    /// Only tests whose name contains this.
+    filter: Option<String>,
+}
+
+/// Runs everything asked for. The last line says how many suites passed.
+pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
+    let mut results: Vec<(String, Result<()>)> = Vec::new();
+    if !arguments.no_host {
+        println!("== host");
+        let mut cargo = build::cargo(&crate::checkout());
+        cargo.args(["test", "--workspace"]).args(&arguments.filter);
+        results.push(("host".to_owned(), command::visible(&mut cargo)));
+    }
+    println!("== image");
+    let image = build::run();
+    if let Ok(image) = &image {
+        build::report(image)?;
+    }
+    let image_path = image.as_ref().ok().map(|image| image.path.clone());
+    results.push(("building the image".to_owned(), image.map(drop)));
+    let targets = suite::targets()?;
+    for suite in &suite::SUITES {
+        if arguments.on.is_some_and(|only| only != suite.hypervisor) {
+            continue;
+        }
+        let wrong = if suite.wrong.is_some() {
+            " with the wrong image"
+        } else {
+            ""
+        };
+        let name = format!("{} on {}{wrong}", suite.target, suite.hypervisor.name());
+        if !targets.iter().any(|target| target == suite.target) {
+            println!("== {name}: there is no such test yet");
+            continue;
+        }
+        let Some(image) = &image_path else { continue };
+        if let Some(filter) = &arguments.filter
+            && !suite.has(filter).unwrap_or(true)
+        {
+            println!("== {name}: no test has {filter} in its name");
+            continue;
+        }
+        println!("== {name}");
+        let result = match suite.wrong {
+            None => suite.run(image, arguments.filter.as_deref()),
+            Some(_) => wrong::build().and_then(|wrong| suite.run(&wrong, None)),
+        };
+        results.push((name, result));
+    }
+    Ok(report(&results))
+}
+
+/// Prints the verdicts; whether all passed.
+fn report(results: &[(String, Result<()>)]) -> bool {
+    println!();
+    for (name, result) in results {
+        match result {
+            Ok(()) => println!("passed: {name}"),
+            Err(error) => println!("FAILED: {name}: {error:#}"),
+        }
+    }
+    let failed = results.iter().filter(|(_, result)| result.is_err()).count();
+    println!("{} passed, {failed} failed", results.len() - failed);
+    failed == 0
+}
