@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+mod first_answer;
+
 use tests::bed::Bed;
 use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
 

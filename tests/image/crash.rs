@@ -15,8 +15,19 @@ const KEYS_EACH: u64 = 20;
 /// Acknowledgements in each round before the kill may come.
 const ACKNOWLEDGED_MIN: u64 = 30;
 
-/// Per key: the last version that was acknowledged, and the last that was sent.
-type Versions = BTreeMap<u64, (u64, u64)>;
+/// Per key, what is known of its versions. No number is used twice.
+type Versions = BTreeMap<u64, Known>;
+
+/// One key's versions: `stands..=sent` may be found.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    /// Acknowledged last, or found after a kill: nothing before it may be found.
+    stands: u64,
+    /// Sent last.
+    sent: u64,
+    /// All above `stands` up to here were sent to a guest that was killed, and were not found after it.
+    lost: u64,
+}
 
 #[test]
 #[ignore = "needs a bed: cargo xtask test"]
@@ -46,11 +57,18 @@ fn every_acknowledged_value_survives_ten_kills() {
 fn write_until_killed(guest: Guest, versions: &Mutex<Versions>, extra: Duration) {
     let (stop, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
-        for writer in 0..WRITERS {
+        let writers = (0..WRITERS).map(|writer| {
             let (guest, stop, acknowledged) = (&guest, &stop, &acknowledged);
-            scope.spawn(move || write(guest, writer, versions, stop, acknowledged));
-        }
+            scope.spawn(move || write(guest, writer, versions, stop, acknowledged))
+        });
+        let writers: Vec<_> = writers.collect();
         while acknowledged.load(Ordering::Relaxed) < ACKNOWLEDGED_MIN {
+            let all_ended = writers.iter().all(thread::ScopedJoinHandle::is_finished);
+            assert!(
+                !all_ended,
+                "no connection lived:\nconsole:\n{}",
+                guest.console()
+            );
             thread::sleep(Duration::from_millis(5));
         }
         thread::sleep(extra);
@@ -71,36 +89,34 @@ fn write(
     client
         .set_timeout(Duration::from_secs(10))
         .expect("a time-out can be set");
-    let mut turn = 0;
-    while !stop.load(Ordering::Relaxed) {
-        let key = writer * KEYS_EACH + turn % KEYS_EACH;
-        turn += 1;
-        let version = {
-            let mut versions = versions.lock().expect("no writer panicked");
-            let entry = versions.entry(key).or_insert((0, 0));
-            entry.1 += 1;
-            entry.1
-        };
-        let body = value(key, version, body_len(key, version));
-        match client.request("PUT", &format!("/kv/crash/{key}"), &body) {
-            Ok(answer) => {
-                assert!(
-                    matches!(answer.status, 201 | 204),
-                    "{}: {}",
-                    answer.status,
-                    answer.text()
-                );
-                versions
-                    .lock()
-                    .expect("no writer panicked")
-                    .entry(key)
-                    .or_default()
-                    .0 = version;
-                acknowledged.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(_) => return,
+    for turn in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
         }
+        let key = writer * KEYS_EACH + turn % KEYS_EACH;
+        let version = known(versions, key, |known| {
+            known.sent += 1;
+            known.sent
+        });
+        let body = value(key, version, body_len(key, version));
+        let Ok(answer) = client.request("PUT", &format!("/kv/crash/{key}"), &body) else {
+            return;
+        };
+        assert!(
+            matches!(answer.status, 201 | 204),
+            "request {turn} on its connection, {} bytes: {}: {}",
+            body.len(),
+            answer.status,
+            answer.text()
+        );
+        known(versions, key, |known| known.stands = version);
+        acknowledged.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+fn known<T>(versions: &Mutex<Versions>, key: u64, change: impl FnOnce(&mut Known) -> T) -> T {
+    let mut versions = versions.lock().expect("no writer panicked");
+    change(versions.entry(key).or_default())
 }
 
 /// Some values are larger than a record, so that chunks are cut off too.
@@ -112,30 +128,30 @@ fn body_len(key: u64, version: u64) -> usize {
     }
 }
 
-/// Every key holds the version acknowledged last, or one sent later.
-///
-/// Version numbers are never used twice, and the forwarders between client and guest
-/// may deliver an unacknowledged request late: it stays possible.
+/// Every key holds the version acknowledged last, or one sent to the guest just killed;
+/// what a kill has taken away stays away.
 fn check(guest: &Guest, versions: &mut Versions, round: u64) {
     let mut client = guest.client();
-    for (key, (acknowledged, sent)) in versions {
+    for (&key, known) in versions {
         let get = client
             .request("GET", &format!("/kv/crash/{key}"), b"")
             .expect("an answer");
-        let found = (*acknowledged..=*sent).rev().find(|version| match version {
+        let is_found = |version: &u64| match version {
             0 => get.status == 404,
-            _ => get.status == 200 && get.body == value(*key, *version, body_len(*key, *version)),
-        });
-        let Some(found) = found else {
-            panic!(
-                "round {round}, key {key}: neither the acknowledged version {acknowledged} nor one \
-                 up to {sent}: status {}, {} bytes\nconsole:\n{}",
-                get.status,
-                get.body.len(),
-                guest.console()
-            );
+            _ => get.status == 200 && get.body == value(key, *version, body_len(key, *version)),
         };
-        // What was sent and not acknowledged may still be on its way: `sent` stays.
-        *acknowledged = found;
+        let found = (0..=known.sent).rev().find(is_found);
+        let is_right = |version| version == known.stands || version > known.lost.max(known.stands);
+        assert!(
+            found.is_some_and(is_right),
+            "round {round}, key {key}: version {found:?} where {known:?}: status {}, {} bytes, \
+             tag {:?}\nconsole:\n{}",
+            get.status,
+            get.body.len(),
+            get.field("etag"),
+            guest.console()
+        );
+        known.stands = found.unwrap_or_default();
+        known.lost = known.sent;
     }
 }

@@ -1,7 +1,7 @@
 //! The machine that guests run in, reached through its agent.
 
 use std::env;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -54,25 +54,29 @@ impl Bed {
     /// # Panics
     /// When the agent does not answer.
     pub fn try_run(&self, command: &str) -> Output {
+        self.ask(command)
+            .unwrap_or_else(|error| panic!("`{command}`: {error}"))
+    }
+
+    /// As [`Bed::try_run`], for places that must not panic.
+    ///
+    /// # Errors
+    /// The agent does not answer.
+    pub fn ask(&self, command: &str) -> io::Result<Output> {
         assert!(!command.contains('\n'), "one command is one line");
-        let mut agent = TcpStream::connect(&self.control).expect("the bed's agent listens");
-        agent
-            .set_read_timeout(Some(COMMAND_TIMEOUT))
-            .expect("a time-out can be set");
-        writeln!(agent, "{command}").expect("the agent takes a line");
+        let mut agent = TcpStream::connect(&self.control)?;
+        agent.set_read_timeout(Some(COMMAND_TIMEOUT))?;
+        writeln!(agent, "{command}")?;
         let mut bytes = Vec::new();
-        agent
-            .read_to_end(&mut bytes)
-            .unwrap_or_else(|error| panic!("`{command}`: {error}"));
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let Some((text, code)) = text.rsplit_once("exit:") else {
-            panic!("`{command}`: the agent ended without an exit code: {text}");
-        };
-        let code = code.trim().parse().expect("the exit code is a number");
-        Output {
-            text: text.trim_end_matches('\n').to_owned(),
-            code,
-        }
+        agent.read_to_end(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let answer = text.rsplit_once("exit:").and_then(|(text, code)| {
+            Some(Output {
+                text: text.trim_end_matches('\n').to_owned(),
+                code: code.trim().parse().ok()?,
+            })
+        });
+        answer.ok_or_else(|| io::Error::other(format!("no exit code from the agent: {text}")))
     }
 
     /// Runs one shell command inside; what it printed.

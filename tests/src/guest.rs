@@ -232,7 +232,8 @@ impl Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.bed.try_run(&format!("vm destroy {}", self.name));
+        // A second panic would hide the first one.
+        let _ = self.bed.ask(&format!("vm destroy {}", self.name));
     }
 }
 

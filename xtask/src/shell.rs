@@ -8,7 +8,8 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::bed::agent::Agent;
-use crate::bed::outer::{self, Disk, Forward};
+use crate::bed::doors::Forward;
+use crate::bed::outer::{self, Disk};
 use crate::bed::{Bed, Request};
 use crate::hosts::Hypervisor;
 use crate::interrupt;
@@ -73,7 +74,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 
 /// Tells where its doors are.
 fn describe(bed: &Bed, hypervisor: Hypervisor) {
-    println!("{hypervisor}: agent on 127.0.0.1:{}", bed.control_port());
+    println!("{hypervisor}: agent on 127.0.0.1:{}", bed.agent().port());
     for forward in bed.forwards() {
         let Forward {
             name,

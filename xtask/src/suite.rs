@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::bed::outer::{self, Disk};
-use crate::bed::{Bed, Request, command};
+use crate::bed::{Bed, Request, command, linux_guest};
 use crate::build;
 use crate::hosts::Hypervisor;
 
@@ -23,6 +23,8 @@ pub(crate) struct Suite {
     pub(crate) hypervisor: Hypervisor,
     /// Count instructions instead of time.
     icount: bool,
+    /// With a Linux guest to compare with in the payload.
+    linux_guest: bool,
     /// A persistent disk, with a log of all writes to it.
     recorded_disk: bool,
     /// Run against the image that is wrong on purpose: words of the failure to be seen.
@@ -36,6 +38,7 @@ pub(crate) const SUITES: [Suite; 5] = [
         target: "image",
         hypervisor: Hypervisor::Xen,
         icount: false,
+        linux_guest: false,
         recorded_disk: false,
         wrong: None,
     },
@@ -43,6 +46,7 @@ pub(crate) const SUITES: [Suite; 5] = [
         target: "image",
         hypervisor: Hypervisor::Emulation,
         icount: false,
+        linux_guest: false,
         recorded_disk: false,
         wrong: None,
     },
@@ -50,6 +54,7 @@ pub(crate) const SUITES: [Suite; 5] = [
         target: "powercut",
         hypervisor: Hypervisor::Xen,
         icount: false,
+        linux_guest: false,
         recorded_disk: true,
         wrong: None,
     },
@@ -57,6 +62,7 @@ pub(crate) const SUITES: [Suite; 5] = [
         target: "powercut",
         hypervisor: Hypervisor::Xen,
         icount: false,
+        linux_guest: false,
         recorded_disk: true,
         wrong: Some("was acknowledged as version"),
     },
@@ -64,6 +70,7 @@ pub(crate) const SUITES: [Suite; 5] = [
         target: "counts",
         hypervisor: Hypervisor::Xen,
         icount: true,
+        linux_guest: true,
         recorded_disk: false,
         wrong: None,
     },
@@ -85,13 +92,15 @@ impl Suite {
             cpu: outer::CPU.to_owned(),
             icount: self.icount,
             disks: disks.clone(),
-            payload: vec![("lampion".to_owned(), image.to_owned())],
+            payload: self.payload(image)?,
             http_port: None,
         })?;
         let mut tests = Command::new(&binary);
         tests
             .args(["--test-threads=1", "--include-ignored"])
             .args(filter);
+        // What was counted is part of the result.
+        tests.args(self.icount.then_some("--show-output"));
         tests.current_dir(crate::checkout().join("tests"));
         environment(&mut tests, self, &bed, &disks);
         let result = match self.wrong {
@@ -109,6 +118,14 @@ impl Suite {
                 Err(error)
             }
         }
+    }
+
+    fn payload(&self, image: &Path) -> Result<Vec<(String, PathBuf)>> {
+        let mut files = vec![("lampion".to_owned(), image.to_owned())];
+        if self.linux_guest {
+            files.extend(linux_guest::files()?);
+        }
+        Ok(files)
     }
 
     /// Whether the filter lets any of its tests through.
@@ -233,7 +250,6 @@ pub(crate) fn targets() -> Result<Vec<String>> {
 fn environment(cargo: &mut Command, suite: &Suite, bed: &Bed, disks: &[Disk]) {
     let local = |port: u16| format!("127.0.0.1:{port}");
     cargo.env("LAMPION_BED", suite.hypervisor.name());
-    cargo.env("LAMPION_BED_CONTROL", local(bed.control_port()));
     cargo.env("LAMPION_BED_LOGS", bed.directory());
     for forward in bed.forwards() {
         cargo.env(format!("LAMPION_BED_{}", forward.name), local(forward.port));

@@ -20,12 +20,12 @@ pub(crate) struct Recipe {
     pub(crate) files: &'static [(&'static str, &'static str)],
     /// Links and where they point.
     pub(crate) links: &'static [(&'static str, &'static str)],
-    /// Scripts of ours and their places.
-    pub(crate) scripts: &'static [(&'static str, &'static str)],
+    /// Scripts and settings of ours and their places.
+    pub(crate) scripts: Vec<(&'static str, &'static str)>,
 }
 
-/// The scripts both machines have.
-const SCRIPTS: [(&str, &str); 5] = [
+/// The scripts of the machines that guests run in.
+pub(crate) const MACHINE: [(&str, &str); 5] = [
     ("etc/bed.sh", include_str!("guest/bed.sh")),
     ("etc/vm-common", include_str!("guest/vm-common")),
     ("bin/agent", include_str!("guest/agent")),
@@ -57,7 +57,7 @@ pub(crate) fn build(tree: &Tree, recipe: &Recipe) -> Result<Vec<u8>> {
     for (path, target) in recipe.links {
         archive.insert(path, Entry::Link((*target).to_owned()));
     }
-    for (path, text) in SCRIPTS.iter().chain(recipe.scripts) {
+    for (path, text) in &recipe.scripts {
         let content = text.as_bytes().to_vec();
         archive.insert(
             path,

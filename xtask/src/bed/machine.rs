@@ -4,7 +4,6 @@
 //! ports are forwarded from 127.0.0.1.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -15,6 +14,7 @@ use serde_json::json;
 
 use super::agent::Agent;
 use super::command;
+use super::doors::{self, Forward};
 use super::outer::{self, Options, Software};
 use super::qmp::Qmp;
 use super::tree::Tree;
@@ -25,6 +25,9 @@ const BOOT_TIMEOUT: Duration = Duration::from_secs(240);
 /// What init prints on the serial line when all is up, and when not.
 const READY: &str = "bed: ready";
 const FAILED: &str = "bed: FAILED";
+
+/// How often QEMU is started with other ports.
+const PORT_TRIES: u32 = 5;
 
 /// How a machine comes to life.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +44,7 @@ pub(crate) struct Machine {
     child: Child,
     qmp: Qmp,
     agent: Agent,
+    forwards: Vec<Forward>,
     serial: PathBuf,
     errors: PathBuf,
 }
@@ -56,29 +60,31 @@ impl Machine {
     ) -> Result<Self> {
         let (serial, errors) = (directory.join("serial.log"), directory.join("qemu.log"));
         fs::write(&serial, "")?;
-        let control = free_port()?;
         let mut words = outer::arguments(software, options);
-        words.extend(outer::network(options, control));
         words.extend(["-serial".to_owned(), format!("file:{}", serial.display())]);
         if let Start::Resume(_) = start {
             words.extend(["-incoming".to_owned(), "defer".to_owned()]);
         }
-        let mut child = qemu(tree, &words).stderr(File::create(&errors)?).spawn()?;
-        let (input, output) = (child.stdin.take(), child.stdout.take());
-        let input = input.context("QEMU has no input")?;
-        let output = output.context("QEMU has no output")?;
-        let qmp = match Qmp::new(input, output) {
-            Ok(qmp) => qmp,
-            Err(error) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                bail!("QEMU did not start: {error:#}\n{}", command::tail(&errors));
+        let mut tries = 1..=PORT_TRIES;
+        let (child, qmp, forwards) = loop {
+            let forwards = doors::choose(options.http_port)?;
+            let mut words = words.clone();
+            words.extend(doors::network(&forwards));
+            match spawn(tree, &words, &errors) {
+                Ok((child, qmp)) => break (child, qmp, forwards),
+                Err(error) if !port_was_taken(&error) || tries.next().is_none() => {
+                    return Err(error);
+                }
+                Err(_) => {}
             }
         };
+        let control = forwards.iter().find(|door| door.name == doors::CONTROL);
+        let agent = Agent::new(control.context("no door for the agent")?.port);
         let mut machine = Self {
             child,
             qmp,
-            agent: Agent::new(control),
+            agent,
+            forwards,
             serial,
             errors,
         };
@@ -93,9 +99,9 @@ impl Machine {
         self.agent
     }
 
-    /// The loopback port of the agent.
-    pub(crate) fn control_port(&self) -> u16 {
-        self.agent.port()
+    /// The ports it is reached by.
+    pub(crate) fn forwards(&self) -> &[Forward] {
+        &self.forwards
     }
 
     /// Whether QEMU still runs.
@@ -200,10 +206,27 @@ impl Drop for Machine {
     }
 }
 
-/// A port of 127.0.0.1 that nobody listens on now.
-pub(crate) fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?.port())
+/// Starts QEMU and greets its monitor.
+fn spawn(tree: &Tree, words: &[String], errors: &Path) -> Result<(Child, Qmp)> {
+    let mut child = qemu(tree, words).stderr(File::create(errors)?).spawn()?;
+    let (input, output) = (child.stdin.take(), child.stdout.take());
+    let input = input.context("QEMU has no input")?;
+    let output = output.context("QEMU has no output")?;
+    match Qmp::new(input, output) {
+        Ok(qmp) => Ok((child, qmp)),
+        Err(error) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            bail!("QEMU did not start: {error:#}\n{}", command::tail(errors));
+        }
+    }
+}
+
+/// Somebody took a port between our choice and QEMU's start.
+fn port_was_taken(error: &anyhow::Error) -> bool {
+    error
+        .to_string()
+        .contains("Could not set up host forwarding")
 }
 
 /// The command that starts the tree's QEMU: in a process group of its own, so

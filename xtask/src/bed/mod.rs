@@ -11,8 +11,10 @@ mod answer;
 mod apt;
 pub(crate) mod command;
 mod cpio;
+pub(crate) mod doors;
 pub(crate) mod image;
 pub(crate) mod initramfs;
+pub(crate) mod linux_guest;
 pub(crate) mod machine;
 mod modules;
 pub(crate) mod outer;
@@ -30,8 +32,9 @@ use crate::hosts::{self, Hypervisor};
 use crate::progress::Progress;
 use agent::Agent;
 use anyhow::{Context, Result, bail};
+use doors::Forward;
 use machine::{Machine, Start};
-use outer::{Disk, Forward, Options, Software};
+use outer::{Disk, Options, Software};
 use tree::Tree;
 
 /// How long another process may hold the lock: it may be downloading.
@@ -57,7 +60,6 @@ pub(crate) struct Request {
 #[derive(Debug)]
 pub(crate) struct Bed {
     machine: Machine,
-    forwards: Vec<Forward>,
     directory: PathBuf,
 }
 
@@ -77,7 +79,7 @@ impl Bed {
             memory_mib: 2048,
             icount: request.icount,
             disks,
-            forwards: forwards(request.http_port)?,
+            http_port: request.http_port,
         };
         let plan = Plan {
             tree,
@@ -86,13 +88,9 @@ impl Bed {
             directory,
         };
         let machine = plan.start(&root, lock, &request.hypervisor.to_string(), progress)?;
-        let Plan {
-            options, directory, ..
-        } = plan;
         let bed = Self {
             machine,
-            forwards: options.forwards,
-            directory,
+            directory: plan.directory,
         };
         if let Err(error) = bed.hand_over(request, blocks) {
             bail!("{error:#}\n{}", bed.last_words());
@@ -120,14 +118,9 @@ impl Bed {
         self.machine.agent()
     }
 
-    /// The loopback port of the agent.
-    pub(crate) fn control_port(&self) -> u16 {
-        self.machine.control_port()
-    }
-
     /// The forwarded ports.
     pub(crate) fn forwards(&self) -> &[Forward] {
-        &self.forwards
+        self.machine.forwards()
     }
 
     /// Where its logs are.
@@ -261,31 +254,4 @@ fn run_directory(root: &Path) -> Result<PathBuf> {
         }
     }
     unreachable!("some number is free")
-}
-
-/// What every machine forwards: the appliance's doors on its usual address,
-/// and a second guest's.
-fn forwards(http_port: Option<u16>) -> Result<Vec<Forward>> {
-    let doors = [
-        ("HTTP", "10.0.2.50", 80),
-        ("HTTPS", "10.0.2.50", 443),
-        ("RESP", "10.0.2.50", 6379),
-        ("ADMIN", "10.0.2.50", 8081),
-        ("HTTP2", "10.0.2.51", 80),
-        ("ADMIN2", "10.0.2.51", 8081),
-    ];
-    let mut forwards = Vec::new();
-    for (name, address, inside) in doors {
-        let port = match http_port {
-            Some(port) if name == "HTTP" => port,
-            _ => machine::free_port()?,
-        };
-        forwards.push(Forward {
-            name,
-            address,
-            inside,
-            port,
-        });
-    }
-    Ok(forwards)
 }

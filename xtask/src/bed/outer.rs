@@ -4,14 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::agent;
-
 /// The outer machine's CPU for functional tests. Xen's PV dom0 does not live
 /// with SMAP here, so features are added one by one.
 pub(crate) const CPU: &str = "qemu64,+svm,+npt,+rdrand,+rdseed";
-
-/// The machine's own address on its network.
-const ADDRESS: &str = "10.0.2.9";
 
 /// A disk of the machine, found inside as `/disk/SERIAL`.
 #[derive(Debug, Clone)]
@@ -24,18 +19,6 @@ pub(crate) struct Disk {
     pub(crate) read_only: bool,
     /// A file in which QEMU records every write (its `blklogwrites`).
     pub(crate) log: Option<PathBuf>,
-}
-
-/// A port of the machine's network, reachable from the host.
-#[derive(Debug, Clone)]
-pub(crate) struct Forward {
-    /// What it is called in the environment of tests.
-    pub(crate) name: &'static str,
-    /// The address and port inside.
-    pub(crate) address: &'static str,
-    pub(crate) inside: u16,
-    /// The port on 127.0.0.1.
-    pub(crate) port: u16,
 }
 
 /// The kernel and what goes with it: the part that differs by hypervisor.
@@ -57,7 +40,8 @@ pub(crate) struct Options {
     /// Count instructions instead of time, so that runs repeat.
     pub(crate) icount: bool,
     pub(crate) disks: Vec<Disk>,
-    pub(crate) forwards: Vec<Forward>,
+    /// The host's port for the guest's port 80; a free one otherwise.
+    pub(crate) http_port: Option<u16>,
 }
 
 /// All that a saved state depends on; ports and logs do not belong here.
@@ -126,27 +110,4 @@ fn disk(disk: &Disk) -> Vec<String> {
     let device = format!("virtio-blk-pci,drive={serial},serial={serial}");
     words.extend(["-device".to_owned(), device]);
     words
-}
-
-/// The network, with the ports that differ from one start to the next.
-pub(crate) fn network(options: &Options, control: u16) -> Vec<String> {
-    let mut net = format!(
-        "user,id=net,dhcpstart=10.0.2.50{}",
-        forward(control, ADDRESS, agent::PORT)
-    );
-    for Forward {
-        address,
-        inside,
-        port,
-        ..
-    } in &options.forwards
-    {
-        net.push_str(&forward(*port, address, *inside));
-    }
-    let device = "virtio-net-pci,netdev=net,romfile=".to_owned();
-    ["-netdev".to_owned(), net, "-device".to_owned(), device].to_vec()
-}
-
-fn forward(port: u16, address: &str, inside: u16) -> String {
-    format!(",hostfwd=tcp:127.0.0.1:{port}-{address}:{inside}")
 }

@@ -65,6 +65,14 @@ pub(crate) const EMULATION: Recipe = Recipe {
     ],
 };
 
+/// What a user would run instead: a Linux guest with nginx.
+pub(crate) const LINUX_GUEST: Recipe = Recipe {
+    name: "linux-guest",
+    purpose: "a Linux guest with nginx, to compare with",
+    suites: &["bookworm"],
+    packages: &["linux-image-cloud-amd64", "nginx", "busybox-static"],
+};
+
 /// A complete tree.
 #[derive(Debug, Clone)]
 pub(crate) struct Tree {

@@ -58,9 +58,13 @@ fn recipe() -> Recipe {
         programs: vec![(qemu.clone(), qemu)],
         files: &FIRMWARE,
         links: &[],
-        scripts: &[
-            ("init", include_str!("../bed/guest/init-emulation")),
-            ("bin/vm", include_str!("../bed/guest/vm-emulation")),
-        ],
+        scripts: [
+            &initramfs::MACHINE[..],
+            &[
+                ("init", include_str!("../bed/guest/init-emulation")),
+                ("bin/vm", include_str!("../bed/guest/vm-emulation")),
+            ],
+        ]
+        .concat(),
     }
 }

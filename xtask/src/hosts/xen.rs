@@ -93,11 +93,15 @@ fn recipe() -> Recipe {
             "lib/x86_64-linux-gnu/libgcc_s.so.1",
         )],
         links: &LINKS,
-        scripts: &[
-            ("init", include_str!("../bed/guest/init-xen")),
-            ("bin/vm", include_str!("../bed/guest/vm-xen")),
-            ("etc/xen/scripts/block", include_str!("../bed/guest/block")),
-            ("etc/xen/xl.conf", ""),
-        ],
+        scripts: [
+            &initramfs::MACHINE[..],
+            &[
+                ("init", include_str!("../bed/guest/init-xen")),
+                ("bin/vm", include_str!("../bed/guest/vm-xen")),
+                ("etc/xen/scripts/block", include_str!("../bed/guest/block")),
+                ("etc/xen/xl.conf", ""),
+            ],
+        ]
+        .concat(),
     }
 }

@@ -45,6 +45,9 @@ bed_network() {
 	ip link set lo up
 	bed_until "eth0 appears" test -e /sys/class/net/eth0
 	brctl addbr "$1"
+	# Kept: a bridge takes the lowest of its ports' addresses otherwise, and a tap's
+	# is random. Who has learnt the old one then talks to nobody.
+	ip link set "$1" address "$(cat /sys/class/net/eth0/address)"
 	brctl addif "$1" eth0
 	ip link set eth0 up
 	ip addr add 10.0.2.9/24 dev "$1"
