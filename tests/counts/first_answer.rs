@@ -10,7 +10,8 @@ const RATIO_MIN: u64 = 5;
 /// neighbour is entered by hand, because a lost ARP request is repeated only a second later.
 const MEASURE: &str = "\
     now() { cut -d' ' -f1 /proc/uptime | tr -d .; }; \
-    try() { wget -q -O /dev/null http://10.0.2.50/ 2>/dev/null & usleep 20000; kill $! 2>/dev/null; wait $!; }; \
+    try() { wget -q -O /dev/null http://10.0.2.50/ 2>/dev/null & \
+    usleep 20000; kill $! 2>/dev/null; wait $!; }; \
     begin=$(now); $create || exit 1; \
     mac=$(xenstore-read /local/domain/$(xl domid $name)/device/vif/0/mac); \
     arp -i xenbr0 -s 10.0.2.50 $mac; \

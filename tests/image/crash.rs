@@ -25,7 +25,7 @@ struct Known {
     stands: u64,
     /// Sent last.
     sent: u64,
-    /// All above `stands` up to here were sent to a guest that was killed, and were not found after it.
+    /// All above `stands` up to here were sent to a guest that was killed, and not found after.
     lost: u64,
 }
 

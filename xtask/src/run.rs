@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// The guest's memory in MiB.
     #[arg(long, default_value_t = 32)]
     memory: u32,
+    /// The raw image that is its disk, made if there is none; target/run/disk.img by default.
+    #[arg(long)]
+    disk: Option<PathBuf>,
     /// Further words for the guest's command line, such as `auth=open`.
     #[arg(last = true)]
     words: Vec<String>,
@@ -66,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     interrupt::listen()?;
     let image = build::run()?;
     port_is_free(arguments.port)?;
-    let disk = disk()?;
+    let disk = disk(arguments.disk.as_ref())?;
     let (hypervisor, on_this_kvm) = match (arguments.on, kvm::emulates_xen()) {
         (On::Xen, _) => (Hypervisor::Xen, false),
         (On::Emulation, direct) => (Hypervisor::Emulation, direct),
@@ -125,13 +128,17 @@ fn reason(hypervisor: Hypervisor, on_this_kvm: bool) -> &'static str {
     }
 }
 
-/// The disk that all runs share. It is made once and never overwritten.
-fn disk() -> Result<PathBuf> {
-    let directory = crate::checkout().join("target/run");
-    fs::create_dir_all(&directory)?;
-    let path = directory.join("disk.img");
+/// The disk that stays from run to run. It is made once and never overwritten.
+fn disk(asked_for: Option<&PathBuf>) -> Result<PathBuf> {
+    let path = match asked_for {
+        Some(path) => std::path::absolute(path)?,
+        None => crate::checkout().join("target/run/disk.img"),
+    };
     if !path.exists() {
-        File::create_new(&path)?.set_len(DISK_BYTES)?;
+        let directory = path.parent().context("a disk is a file in a directory")?;
+        fs::create_dir_all(directory)
+            .and_then(|()| File::create_new(&path)?.set_len(DISK_BYTES))
+            .with_context(|| format!("cannot make the disk {}", path.display()))?;
     }
     Ok(path)
 }

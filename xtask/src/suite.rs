@@ -213,6 +213,15 @@ fn watch_child(tests: &mut Child, bed: &mut Bed) -> Result<ExitStatus> {
     }
 }
 
+/// The tests of `cargo xtask run` itself, which makes its own bed.
+pub(crate) fn of_run() -> Result<()> {
+    let mut tests = Command::new(build_tests("run")?);
+    tests.args(["--test-threads=1", "--include-ignored"]);
+    tests.env("LAMPION_XTASK", std::env::current_exe()?);
+    tests.env("LAMPION_BED_LOGS", crate::checkout().join("target/run"));
+    command::visible(&mut tests)
+}
+
 /// Builds a test target of the package `tests` and returns its binary, which
 /// is run without cargo so that it can be stopped.
 fn build_tests(target: &str) -> Result<PathBuf> {

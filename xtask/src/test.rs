@@ -28,6 +28,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         cargo.args(["test", "--workspace"]).args(&arguments.filter);
         results.push(("host".to_owned(), command::visible(&mut cargo)));
     }
+    if arguments.filter.is_none() && arguments.on != Some(Hypervisor::Emulation) {
+        println!("== cargo xtask run");
+        results.push(("cargo xtask run".to_owned(), suite::of_run()));
+    }
     println!("== image");
     let image = build::run();
     if let Ok(image) = &image {
