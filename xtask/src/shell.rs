@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::bed::agent::Agent;
-use crate::bed::doors::Forward;
+use crate::bed::doors::{CONTROL, Forward};
 use crate::bed::outer::{self, Disk};
 use crate::bed::{Bed, Request};
 use crate::hosts::Hypervisor;
@@ -75,7 +75,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Tells where its doors are.
 fn describe(bed: &Bed, hypervisor: Hypervisor) {
     println!("{hypervisor}: agent on 127.0.0.1:{}", bed.agent().port());
-    for forward in bed.forwards() {
+    let doors = bed.forwards().iter();
+    for forward in doors.filter(|forward| forward.name != CONTROL) {
         let Forward {
             name,
             address,
