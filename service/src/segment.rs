@@ -41,6 +41,8 @@ pub enum Input {
 /// A connection's two directions, as the connection sees them.
 pub trait Transport {
     /// Offers received bytes to `take`, which says how many it took.
+    ///
+    /// What lies in a ring comes in pieces: as long as `take` takes all, it may be called again.
     fn receive(&mut self, take: &mut dyn FnMut(&[u8]) -> usize) -> Input;
     /// How many bytes could be sent now.
     fn send_room(&self) -> usize;

@@ -33,6 +33,10 @@ impl Connection {
         let mut collected = Collected::Partial;
         let buffer = &mut self.head;
         let input = cx.receive(&mut |bytes| {
+            // The head may end where a piece of the transport's ring ends.
+            if collected != Collected::Partial {
+                return 0;
+            }
             let (used, state) = buffer.take(bytes);
             collected = state;
             used

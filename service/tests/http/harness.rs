@@ -110,13 +110,21 @@ impl Transport for Wire {
         if self.input.is_empty() {
             return self.end.unwrap_or(Input::Nothing);
         }
-        let (first, _) = self.input.as_slices();
-        let offered = &first[..first.len().min(self.slice_max)];
-        let taken = take(offered);
-        assert!(taken <= offered.len());
-        self.input.drain(..taken);
-        self.taken += taken;
-        Input::Bytes(taken)
+        let mut total = 0;
+        // Piece after piece, as out of a ring, until something is left.
+        while !self.input.is_empty() {
+            let (first, _) = self.input.as_slices();
+            let offered = &first[..first.len().min(self.slice_max)];
+            let (taken, offered) = (take(offered), offered.len());
+            assert!(taken <= offered);
+            self.input.drain(..taken);
+            total += taken;
+            if taken < offered {
+                break;
+            }
+        }
+        self.taken += total;
+        Input::Bytes(total)
     }
     fn send_room(&self) -> usize {
         self.room
