@@ -1,7 +1,25 @@
 //! A Xen made of ordinary memory: the other side of every interface.
 //!
-//! Its place in the workspace is kept: it depends on the layouts of `xen-sys`
-//! and on nothing else of ours, so that it cannot agree with our mistakes. There
-//! is no code yet.
+//! It depends on the layouts of `xen-sys` and on nothing else of ours, so that
+//! it cannot agree with our mistakes. It has no clock, no thread and no
+//! randomness but the seed's: one seed is one run.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
+
+pub mod arena;
+pub mod back_ring;
+pub mod blkback;
+pub mod device;
+pub mod disk;
+pub mod domain;
+pub mod event;
+pub mod grant;
+pub mod machine;
+pub mod netback;
+pub mod peer;
+pub mod random;
+pub mod wire;
+pub mod xenstored;
+
+mod byte_ring;
+mod hypervisor;

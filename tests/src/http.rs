@@ -159,7 +159,7 @@ impl Client {
     }
 }
 
-fn parse_head(bytes: &[u8]) -> io::Result<Option<(Answer, usize)>> {
+pub(crate) fn parse_head(bytes: &[u8]) -> io::Result<Option<(Answer, usize)>> {
     let mut fields = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut fields);
     let invalid = |error| io::Error::new(ErrorKind::InvalidData, error);

@@ -4,9 +4,10 @@
 //! to the guest's HTTP port, as a user would. What it needs to know of its bed
 //! stands in the environment; `cargo xtask test` sets it.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod bed;
 pub mod data;
 pub mod guest;
 pub mod http;
+pub mod simulated;

@@ -1,0 +1,271 @@
+//! A block backend over a [`Disk`].
+//!
+//! It does what Linux's does, and by turns what a slow, reordering or failing one does.
+//! Requests are taken at once, each completes after a latency of its own, so
+//! they complete in any order. A write that has not completed when the power
+//! goes may have reached the disk's cache or not.
+//!
+//! Source: `xen/include/public/io/blkif.h`, Xen 4.17.
+
+use crate::arena::PAGE_BYTES;
+use crate::back_ring::{BackRing, Publish};
+use crate::device::{Nodes, XenbusState};
+use crate::disk::{Disk, Flush, IoError, SECTOR_BYTES};
+use crate::domain::Domain;
+use crate::grant::Need;
+use std::collections::BTreeMap;
+use xen_sys::io::blkif;
+
+const SLOT_BYTES: usize = size_of::<blkif::BlkifRequest>();
+const SEGMENTS_MAX: usize = blkif::BLKIF_MAX_SEGMENTS_PER_REQUEST;
+
+/// One device.
+#[derive(Debug)]
+pub struct Blkback {
+    nodes: Nodes,
+    state: XenbusState,
+    ring: Option<(BackRing, u32)>,
+    /// Under way, by the time at which they complete and the order of coming.
+    under_way: BTreeMap<(u64, u64), Request>,
+    taken: u64,
+    /// Requests that no frontend may send.
+    pub errors: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Request {
+    operation: u8,
+    id: u64,
+    sector: u64,
+    segments: Vec<(u32, usize, usize)>,
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+fn double(bytes: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+impl Request {
+    fn parse(bytes: &[u8]) -> Result<Request, String> {
+        let (operation, count) = (bytes[0], usize::from(bytes[1]));
+        let request = Request {
+            operation,
+            id: double(bytes, 8),
+            sector: double(bytes, 16),
+            segments: Vec::new(),
+        };
+        if matches!(
+            operation,
+            blkif::BLKIF_OP_FLUSH_DISKCACHE | blkif::BLKIF_OP_DISCARD
+        ) {
+            return Ok(request);
+        }
+        if count == 0 || count > SEGMENTS_MAX {
+            return Err(format!("{count} segments"));
+        }
+        let segments = (0..count).map(|index| {
+            let at = 24 + index * 8;
+            let (first, last) = (usize::from(bytes[at + 4]), usize::from(bytes[at + 5]));
+            if last < first || (last + 1) * SECTOR_BYTES as usize > PAGE_BYTES {
+                return Err(format!("segment from sector {first} to {last}"));
+            }
+            Ok((word(bytes, at), first, last - first + 1))
+        });
+        let segments = segments.collect::<Result<_, _>>()?;
+        Ok(Request {
+            segments,
+            ..request
+        })
+    }
+}
+
+impl Blkback {
+    /// A device that the toolstack has just attached.
+    pub fn attach(domain: &mut Domain, number: u32) -> Blkback {
+        let nodes = Nodes::create(domain, "vbd", number);
+        nodes.write(domain, "mode", "w");
+        nodes.write(domain, "device-type", "disk");
+        nodes.show(domain);
+        nodes.switch_to(domain, XenbusState::InitWait);
+        Blkback {
+            nodes,
+            state: XenbusState::InitWait,
+            ring: None,
+            under_way: BTreeMap::new(),
+            taken: 0,
+            errors: Vec::new(),
+        }
+    }
+
+    /// Does what is due.
+    pub fn step(&mut self, domain: &mut Domain, disk: &mut Disk) {
+        if self.nodes.has_news(domain) {
+            self.follow(domain, disk);
+        }
+        self.take(domain, disk);
+        self.complete(domain, disk);
+    }
+
+    /// When something completes by itself.
+    pub fn deadline_ns(&self) -> Option<u64> {
+        self.under_way.keys().next().map(|(at_ns, _)| *at_ns)
+    }
+
+    /// Follows the frontend's state.
+    fn follow(&mut self, domain: &mut Domain, disk: &mut Disk) {
+        let frontend = self.nodes.frontend_state(domain);
+        match (self.state, frontend) {
+            (XenbusState::InitWait, XenbusState::Initialised) => self.connect(domain, disk),
+            (XenbusState::Connected, XenbusState::Closing | XenbusState::Closed) => {
+                self.disconnect(domain);
+                self.become_state(domain, XenbusState::Closed);
+            }
+            (XenbusState::Connected, XenbusState::Initialising) => {
+                self.disconnect(domain);
+                self.become_state(domain, XenbusState::InitWait);
+            }
+            (XenbusState::Closed, XenbusState::Initialising) => {
+                self.become_state(domain, XenbusState::InitWait);
+            }
+            _ => {}
+        }
+    }
+
+    fn become_state(&mut self, domain: &mut Domain, state: XenbusState) {
+        self.state = state;
+        self.nodes.switch_to(domain, state);
+    }
+
+    fn connect(&mut self, domain: &mut Domain, disk: &mut Disk) {
+        let reference = self.nodes.number(domain, "ring-ref");
+        let port = self.nodes.number(domain, "event-channel");
+        let (Some(reference), Some(port)) = (reference, port) else {
+            return;
+        };
+        let Domain { grants, arena, .. } = domain;
+        let page = match grants.map(arena, 0, reference, Need::Write) {
+            Ok(page) if domain.events.is_for(port, 0) => page,
+            other => {
+                self.errors
+                    .push(format!("ring {reference}, port {port}: {other:?}"));
+                return self.become_state(domain, XenbusState::Closed);
+            }
+        };
+        self.ring = Some((BackRing::new(page, blkif::BLK_RING_SIZE, SLOT_BYTES), port));
+        let nodes = &self.nodes;
+        nodes.write(domain, "sectors", disk.len_bytes() / SECTOR_BYTES);
+        nodes.write(domain, "sector-size", SECTOR_BYTES);
+        nodes.write(domain, "info", 0);
+        let flush = u8::from(disk.faults().flush != Flush::NotOffered);
+        nodes.write(domain, "feature-flush-cache", flush);
+        self.become_state(domain, XenbusState::Connected);
+    }
+
+    /// Lets go of the frontend; what is under way is forgotten.
+    pub fn disconnect(&mut self, domain: &mut Domain) {
+        self.under_way.clear();
+        if let Some((ring, _)) = self.ring.take() {
+            domain.grants.unmap(&domain.arena, ring.page);
+        }
+    }
+
+    fn take(&mut self, domain: &mut Domain, disk: &mut Disk) {
+        let Some((ring, port)) = &mut self.ring else {
+            return;
+        };
+        domain.events.take_notified(*port);
+        while let Some(bytes) = ring.take(&domain.arena) {
+            let at_ns = domain.now_ns + disk.latency_ns();
+            self.taken += 1;
+            match Request::parse(&bytes) {
+                Ok(request) => drop(self.under_way.insert((at_ns, self.taken), request)),
+                Err(error) => {
+                    self.errors.push(error);
+                    let (id, operation) = (double(&bytes, 8), bytes[0]);
+                    answer(ring, domain, id, operation, blkif::BLKIF_RSP_ERROR);
+                }
+            }
+        }
+        // So that the frontend's next request notifies.
+        publish(ring, domain, *port);
+    }
+
+    fn complete(&mut self, domain: &mut Domain, disk: &mut Disk) {
+        let Some((ring, port)) = &mut self.ring else {
+            return;
+        };
+        let mut any = false;
+        while let Some(entry) = self.under_way.first_entry()
+            && entry.key().0 <= domain.now_ns
+        {
+            let request = entry.remove();
+            let status = match perform(domain, disk, &request) {
+                Ok(()) => blkif::BLKIF_RSP_OKAY,
+                Err(IoError::NotOffered) => blkif::BLKIF_RSP_EOPNOTSUPP,
+                Err(_) => blkif::BLKIF_RSP_ERROR,
+            };
+            answer(ring, domain, request.id, request.operation, status);
+            any = true;
+        }
+        if any {
+            publish(ring, domain, *port);
+        }
+    }
+
+    /// The power goes: of what is under way some writes reach the disk's cache.
+    pub fn cut_power(&mut self, domain: &mut Domain, disk: &mut Disk) {
+        for request in std::mem::take(&mut self.under_way).into_values() {
+            let writes = request.operation == blkif::BLKIF_OP_WRITE;
+            if writes && domain.random.chance(1, 2) {
+                // What fails now is lost like the rest.
+                let _ = perform(domain, disk, &request);
+            }
+        }
+    }
+}
+
+fn answer(ring: &mut BackRing, domain: &Domain, id: u64, operation: u8, status: i16) {
+    let mut bytes = [0; size_of::<blkif::BlkifResponse>()];
+    bytes[..8].copy_from_slice(&id.to_le_bytes());
+    bytes[8] = operation;
+    bytes[10..12].copy_from_slice(&status.to_le_bytes());
+    ring.respond(&domain.arena, &bytes);
+}
+
+fn publish(ring: &mut BackRing, domain: &mut Domain, port: u32) {
+    if ring.publish(&domain.arena) == Publish::Notify {
+        domain.events.raise(&domain.arena, port);
+    }
+}
+
+/// Carries a request out, page by page.
+fn perform(domain: &mut Domain, disk: &mut Disk, request: &Request) -> Result<(), IoError> {
+    match request.operation {
+        blkif::BLKIF_OP_FLUSH_DISKCACHE => return disk.flush(),
+        blkif::BLKIF_OP_READ | blkif::BLKIF_OP_WRITE => {}
+        _ => return Err(IoError::NotOffered),
+    }
+    let mut offset = request.sector * SECTOR_BYTES;
+    let Domain { grants, arena, .. } = domain;
+    for (reference, first, count) in &request.segments {
+        let mut bytes = vec![0; count * SECTOR_BYTES as usize];
+        let entry = (0, *reference);
+        let at = first * SECTOR_BYTES as usize;
+        let moved = if request.operation == blkif::BLKIF_OP_READ {
+            disk.read(offset, &mut bytes)?;
+            grants.copy_to(arena, entry, at, &bytes)
+        } else {
+            let copied = grants.copy_from(arena, entry, at, &mut bytes);
+            if copied.is_ok() {
+                disk.write(offset, &bytes)?;
+            }
+            copied
+        };
+        moved.map_err(|_| IoError::Failed)?;
+        offset += bytes.len() as u64;
+    }
+    Ok(())
+}

@@ -1,0 +1,118 @@
+//! What all backends share: their two directories in xenstore, and their state.
+//!
+//! Source: `xen/include/public/io/xenbus.h`, Xen 4.17.
+
+use crate::domain::{DOMID, Domain};
+use crate::xenstored::Access;
+pub use xen_sys::io::xenbus::XenbusState;
+
+/// Where a device's two ends meet.
+#[derive(Clone, Debug)]
+pub struct Nodes {
+    /// The guest's directory.
+    pub frontend: String,
+    /// The backend's directory.
+    pub backend: String,
+    /// The tree's version at the last look.
+    seen: u64,
+}
+
+impl Nodes {
+    /// Makes both directories, as the toolstack does for a new device.
+    pub fn create(domain: &mut Domain, kind: &str, number: u32) -> Nodes {
+        let frontend = format!("/local/domain/{DOMID}/device/{kind}/{number}");
+        let backend = format!("/local/domain/0/backend/{kind}/{DOMID}/{number}");
+        let xenstored = &mut domain.xenstored;
+        for (path, key, value) in [
+            (&frontend, "backend", backend.as_str()),
+            (&frontend, "backend-id", "0"),
+            (&frontend, "handle", &number.to_string()),
+            (&frontend, "state", "1"),
+            (&backend, "frontend", frontend.as_str()),
+            (&backend, "frontend-id", &DOMID.to_string()),
+            (&backend, "online", "1"),
+            (&backend, "state", "1"),
+        ] {
+            xenstored.write(&format!("{path}/{key}"), value.as_bytes());
+        }
+        xenstored.set_owner(&frontend, DOMID);
+        for key in ["backend", "backend-id", "handle", "state"] {
+            xenstored.set_owner(&format!("{frontend}/{key}"), DOMID);
+        }
+        xenstored.allow(&frontend, 0, Access::Both);
+        Nodes {
+            frontend,
+            backend,
+            seen: 0,
+        }
+    }
+
+    /// Whether anything in xenstore has changed since the last look.
+    pub fn has_news(&mut self, domain: &Domain) -> bool {
+        let version = domain.xenstored.version();
+        std::mem::replace(&mut self.seen, version) != version
+    }
+
+    /// Writes a node of the backend, which the guest may read.
+    pub fn write(&self, domain: &mut Domain, key: &str, value: impl ToString) {
+        let path = format!("{}/{key}", self.backend);
+        domain.xenstored.write(&path, value.to_string().as_bytes());
+        domain.xenstored.allow(&path, DOMID, Access::Read);
+    }
+
+    /// Changes the backend's state.
+    pub fn switch_to(&self, domain: &mut Domain, state: XenbusState) {
+        self.write(domain, "state", state.digit());
+    }
+
+    /// The frontend's state.
+    pub fn frontend_state(&self, domain: &Domain) -> XenbusState {
+        let state = domain.xenstored.read(&format!("{}/state", self.frontend));
+        XenbusState::parse(state.unwrap_or_default())
+    }
+
+    /// A number that the frontend has published.
+    pub fn number(&self, domain: &Domain, key: &str) -> Option<u32> {
+        let path = format!("{}/{key}", self.frontend);
+        domain.xenstored.read_text(&path)?.parse().ok()
+    }
+
+    /// Lets the guest read all that the toolstack wrote.
+    pub fn show(&self, domain: &mut Domain) {
+        domain.xenstored.allow(&self.backend, DOMID, Access::Read);
+        for key in domain.xenstored.list(&self.backend) {
+            let path = format!("{}/{key}", self.backend);
+            domain.xenstored.allow(&path, DOMID, Access::Read);
+        }
+    }
+}
+
+/// Makes the domain's own directory, as the toolstack does.
+pub fn introduce(domain: &mut Domain, settings: &[(&str, &str)]) {
+    let home = format!("/local/domain/{DOMID}");
+    let xenstored = &mut domain.xenstored;
+    xenstored.write(&format!("{home}/domid"), DOMID.to_string().as_bytes());
+    xenstored.write(&format!("{home}/name"), b"lampion");
+    xenstored.allow(&home, DOMID, Access::Read);
+    for key in ["domid", "name"] {
+        xenstored.allow(&format!("{home}/{key}"), DOMID, Access::Read);
+    }
+    for key in [
+        "control",
+        "control/shutdown",
+        "device",
+        "data",
+        "attr",
+        "error",
+    ] {
+        let path = format!("{home}/{key}");
+        xenstored.write(&path, b"");
+        xenstored.set_owner(&path, DOMID);
+    }
+    for (key, value) in settings {
+        let path = format!("{home}/vm-data/{key}");
+        xenstored.write(&path, value.as_bytes());
+        xenstored.allow(&path, DOMID, Access::Read);
+    }
+    xenstored.allow(&format!("{home}/vm-data"), DOMID, Access::Read);
+}

@@ -1,0 +1,206 @@
+//! The guest's grant table, as the hypervisor reads it for a backend.
+//!
+//! The entries lie in the guest's memory; a mapping sets the busy bits there
+//! and a count here, as Xen does.
+//!
+//! Source: `xen/include/public/grant_table.h`, Xen 4.17.
+
+use crate::arena::{Arena, PAGE_BYTES};
+use std::collections::BTreeMap;
+use xen_sys::grant_table::{
+    ENTRIES_PER_FRAME, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY, GTF_WRITING,
+};
+
+/// Frames a table may have.
+pub const FRAMES_MAX: usize = 4;
+
+/// What a backend wants of a page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// To read it.
+    Read,
+    /// To write it, too.
+    Write,
+}
+
+/// Why the hypervisor refuses a backend (`GNTST_*`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantError {
+    /// No such entry, or one that permits nothing.
+    BadReference,
+    /// The entry names another domain.
+    BadDomain,
+    /// Read-only.
+    PermissionDenied,
+    /// The frame is no memory.
+    BadFrame,
+    /// Past the end of the page.
+    BadRange,
+}
+
+/// A page of the guest that a backend has mapped.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mapping {
+    reference: u32,
+    need: Need,
+    /// The frame.
+    pub gfn: u64,
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub struct Grants {
+    /// Where each frame of the table was put.
+    pub(crate) frames: [Option<u64>; FRAMES_MAX],
+    mapped: BTreeMap<u32, (u32, u32)>,
+}
+
+impl Grants {
+    fn place(&self, reference: u32) -> Option<(u64, usize)> {
+        let frame = self.frames.get((reference / ENTRIES_PER_FRAME) as usize)?;
+        Some(((*frame)?, (reference % ENTRIES_PER_FRAME) as usize * 8))
+    }
+
+    /// The frame an entry grants to `domid`.
+    fn look(
+        &self,
+        arena: &Arena,
+        domid: u16,
+        reference: u32,
+        need: Need,
+    ) -> Result<u64, GrantError> {
+        let (frame, offset) = self.place(reference).ok_or(GrantError::BadReference)?;
+        let flags = arena.load_u16(frame, offset).unwrap_or(0);
+        if flags & 3 != GTF_PERMIT_ACCESS {
+            return Err(GrantError::BadReference);
+        }
+        if arena.load_u16(frame, offset + 2) != Some(domid) {
+            return Err(GrantError::BadDomain);
+        }
+        if need == Need::Write && flags & GTF_READONLY != 0 {
+            return Err(GrantError::PermissionDenied);
+        }
+        let gfn = u64::from(arena.load_u32(frame, offset + 4).unwrap_or(0));
+        if arena.has(gfn) {
+            Ok(gfn)
+        } else {
+            Err(GrantError::BadFrame)
+        }
+    }
+
+    /// Maps a page.
+    ///
+    /// # Errors
+    /// [`GrantError`].
+    pub fn map(
+        &mut self,
+        arena: &Arena,
+        domid: u16,
+        reference: u32,
+        need: Need,
+    ) -> Result<Mapping, GrantError> {
+        let gfn = self.look(arena, domid, reference, need)?;
+        let (readers, writers) = self.mapped.entry(reference).or_default();
+        match need {
+            Need::Read => *readers += 1,
+            Need::Write => *writers += 1,
+        }
+        self.show(arena, reference);
+        Ok(Mapping {
+            reference,
+            need,
+            gfn,
+        })
+    }
+
+    /// Ends a mapping.
+    pub fn unmap(&mut self, arena: &Arena, mapping: Mapping) {
+        if let Some((readers, writers)) = self.mapped.get_mut(&mapping.reference) {
+            match mapping.need {
+                Need::Read => *readers -= 1,
+                Need::Write => *writers -= 1,
+            }
+        }
+        self.show(arena, mapping.reference);
+        self.mapped.retain(|_, counts| *counts != (0, 0));
+    }
+
+    /// Brings the entry's busy bits up to date.
+    fn show(&self, arena: &Arena, reference: u32) {
+        let Some((frame, offset)) = self.place(reference) else {
+            return;
+        };
+        let (readers, writers) = self.mapped.get(&reference).copied().unwrap_or_default();
+        loop {
+            let flags = arena.load_u16(frame, offset).unwrap_or(0);
+            let mut new = flags & !(GTF_READING | GTF_WRITING);
+            if readers + writers > 0 {
+                new |= GTF_READING;
+            }
+            if writers > 0 {
+                new |= GTF_WRITING;
+            }
+            if arena.replace_u16(frame, offset, flags, new) {
+                return;
+            }
+        }
+    }
+
+    /// Copies out of a granted page (`GNTTABOP_copy`).
+    ///
+    /// # Errors
+    /// [`GrantError`].
+    pub fn copy_from(
+        &self,
+        arena: &Arena,
+        (domid, reference): (u16, u32),
+        offset: usize,
+        into: &mut [u8],
+    ) -> Result<(), GrantError> {
+        let gfn = self.look(arena, domid, reference, Need::Read)?;
+        if offset + into.len() > PAGE_BYTES {
+            return Err(GrantError::BadRange);
+        }
+        arena.copy_out(gfn, offset, into);
+        Ok(())
+    }
+
+    /// Copies into a granted page (`GNTTABOP_copy`).
+    ///
+    /// # Errors
+    /// [`GrantError`].
+    pub fn copy_to(
+        &self,
+        arena: &Arena,
+        (domid, reference): (u16, u32),
+        offset: usize,
+        from: &[u8],
+    ) -> Result<(), GrantError> {
+        let gfn = self.look(arena, domid, reference, Need::Write)?;
+        if offset + from.len() > PAGE_BYTES {
+            return Err(GrantError::BadRange);
+        }
+        arena.copy_in(gfn, offset, from);
+        Ok(())
+    }
+
+    /// References that are mapped now.
+    pub fn mapped_count(&self) -> usize {
+        self.mapped.len()
+    }
+
+    /// Entries that permit access now.
+    pub fn permitted_count(&self, arena: &Arena) -> usize {
+        let frames = self.frames.iter().flatten();
+        let entries = frames.flat_map(|frame| {
+            (0..ENTRIES_PER_FRAME as usize).map(move |index| (*frame, index * 8))
+        });
+        entries
+            .filter(|(frame, offset)| {
+                arena
+                    .load_u16(*frame, *offset)
+                    .is_some_and(|flags| flags & 3 != 0)
+            })
+            .count()
+    }
+}

@@ -1,0 +1,115 @@
+//! The machine as the guest and the harness see it: the domain, its devices, the network.
+
+use crate::blkback::Blkback;
+use crate::disk::Disk;
+use crate::domain::{Domain, Ended};
+use crate::netback::Netback;
+use crate::peer::Peer;
+use crate::wire::Wire;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use xen_sys::Hypercall;
+
+/// The world at one time.
+pub struct World {
+    /// The guest's domain.
+    pub domain: Domain,
+    /// Its disk, with the backend in front of it.
+    pub vbd: Option<(Blkback, Disk)>,
+    /// Its network interface.
+    pub vif: Option<Netback>,
+    /// The network.
+    pub wire: Wire,
+    /// Who talks to it.
+    pub peer: Peer,
+}
+
+impl World {
+    /// Everybody but the guest does what is due now.
+    pub fn step(&mut self) {
+        let World {
+            domain,
+            vbd,
+            vif,
+            wire,
+            peer,
+        } = self;
+        let now_ns = domain.now_ns;
+        while let Some(frame) = peer.transmit(now_ns) {
+            wire.from_peer(now_ns, frame);
+        }
+        domain.step_daemons();
+        if let Some((backend, disk)) = vbd {
+            backend.step(domain, disk);
+        }
+        if let Some(vif) = vif {
+            vif.step(domain, wire);
+        }
+        while let Some(frame) = wire.next_for_peer(now_ns) {
+            peer.receive(now_ns, &frame);
+        }
+        while let Some(frame) = peer.transmit(now_ns) {
+            wire.from_peer(now_ns, frame);
+        }
+    }
+
+    /// When anything happens by itself.
+    pub fn deadline_ns(&self) -> Option<u64> {
+        let vbd = self.vbd.as_ref();
+        let deadlines = [
+            self.domain.timer_ns(),
+            vbd.and_then(|(backend, _)| backend.deadline_ns()),
+            self.wire.deadline_ns(),
+            self.peer.deadline_ns(),
+        ];
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// How the guest ended, if it has.
+    pub fn ended(&self) -> Option<Ended> {
+        self.domain.ended
+    }
+}
+
+/// The hypervisor under one guest after another: a place that is never moved.
+#[derive(Default)]
+pub struct Machine(Mutex<Option<World>>);
+
+impl Machine {
+    /// A machine that lives as long as the process: the guest holds references to it.
+    pub fn leaked() -> &'static Machine {
+        Box::leak(Box::default())
+    }
+
+    /// Puts a world in; the one that was there comes back. No guest may be running.
+    pub fn load(&self, world: World) -> Option<World> {
+        self.lock().replace(world)
+    }
+
+    /// Takes the world out.
+    pub fn unload(&self) -> Option<World> {
+        self.lock().take()
+    }
+
+    /// Does something with the world.
+    pub fn with<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
+        act(self.lock().as_mut().expect("a world is loaded"))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<World>> {
+        // A guest that panics in the middle leaves nothing half done here.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+mod instruction {
+    #![expect(unsafe_code, reason = "the hypercall instruction's place")]
+    use super::{Hypercall, Machine};
+
+    // SAFETY: it reads and writes only what the argument structures of `op` are.
+    unsafe impl Hypercall for Machine {
+        unsafe fn hypercall(&self, op: usize, args: [usize; 5]) -> isize {
+            // SAFETY: passed on from the caller.
+            self.with(|world| unsafe { world.domain.call(op, args) })
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! A network backend: frames from the guest onto the wire, and from the wire into its pages.
+//!
+//! Source: `xen/include/public/io/netif.h`, Xen 4.17.
+
+use crate::back_ring::{BackRing, Publish};
+use crate::device::{Nodes, XenbusState};
+use crate::domain::Domain;
+use crate::grant::Need;
+use crate::wire::Wire;
+use xen_sys::io::netif;
+
+const TX_SLOT_BYTES: usize = size_of::<netif::NetifTxRequest>();
+const RX_SLOT_BYTES: usize = size_of::<netif::NetifRxRequest>();
+
+/// The guest's address on the network.
+pub const MAC: [u8; 6] = [0, 0x16, 0x3e, 0, 0, 1];
+
+/// One device.
+#[derive(Debug)]
+pub struct Netback {
+    nodes: Nodes,
+    state: XenbusState,
+    rings: Option<Rings>,
+    /// Requests that no frontend may send.
+    pub errors: Vec<String>,
+    /// Frames dropped because the guest had posted no page.
+    pub starved: u64,
+}
+
+#[derive(Debug)]
+struct Rings {
+    tx: BackRing,
+    rx: BackRing,
+    port: u32,
+}
+
+fn half(bytes: &[u8], at: usize) -> u16 {
+    u16::from_le_bytes(bytes[at..at + 2].try_into().expect("two bytes"))
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
+}
+
+impl Netback {
+    /// A device that the toolstack has just attached.
+    pub fn attach(domain: &mut Domain, number: u32) -> Netback {
+        let nodes = Nodes::create(domain, "vif", number);
+        let [a, b, c, d, e, f] = MAC;
+        let mac = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
+        let path = format!("{}/mac", nodes.frontend);
+        domain.xenstored.write(&path, mac.as_bytes());
+        domain.xenstored.set_owner(&path, crate::domain::DOMID);
+        for (key, value) in [
+            ("feature-rx-copy", 1),
+            ("feature-sg", 1),
+            ("feature-gso-tcpv4", 1),
+        ] {
+            nodes.write(domain, key, value);
+        }
+        nodes.show(domain);
+        nodes.switch_to(domain, XenbusState::InitWait);
+        Netback {
+            nodes,
+            state: XenbusState::InitWait,
+            rings: None,
+            errors: Vec::new(),
+            starved: 0,
+        }
+    }
+
+    /// Does what can be done now.
+    pub fn step(&mut self, domain: &mut Domain, wire: &mut Wire) {
+        if self.nodes.has_news(domain) {
+            self.follow(domain);
+        }
+        let Some(rings) = &mut self.rings else {
+            wire.drop_all_for_guest(domain.now_ns);
+            return;
+        };
+        domain.events.take_notified(rings.port);
+        transmit(rings, domain, wire, &mut self.errors);
+        self.starved += receive(rings, domain, wire, &mut self.errors);
+    }
+
+    fn follow(&mut self, domain: &mut Domain) {
+        let frontend = self.nodes.frontend_state(domain);
+        match (self.state, frontend) {
+            (XenbusState::InitWait, XenbusState::Initialised | XenbusState::Connected) => {
+                self.connect(domain);
+            }
+            (XenbusState::Connected, XenbusState::Closing | XenbusState::Closed) => {
+                self.disconnect(domain);
+                self.become_state(domain, XenbusState::Closed);
+            }
+            (XenbusState::Connected | XenbusState::Closed, XenbusState::Initialising) => {
+                self.disconnect(domain);
+                self.become_state(domain, XenbusState::InitWait);
+            }
+            _ => {}
+        }
+    }
+
+    fn become_state(&mut self, domain: &mut Domain, state: XenbusState) {
+        self.state = state;
+        self.nodes.switch_to(domain, state);
+    }
+
+    fn connect(&mut self, domain: &mut Domain) {
+        let number = |key| self.nodes.number(domain, key);
+        let (tx, rx) = (number("tx-ring-ref"), number("rx-ring-ref"));
+        let (Some(tx), Some(rx), Some(port)) = (tx, rx, number("event-channel")) else {
+            return;
+        };
+        if !domain.events.is_for(port, 0) {
+            self.errors.push(format!("port {port} is not for us"));
+            return;
+        }
+        let Domain { grants, arena, .. } = domain;
+        let tx = grants.map(arena, 0, tx, Need::Write);
+        let rx = grants.map(arena, 0, rx, Need::Write);
+        let (Ok(tx), Ok(rx)) = (tx, rx) else {
+            self.errors.push("a ring cannot be mapped".to_owned());
+            return;
+        };
+        self.rings = Some(Rings {
+            tx: BackRing::new(tx, netif::NET_TX_RING_SIZE, TX_SLOT_BYTES),
+            rx: BackRing::new(rx, netif::NET_RX_RING_SIZE, RX_SLOT_BYTES),
+            port,
+        });
+        self.become_state(domain, XenbusState::Connected);
+    }
+
+    /// Lets go of the frontend.
+    pub fn disconnect(&mut self, domain: &mut Domain) {
+        if let Some(Rings { tx, rx, .. }) = self.rings.take() {
+            domain.grants.unmap(&domain.arena, tx.page);
+            domain.grants.unmap(&domain.arena, rx.page);
+        }
+    }
+}
+
+/// Takes frames off the guest; one page each, as no `feature-sg` was asked for.
+fn transmit(rings: &mut Rings, domain: &mut Domain, wire: &mut Wire, errors: &mut Vec<String>) {
+    let Rings { tx, port, .. } = rings;
+    while let Some(bytes) = tx.take(&domain.arena) {
+        let (reference, offset) = (word(&bytes, 0), usize::from(half(&bytes, 4)));
+        let (flags, id, size) = (half(&bytes, 6), half(&bytes, 8), half(&bytes, 10));
+        let mut frame = vec![0; usize::from(size)];
+        let copied = domain
+            .grants
+            .copy_from(&domain.arena, (0, reference), offset, &mut frame);
+        let status = match copied {
+            Ok(()) if flags == 0 => {
+                wire.from_guest(domain.now_ns, frame);
+                netif::NETIF_RSP_OKAY
+            }
+            other => {
+                errors.push(format!("frame of {size} bytes, flags {flags}: {other:?}"));
+                netif::NETIF_RSP_ERROR
+            }
+        };
+        let mut response = [0; TX_SLOT_BYTES];
+        response[..2].copy_from_slice(&id.to_le_bytes());
+        response[2..4].copy_from_slice(&status.to_le_bytes());
+        tx.respond(&domain.arena, &response);
+    }
+    if tx.publish(&domain.arena) == Publish::Notify {
+        domain.events.raise(&domain.arena, *port);
+    }
+}
+
+/// Puts frames into pages the guest has posted; how many found none.
+fn receive(
+    rings: &mut Rings,
+    domain: &mut Domain,
+    wire: &mut Wire,
+    errors: &mut Vec<String>,
+) -> u64 {
+    let Rings { rx, port, .. } = rings;
+    let mut starved = 0;
+    while let Some(frame) = wire.next_for_guest(domain.now_ns) {
+        let Some(request) = rx.take(&domain.arena) else {
+            starved += 1;
+            continue;
+        };
+        let (id, reference) = (half(&request, 0), word(&request, 4));
+        let offset = 0;
+        let copied = domain
+            .grants
+            .copy_to(&domain.arena, (0, reference), offset, &frame);
+        let status = match copied {
+            Ok(()) => frame.len() as i16,
+            Err(error) => {
+                errors.push(format!("posted page {reference}: {error:?}"));
+                netif::NETIF_RSP_ERROR
+            }
+        };
+        let mut response = [0; RX_SLOT_BYTES];
+        response[..2].copy_from_slice(&id.to_le_bytes());
+        response[2..4].copy_from_slice(&(offset as u16).to_le_bytes());
+        response[4..6].copy_from_slice(&netif::NETRXF_DATA_VALIDATED.to_le_bytes());
+        response[6..8].copy_from_slice(&status.to_le_bytes());
+        rx.respond(&domain.arena, &response);
+    }
+    if rx.publish(&domain.arena) == Publish::Notify {
+        domain.events.raise(&domain.arena, *port);
+    }
+    starved
+}

@@ -1,0 +1,1 @@
+//! The daemon, seen from its clients.

@@ -1,0 +1,260 @@
+//! The whole appliance in a simulated world: the image's own code, one seed, no time but ours.
+//!
+//! The log and the page observer are the process', so one simulation runs at a time.
+
+mod attach;
+mod client;
+
+pub use client::{Client, Outcome};
+
+use kernel::machine::{HeapUsage, Host, Seed};
+use kernel::run::{Appliance, Wake};
+use sim::blkback::Blkback;
+use sim::device;
+use sim::disk::Disk;
+use sim::domain::{Domain, Ended};
+use sim::machine::{Machine, World};
+use sim::netback::Netback;
+use sim::peer::Peer;
+use sim::random::Random;
+use sim::wire::Wire;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Where the guest is.
+pub const GUEST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 50), 80);
+/// Where its peer is.
+const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+const PEER_MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
+/// What most guests are told.
+pub const COMMAND_LINE: &str = "ip=10.0.2.50/24 gw=10.0.2.2 auth=open metrics=open";
+/// Number of the disk.
+const XVDA: u32 = 51712;
+/// What one step of the guest takes.
+const STEP_NS: u64 = 5_000;
+
+/// How a simulation is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// All chance.
+    pub seed: u64,
+    /// The guest's memory, for its budgets.
+    pub ram_bytes: u64,
+    /// The disk; none without.
+    pub disk_bytes: Option<u64>,
+    /// The guest's command line.
+    pub command_line: String,
+}
+
+impl Options {
+    /// A small guest with a disk.
+    pub fn new(seed: u64) -> Options {
+        Options {
+            seed,
+            ram_bytes: 16 << 20,
+            disk_bytes: Some(16 << 20),
+            command_line: COMMAND_LINE.to_owned(),
+        }
+    }
+}
+
+/// Why a simulation did not come where it should.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stuck {
+    /// The guest sleeps, and nothing will ever wake it.
+    Forever,
+    /// Not within the time given.
+    TooLate,
+    /// The guest has ended.
+    Ended(Ended),
+}
+
+/// A guest in its world.
+pub struct Simulation {
+    machine: &'static Machine,
+    appliance: Option<Appliance>,
+    options: Options,
+    random: Random,
+    asleep: bool,
+    /// Steps of the guest so far.
+    pub steps: u64,
+    _alone: MutexGuard<'static, ()>,
+}
+
+fn machine() -> &'static Machine {
+    static MACHINE: OnceLock<&'static Machine> = OnceLock::new();
+    MACHINE.get_or_init(Machine::leaked)
+}
+
+impl Simulation {
+    /// A world in which the guest has just been created.
+    pub fn begin(options: Options) -> Simulation {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        kernel::logger::start(|_| {});
+        kernel::logger::end_early();
+        let mut random = Random::new(options.seed);
+        let domain = Domain::new(random.word(), pool_pages(&options), 0);
+        let disk = options.disk_bytes.map(|len| Disk::new(len, random.fork()));
+        let world = World {
+            domain,
+            vbd: None,
+            vif: None,
+            wire: Wire::new(random.fork()),
+            peer: Peer::new(PEER_MAC, PEER, random.fork()),
+        };
+        let mut simulation = Simulation {
+            machine: machine(),
+            appliance: None,
+            options,
+            random,
+            asleep: false,
+            steps: 0,
+            _alone: alone,
+        };
+        simulation.create(world, disk);
+        simulation
+    }
+
+    /// The toolstack makes the devices, and the guest starts.
+    fn create(&mut self, mut world: World, disk: Option<Disk>) {
+        device::introduce(&mut world.domain, &[]);
+        world.vif = Some(Netback::attach(&mut world.domain, 0));
+        world.vbd = disk.map(|disk| (Blkback::attach(&mut world.domain, XVDA), disk));
+        self.machine.load(world);
+        let attachment = attach::attach(self.machine, pool_pages(&self.options) as u32)
+            .unwrap_or_else(|error| panic!("{error}"));
+        let mut bytes = [0; 32];
+        self.random.fill(&mut bytes);
+        let host = Host {
+            seed: Seed {
+                bytes,
+                strong: true,
+            },
+            ram_bytes: self.options.ram_bytes,
+            emulated: false,
+            heap: || HeapUsage::EMPTY,
+        };
+        let command_line = self.options.command_line.as_bytes();
+        self.appliance = Some(Appliance::new(attachment, command_line, host));
+        self.asleep = false;
+    }
+
+    /// Does something with the world.
+    pub fn world<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
+        self.machine.with(act)
+    }
+
+    /// One step of everybody.
+    ///
+    /// # Errors
+    /// The guest has ended, or sleeps for ever.
+    pub fn step(&mut self) -> Result<(), Stuck> {
+        if let Some(ended) = self.world(|world| world.ended()) {
+            return Err(Stuck::Ended(ended));
+        }
+        if self.asleep {
+            return self.sleep();
+        }
+        let tsc = self.world(|world| world.domain.tsc());
+        let appliance = self.appliance.as_mut().expect("a guest is loaded");
+        let wake = appliance.step(tsc);
+        self.steps += 1;
+        self.world(|world| {
+            let now_ns = world.domain.now_ns + STEP_NS;
+            world.domain.advance_to(now_ns);
+            world.step();
+        });
+        let appliance = self.appliance.as_ref().expect("a guest is loaded");
+        self.asleep = wake != Wake::Now && appliance.arm(wake);
+        Ok(())
+    }
+
+    /// Time goes on to the next thing that happens; the guest wakes if it concerns it.
+    fn sleep(&mut self) -> Result<(), Stuck> {
+        self.world(|world| {
+            if !world.domain.has_upcall() {
+                let deadline = world.deadline_ns().ok_or(Stuck::Forever)?;
+                world.domain.advance_to(deadline);
+                world.step();
+            }
+            Ok(())
+        })?;
+        self.asleep = !self.world(|world| world.domain.take_upcall());
+        Ok(())
+    }
+
+    /// Steps until `done`, for at most that much of the simulated time.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn run(
+        &mut self,
+        limit_ns: u64,
+        mut done: impl FnMut(&mut World) -> bool,
+    ) -> Result<(), Stuck> {
+        let end_ns = self.world(|world| world.domain.now_ns) + limit_ns;
+        loop {
+            let (is_done, now_ns) = self.world(|world| (done(world), world.domain.now_ns));
+            if is_done {
+                return Ok(());
+            }
+            if now_ns > end_ns {
+                return Err(Stuck::TooLate);
+            }
+            self.step()?;
+        }
+    }
+
+    /// The guest is killed and created again; `cut` also cuts the disk's power.
+    pub fn restart(&mut self, cut: Cut) {
+        drop(self.appliance.take());
+        let mut world = self.machine.unload().expect("a world is loaded");
+        let seed = self.random.word();
+        let now_ns = world.domain.now_ns;
+        let disk = world.vbd.take().map(|(mut backend, mut disk)| {
+            backend.cut_power(&mut world.domain, &mut disk);
+            match cut {
+                Cut::Guest => disk.kill(),
+                Cut::Power => disk.crash(),
+            }
+            disk
+        });
+        let pages = pool_pages(&self.options);
+        let domain = Domain::new(seed, pages, now_ns);
+        let world = World {
+            domain,
+            vif: None,
+            vbd: None,
+            wire: Wire::new(self.random.fork()),
+            peer: Peer::new(PEER_MAC, PEER, self.random.fork()),
+        };
+        self.create(world, disk);
+    }
+
+    /// What the guest has written to its console.
+    pub fn console(&self) -> String {
+        self.world(|world| world.domain.console_text())
+    }
+}
+
+/// What a restart takes with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The guest only: what its disk has cached stays.
+    Guest,
+    /// The disk's cache, too.
+    Power,
+}
+
+impl Drop for Simulation {
+    fn drop(&mut self) {
+        // The guest goes before the memory it points into.
+        drop(self.appliance.take());
+        drop(self.machine.unload());
+    }
+}
+
+fn pool_pages(options: &Options) -> u64 {
+    u64::from(kernel::budget::Budget::from_ram(options.ram_bytes).pool_pages)
+}
