@@ -2,3 +2,11 @@
 
 /// The 32-bit physical entry point of a PVH image.
 pub const XEN_ELFNOTE_PHYS32_ENTRY: u32 = 18;
+
+mirror! {
+    ["elfnote.h"]
+    layouts []
+    numbers [
+        XEN_ELFNOTE_PHYS32_ENTRY,
+    ]
+}

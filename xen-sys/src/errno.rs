@@ -56,6 +56,20 @@ impl fmt::Debug for Errno {
 
 impl core::error::Error for Errno {}
 
+mirror! {
+    ["errno.h"]
+    layouts []
+    numbers [
+        Errno::EPERM.0 => "XEN_EPERM",
+        Errno::ENOENT.0 => "XEN_ENOENT",
+        Errno::ENOMEM.0 => "XEN_ENOMEM",
+        Errno::EFAULT.0 => "XEN_EFAULT",
+        Errno::EINVAL.0 => "XEN_EINVAL",
+        Errno::ENOSPC.0 => "XEN_ENOSPC",
+        Errno::ENOSYS.0 => "XEN_ENOSYS",
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::Errno;

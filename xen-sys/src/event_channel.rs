@@ -28,7 +28,10 @@ pub struct EvtchnAllocUnbound {
     /// The port (out).
     pub port: u32,
 }
-layout!(EvtchnAllocUnbound, 8, dom @ 0, remote_dom @ 2, port @ 4);
+layout!(
+    EvtchnAllocUnbound as ["struct evtchn_alloc_unbound"], 8,
+    dom @ 0, remote_dom @ 2, port @ 4,
+);
 
 /// Argument of [`EVTCHNOP_BIND_VIRQ`].
 #[repr(C)]
@@ -41,7 +44,10 @@ pub struct EvtchnBindVirq {
     /// The port (out).
     pub port: u32,
 }
-layout!(EvtchnBindVirq, 12, virq @ 0, vcpu @ 4, port @ 8);
+layout!(
+    EvtchnBindVirq as ["struct evtchn_bind_virq"], 12,
+    virq @ 0, vcpu @ 4, port @ 8,
+);
 
 /// Argument of [`EVTCHNOP_SEND`], [`EVTCHNOP_CLOSE`] and [`EVTCHNOP_UNMASK`].
 #[repr(C)]
@@ -50,4 +56,21 @@ pub struct EvtchnPort {
     /// The port.
     pub port: u32,
 }
-layout!(EvtchnPort, 4, port @ 0);
+layout!(
+    EvtchnPort as ["struct evtchn_send", "struct evtchn_close", "struct evtchn_unmask"], 4,
+    port @ 0,
+);
+
+mirror! {
+    ["event_channel.h", "xen.h"]
+    layouts [EvtchnAllocUnbound, EvtchnBindVirq, EvtchnPort]
+    numbers [
+        EVTCHNOP_BIND_VIRQ => "EVTCHNOP_bind_virq",
+        EVTCHNOP_CLOSE => "EVTCHNOP_close",
+        EVTCHNOP_SEND => "EVTCHNOP_send",
+        EVTCHNOP_ALLOC_UNBOUND => "EVTCHNOP_alloc_unbound",
+        EVTCHNOP_UNMASK => "EVTCHNOP_unmask",
+        EVTCHN_2L_NR_CHANNELS,
+        VIRQ_TIMER,
+    ]
+}

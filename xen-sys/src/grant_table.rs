@@ -31,7 +31,10 @@ pub struct GrantEntryV1 {
     /// The frame granted.
     pub frame: u32,
 }
-layout!(GrantEntryV1, 8, flags @ 0, domid @ 2, frame @ 4);
+layout!(
+    GrantEntryV1 as ["struct grant_entry_v1"], 8,
+    flags @ 0, domid @ 2, frame @ 4,
+);
 
 /// Argument of [`GNTTABOP_QUERY_SIZE`].
 #[repr(C)]
@@ -46,7 +49,10 @@ pub struct GnttabQuerySize {
     /// `GNTST_*`, 0 is success (out).
     pub status: i16,
 }
-layout!(GnttabQuerySize, 16, dom @ 0, nr_frames @ 4, max_nr_frames @ 8, status @ 12);
+layout!(
+    GnttabQuerySize as ["struct gnttab_query_size"], 16,
+    dom @ 0, nr_frames @ 4, max_nr_frames @ 8, status @ 12,
+);
 
 /// Argument of [`GNTTABOP_SET_VERSION`].
 #[repr(C)]
@@ -55,4 +61,22 @@ pub struct GnttabSetVersion {
     /// In: the version wanted; out: the version in force.
     pub version: u32,
 }
-layout!(GnttabSetVersion, 4, version @ 0);
+layout!(
+    GnttabSetVersion as ["struct gnttab_set_version"], 4,
+    version @ 0,
+);
+
+mirror! {
+    ["grant_table.h"]
+    layouts [GrantEntryV1, GnttabQuerySize, GnttabSetVersion]
+    numbers [
+        GNTTABOP_QUERY_SIZE => "GNTTABOP_query_size",
+        GNTTABOP_SET_VERSION => "GNTTABOP_set_version",
+        GTF_PERMIT_ACCESS => "GTF_permit_access",
+        GTF_READONLY => "GTF_readonly",
+        GTF_READING => "GTF_reading",
+        GTF_WRITING => "GTF_writing",
+        GNTTAB_NR_RESERVED_ENTRIES,
+        ENTRIES_PER_FRAME => "4096 / sizeof(struct grant_entry_v1)",
+    ]
+}

@@ -37,7 +37,10 @@ pub struct XenHvmParam {
     /// In or out.
     pub value: u64,
 }
-layout!(XenHvmParam, 16, domid @ 0, index @ 4, value @ 8);
+layout!(
+    XenHvmParam as ["struct xen_hvm_param"], 16,
+    domid @ 0, pad @ 2, index @ 4, value @ 8,
+);
 
 /// Argument of [`HVMOP_SET_EVTCHN_UPCALL_VECTOR`].
 #[repr(C)]
@@ -48,4 +51,24 @@ pub struct XenHvmEvtchnUpcallVector {
     /// Which vector, 16 to 255.
     pub vector: u8,
 }
-layout!(XenHvmEvtchnUpcallVector, 8, vcpu @ 0, vector @ 4);
+layout!(
+    XenHvmEvtchnUpcallVector as ["struct xen_hvm_evtchn_upcall_vector"], 8,
+    vcpu @ 0, vector @ 4,
+);
+
+mirror! {
+    ["hvm/hvm_op.h", "hvm/params.h"]
+    layouts [XenHvmParam, XenHvmEvtchnUpcallVector]
+    numbers [
+        HVMOP_SET_PARAM => "HVMOP_set_param",
+        HVMOP_GET_PARAM => "HVMOP_get_param",
+        HVMOP_SET_EVTCHN_UPCALL_VECTOR => "HVMOP_set_evtchn_upcall_vector",
+        HVM_PARAM_CALLBACK_IRQ,
+        HVM_PARAM_STORE_PFN,
+        HVM_PARAM_STORE_EVTCHN,
+        HVM_PARAM_CONSOLE_PFN,
+        HVM_PARAM_CONSOLE_EVTCHN,
+        callback_vector(0)
+            => "HVM_PARAM_CALLBACK_TYPE_VECTOR * (HVM_PARAM_CALLBACK_IRQ_TYPE_MASK / 0xff)",
+    ]
+}

@@ -153,3 +153,18 @@ pub fn set_timer_op(hypercall: &dyn Hypercall, deadline_ns: u64) -> Result<usize
     // SAFETY: the operation takes no pointer.
     Errno::check(unsafe { hypercall.hypercall(HYPERVISOR_SET_TIMER_OP, args) })
 }
+
+mirror! {
+    ["xen.h"]
+    layouts []
+    numbers [
+        HYPERVISOR_MEMORY_OP => "__HYPERVISOR_memory_op",
+        HYPERVISOR_SET_TIMER_OP => "__HYPERVISOR_set_timer_op",
+        HYPERVISOR_XEN_VERSION => "__HYPERVISOR_xen_version",
+        HYPERVISOR_GRANT_TABLE_OP => "__HYPERVISOR_grant_table_op",
+        HYPERVISOR_VCPU_OP => "__HYPERVISOR_vcpu_op",
+        HYPERVISOR_SCHED_OP => "__HYPERVISOR_sched_op",
+        HYPERVISOR_EVENT_CHANNEL_OP => "__HYPERVISOR_event_channel_op",
+        HYPERVISOR_HVM_OP => "__HYPERVISOR_hvm_op",
+    ]
+}

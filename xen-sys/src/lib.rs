@@ -3,21 +3,14 @@
 //! No policy, no allocation, no safe wrappers: each file is named after the
 //! public header it mirrors and keeps its constants' spelling, so that grep
 //! works both ways. Base release: Xen 4.17; a field newer than that says so.
-//! Every layout is asserted at compile time beside its definition.
+//! Every layout is asserted at compile time beside its definition, and [`abi`]
+//! lists all of it with the headers' names, to be compared with them.
 
 #![no_std]
 #![deny(unsafe_code)]
 
-/// Asserts a layout at compile time: size, then fields with their offsets in bytes.
-macro_rules! layout {
-    ($t:ty, $size:expr $(, $field:ident @ $offset:expr)* $(,)?) => {
-        const _: () = {
-            assert!(core::mem::size_of::<$t>() == $size);
-            $(assert!(core::mem::offset_of!($t, $field) == $offset);)*
-        };
-    };
-}
-
+#[macro_use]
+pub mod abi;
 pub mod elfnote;
 pub mod errno;
 pub mod event_channel;
@@ -36,3 +29,11 @@ pub use hypercall::Hypercall;
 
 /// Our own domain, in every hypercall that takes a domain id (`DOMID_SELF`, xen.h).
 pub const DOMID_SELF: u16 = 0x7ff0;
+
+mirror! {
+    ["xen.h"]
+    layouts []
+    numbers [
+        DOMID_SELF,
+    ]
+}

@@ -26,7 +26,10 @@ pub struct XenAddToPhysmap {
     /// Where to put it.
     pub gpfn: u64,
 }
-layout!(XenAddToPhysmap, 24, domid @ 0, size @ 2, space @ 4, idx @ 8, gpfn @ 16);
+layout!(
+    XenAddToPhysmap as ["struct xen_add_to_physmap"], 24,
+    domid @ 0, size @ 2, space @ 4, idx @ 8, gpfn @ 16,
+);
 
 /// Argument of [`XENMEM_MEMORY_MAP`].
 #[repr(C)]
@@ -39,7 +42,10 @@ pub struct XenMemoryMap {
     /// Guest address of the entries.
     pub buffer: u64,
 }
-layout!(XenMemoryMap, 16, nr_entries @ 0, buffer @ 8);
+layout!(
+    XenMemoryMap as ["struct xen_memory_map"], 16,
+    nr_entries @ 0, pad @ 4 as _, buffer @ 8,
+);
 
 /// Usable RAM, in [`E820Entry::kind`].
 pub const E820_RAM: u32 = 1;
@@ -55,4 +61,16 @@ pub struct E820Entry {
     /// `E820_*`.
     pub kind: u32,
 }
-layout!(E820Entry, 20, addr @ 0, size @ 8, kind @ 16);
+layout!(E820Entry as [], 20, addr @ 0, size @ 8, kind @ 16);
+
+mirror! {
+    ["memory.h"]
+    layouts [XenAddToPhysmap, XenMemoryMap, E820Entry]
+    numbers [
+        XENMEM_ADD_TO_PHYSMAP => "XENMEM_add_to_physmap",
+        XENMEM_MEMORY_MAP => "XENMEM_memory_map",
+        XENMAPSPACE_SHARED_INFO => "XENMAPSPACE_shared_info",
+        XENMAPSPACE_GRANT_TABLE => "XENMAPSPACE_grant_table",
+        E820_RAM => _,
+    ]
+}

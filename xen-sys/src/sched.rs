@@ -17,4 +17,15 @@ pub struct SchedShutdown {
     /// `SHUTDOWN_*`.
     pub reason: u32,
 }
-layout!(SchedShutdown, 4, reason @ 0);
+layout!(SchedShutdown as ["struct sched_shutdown"], 4, reason @ 0);
+
+mirror! {
+    ["sched.h"]
+    layouts [SchedShutdown]
+    numbers [
+        SCHEDOP_SHUTDOWN => "SCHEDOP_shutdown",
+        SHUTDOWN_POWEROFF => "SHUTDOWN_poweroff",
+        SHUTDOWN_REBOOT => "SHUTDOWN_reboot",
+        SHUTDOWN_CRASH => "SHUTDOWN_crash",
+    ]
+}

@@ -25,9 +25,9 @@ pub struct VcpuTimeInfo {
     pub pad1: [u8; 2],
 }
 layout!(
-    VcpuTimeInfo, 32,
-    version @ 0, tsc_timestamp @ 8, system_time @ 16, tsc_to_system_mul @ 24, tsc_shift @ 28,
-    flags @ 29,
+    VcpuTimeInfo as ["struct vcpu_time_info"], 32,
+    version @ 0, pad0 @ 4, tsc_timestamp @ 8, system_time @ 16, tsc_to_system_mul @ 24,
+    tsc_shift @ 28, flags @ 29, pad1 @ 30,
 );
 
 /// A vCPU's event state and clock.
@@ -47,9 +47,9 @@ pub struct VcpuInfo {
     pub time: VcpuTimeInfo,
 }
 layout!(
-    VcpuInfo, 64,
-    evtchn_upcall_pending @ 0, evtchn_upcall_mask @ 1, evtchn_pending_sel @ 8, arch @ 16,
-    time @ 32,
+    VcpuInfo as ["struct vcpu_info"], 64,
+    evtchn_upcall_pending @ 0, evtchn_upcall_mask @ 1, pad @ 2 as _, evtchn_pending_sel @ 8,
+    arch @ 16, time @ 32,
 );
 
 /// The page Xen shares with the whole domain.
@@ -73,7 +73,13 @@ pub struct SharedInfo {
     pub arch: [u64; 6],
 }
 layout!(
-    SharedInfo, 3136,
+    SharedInfo as ["struct shared_info"], 3136,
     vcpu_info @ 0, evtchn_pending @ 2048, evtchn_mask @ 2560, wc_version @ 3072, wc_sec @ 3076,
     wc_nsec @ 3080, wc_sec_hi @ 3084, arch @ 3088,
 );
+
+mirror! {
+    ["xen.h"]
+    layouts [VcpuTimeInfo, VcpuInfo, SharedInfo]
+    numbers []
+}

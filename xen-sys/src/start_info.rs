@@ -33,9 +33,9 @@ pub struct HvmStartInfo {
     pub reserved: u32,
 }
 layout!(
-    HvmStartInfo, 56,
+    HvmStartInfo as ["struct hvm_start_info"], 56,
     magic @ 0, version @ 4, flags @ 8, nr_modules @ 12, modlist_paddr @ 16, cmdline_paddr @ 24,
-    rsdp_paddr @ 32, memmap_paddr @ 40, memmap_entries @ 48,
+    rsdp_paddr @ 32, memmap_paddr @ 40, memmap_entries @ 48, reserved @ 52,
 );
 
 /// Usable RAM.
@@ -54,4 +54,17 @@ pub struct HvmMemmapTableEntry {
     /// Zero.
     pub reserved: u32,
 }
-layout!(HvmMemmapTableEntry, 24, addr @ 0, size @ 8, kind @ 16);
+layout!(
+    HvmMemmapTableEntry as ["struct hvm_memmap_table_entry"], 24,
+    addr @ 0, size @ 8, kind @ 16 as "type", reserved @ 20,
+);
+
+mirror! {
+    ["arch-x86/hvm/start_info.h"]
+    layouts [HvmStartInfo, HvmMemmapTableEntry]
+    numbers [
+        XEN_HVM_START_MAGIC_VALUE,
+        START_INFO_V0_BYTES => "offsetof(struct hvm_start_info, memmap_paddr)",
+        XEN_HVM_MEMMAP_TYPE_RAM,
+    ]
+}

@@ -17,4 +17,16 @@ pub struct VcpuRunstateInfo {
     /// Nanoseconds spent in each state.
     pub time: [u64; 4],
 }
-layout!(VcpuRunstateInfo, 48, state @ 0, state_entry_time @ 8, time @ 16);
+layout!(
+    VcpuRunstateInfo as ["struct vcpu_runstate_info"], 48,
+    state @ 0, state_entry_time @ 8, time @ 16,
+);
+
+mirror! {
+    ["vcpu.h"]
+    layouts [VcpuRunstateInfo]
+    numbers [
+        VCPUOP_GET_RUNSTATE_INFO => "VCPUOP_get_runstate_info",
+        RUNSTATE_RUNNING => "RUNSTATE_running",
+    ]
+}

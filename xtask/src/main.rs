@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod abi;
 mod bed;
 mod build;
 mod check;
@@ -37,6 +38,8 @@ enum Verb {
     Run(run::Arguments),
     /// Tests the host's crates, then the image on real hypervisors.
     Test(test::Arguments),
+    /// Compares our layouts and numbers with the headers of Xen 4.17 and 4.20.
+    Abi,
     /// Packs the image with its configuration and checksums.
     Dist,
     /// Formatting, lints, documentation and the host's tests.
@@ -62,6 +65,7 @@ fn perform(verb: Verb) -> Result<bool> {
         Verb::Build => build::report(&build::run()?)?,
         Verb::Run(arguments) => run::run(&arguments)?,
         Verb::Test(arguments) => return test::run(&arguments),
+        Verb::Abi => abi::run()?,
         Verb::Dist => dist::run()?,
         Verb::Check => check::run()?,
         Verb::Bed(arguments) => shell::run(&arguments)?,

@@ -224,7 +224,7 @@ pub(crate) fn of_run() -> Result<()> {
 
 /// Builds a test target of the package `tests` and returns its binary, which
 /// is run without cargo so that it can be stopped.
-fn build_tests(target: &str) -> Result<PathBuf> {
+pub(crate) fn build_tests(target: &str) -> Result<PathBuf> {
     let mut cargo = build::cargo(&crate::checkout());
     cargo.args(["test", "-p", "tests", "--test", target, "--no-run"]);
     cargo.arg("--message-format=json-render-diagnostics");

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::bed::command;
 use crate::hosts::Hypervisor;
-use crate::{build, suite, wrong};
+use crate::{abi, build, suite, wrong};
 
 /// What `cargo xtask test` understands.
 #[derive(Debug, clap::Args)]
@@ -27,6 +27,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         let mut cargo = build::cargo(&crate::checkout());
         cargo.args(["test", "--workspace"]).args(&arguments.filter);
         results.push(("host".to_owned(), command::visible(&mut cargo)));
+    }
+    if arguments.filter.is_none() {
+        println!("== cargo xtask abi");
+        results.push(("cargo xtask abi".to_owned(), abi::run()));
     }
     if arguments.filter.is_none() && arguments.on != Some(Hypervisor::Emulation) {
         println!("== cargo xtask run");

@@ -45,7 +45,10 @@ pub struct BlkifRequestSegment {
     /// Padding.
     pub pad: u16,
 }
-layout!(BlkifRequestSegment, 8, gref @ 0, first_sect @ 4, last_sect @ 5);
+layout!(
+    BlkifRequestSegment as ["struct blkif_request_segment"], 8,
+    gref @ 0, first_sect @ 4, last_sect @ 5, pad @ 6 as _,
+);
 
 /// Read, write, barrier or flush.
 #[repr(C)]
@@ -67,8 +70,9 @@ pub struct BlkifRequest {
     pub seg: [BlkifRequestSegment; BLKIF_MAX_SEGMENTS_PER_REQUEST],
 }
 layout!(
-    BlkifRequest, 112,
-    operation @ 0, nr_segments @ 1, handle @ 2, id @ 8, sector_number @ 16, seg @ 24,
+    BlkifRequest as ["struct blkif_request"], 112,
+    operation @ 0, nr_segments @ 1, handle @ 2, pad @ 4 as _, id @ 8, sector_number @ 16,
+    seg @ 24,
 );
 
 /// Discard; lies over a [`BlkifRequest`].
@@ -91,8 +95,9 @@ pub struct BlkifRequestDiscard {
     pub nr_sectors: u64,
 }
 layout!(
-    BlkifRequestDiscard, 32,
-    operation @ 0, flag @ 1, id @ 8, sector_number @ 16, nr_sectors @ 24,
+    BlkifRequestDiscard as ["struct blkif_request_discard"], 32,
+    operation @ 0, flag @ 1, handle @ 2, pad @ 4 as _, id @ 8, sector_number @ 16,
+    nr_sectors @ 24,
 );
 
 /// The end of a request.
@@ -110,4 +115,27 @@ pub struct BlkifResponse {
     /// Padding.
     pub pad2: u32,
 }
-layout!(BlkifResponse, 16, id @ 0, operation @ 8, status @ 10);
+layout!(
+    BlkifResponse as ["struct blkif_response"], 16,
+    id @ 0, operation @ 8, pad @ 9 as _, status @ 10, pad2 @ 12 as _,
+);
+
+mirror! {
+    ["io/blkif.h"]
+    layouts [BlkifRequestSegment, BlkifRequest, BlkifRequestDiscard, BlkifResponse]
+    numbers [
+        BLKIF_OP_READ,
+        BLKIF_OP_WRITE,
+        BLKIF_OP_WRITE_BARRIER,
+        BLKIF_OP_FLUSH_DISKCACHE,
+        BLKIF_OP_DISCARD,
+        BLKIF_RSP_EOPNOTSUPP,
+        BLKIF_RSP_ERROR,
+        BLKIF_RSP_OKAY,
+        BLKIF_MAX_SEGMENTS_PER_REQUEST,
+        BLK_RING_SIZE => "__CONST_RING_SIZE(blkif, 4096)",
+        SECTOR_BYTES => _,
+        VDISK_CDROM,
+        VDISK_READONLY,
+    ]
+}

@@ -18,3 +18,18 @@ pub const IN_PROD: usize = 3076;
 pub const OUT_CONS: usize = 3080;
 /// Offset of `out_prod`.
 pub const OUT_PROD: usize = 3084;
+
+mirror! {
+    ["io/console.h"]
+    layouts []
+    numbers [
+        IN => "offsetof(struct xencons_interface, in)",
+        IN_BYTES => "sizeof(((struct xencons_interface *)0)->in)",
+        OUT => "offsetof(struct xencons_interface, out)",
+        OUT_BYTES => "sizeof(((struct xencons_interface *)0)->out)",
+        IN_CONS => "offsetof(struct xencons_interface, in_cons)",
+        IN_PROD => "offsetof(struct xencons_interface, in_prod)",
+        OUT_CONS => "offsetof(struct xencons_interface, out_cons)",
+        OUT_PROD => "offsetof(struct xencons_interface, out_prod)",
+    ]
+}

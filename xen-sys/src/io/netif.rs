@@ -43,7 +43,10 @@ pub struct NetifTxRequest {
     /// Bytes: of the whole packet in its first request.
     pub size: u16,
 }
-layout!(NetifTxRequest, 12, gref @ 0, offset @ 4, flags @ 6, id @ 8, size @ 10);
+layout!(
+    NetifTxRequest as ["struct netif_tx_request"], 12,
+    gref @ 0, offset @ 4, flags @ 6, id @ 8, size @ 10,
+);
 
 /// A packet was taken.
 #[repr(C)]
@@ -54,7 +57,7 @@ pub struct NetifTxResponse {
     /// `NETIF_RSP_*`.
     pub status: i16,
 }
-layout!(NetifTxResponse, 4, id @ 0, status @ 2);
+layout!(NetifTxResponse as ["struct netif_tx_response"], 4, id @ 0, status @ 2);
 
 /// An empty page for a packet.
 #[repr(C)]
@@ -67,7 +70,7 @@ pub struct NetifRxRequest {
     /// The page.
     pub gref: u32,
 }
-layout!(NetifRxRequest, 8, id @ 0, gref @ 4);
+layout!(NetifRxRequest as ["struct netif_rx_request"], 8, id @ 0, pad @ 2, gref @ 4);
 
 /// A packet or a part of one, from the backend.
 #[repr(C)]
@@ -82,4 +85,26 @@ pub struct NetifRxResponse {
     /// Bytes if positive, `NETIF_RSP_*` if negative.
     pub status: i16,
 }
-layout!(NetifRxResponse, 8, id @ 0, offset @ 2, flags @ 4, status @ 6);
+layout!(
+    NetifRxResponse as ["struct netif_rx_response"], 8,
+    id @ 0, offset @ 2, flags @ 4, status @ 6,
+);
+
+mirror! {
+    ["io/netif.h"]
+    layouts [NetifTxRequest, NetifTxResponse, NetifRxRequest, NetifRxResponse]
+    numbers [
+        NET_TX_RING_SIZE => "__CONST_RING_SIZE(netif_tx, 4096)",
+        NET_RX_RING_SIZE => "__CONST_RING_SIZE(netif_rx, 4096)",
+        NETTXF_CSUM_BLANK => "NETTXF_csum_blank",
+        NETTXF_DATA_VALIDATED => "NETTXF_data_validated",
+        NETTXF_MORE_DATA => "NETTXF_more_data",
+        NETRXF_DATA_VALIDATED => "NETRXF_data_validated",
+        NETRXF_CSUM_BLANK => "NETRXF_csum_blank",
+        NETRXF_MORE_DATA => "NETRXF_more_data",
+        NETRXF_EXTRA_INFO => "NETRXF_extra_info",
+        NETIF_RSP_OKAY,
+        NETIF_RSP_DROPPED,
+        NETIF_RSP_ERROR,
+    ]
+}

@@ -10,3 +10,15 @@ pub const RSP_PROD: usize = 8;
 pub const RSP_EVENT: usize = 12;
 /// Offset of the first slot.
 pub const SLOTS: usize = 64;
+
+mirror! {
+    ["io/ring.h", "io/blkif.h"]
+    layouts []
+    numbers [
+        REQ_PROD => "offsetof(struct blkif_sring, req_prod)",
+        REQ_EVENT => "offsetof(struct blkif_sring, req_event)",
+        RSP_PROD => "offsetof(struct blkif_sring, rsp_prod)",
+        RSP_EVENT => "offsetof(struct blkif_sring, rsp_event)",
+        SLOTS => "offsetof(struct blkif_sring, ring)",
+    ]
+}

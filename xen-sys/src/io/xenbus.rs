@@ -46,6 +46,22 @@ impl XenbusState {
     }
 }
 
+mirror! {
+    ["io/xenbus.h"]
+    layouts []
+    numbers [
+        XenbusState::Unknown => "XenbusStateUnknown",
+        XenbusState::Initialising => "XenbusStateInitialising",
+        XenbusState::InitWait => "XenbusStateInitWait",
+        XenbusState::Initialised => "XenbusStateInitialised",
+        XenbusState::Connected => "XenbusStateConnected",
+        XenbusState::Closing => "XenbusStateClosing",
+        XenbusState::Closed => "XenbusStateClosed",
+        XenbusState::Reconfiguring => "XenbusStateReconfiguring",
+        XenbusState::Reconfigured => "XenbusStateReconfigured",
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::XenbusState;

@@ -52,7 +52,10 @@ pub struct XsdSockmsg {
     /// Bytes of payload that follow.
     pub len: u32,
 }
-layout!(XsdSockmsg, 16, kind @ 0, req_id @ 4, tx_id @ 8, len @ 12);
+layout!(
+    XsdSockmsg as ["struct xsd_sockmsg"], 16,
+    kind @ 0 as "type", req_id @ 4, tx_id @ 8, len @ 12,
+);
 
 impl XsdSockmsg {
     /// As on the wire, little endian.
@@ -77,4 +80,29 @@ impl XsdSockmsg {
             len: field(12),
         }
     }
+}
+
+mirror! {
+    ["io/xs_wire.h"]
+    layouts [XsdSockmsg]
+    numbers [
+        XS_DIRECTORY,
+        XS_READ,
+        XS_WATCH,
+        XS_UNWATCH,
+        XS_TRANSACTION_START,
+        XS_TRANSACTION_END,
+        XS_WRITE,
+        XS_RM,
+        XS_WATCH_EVENT,
+        XS_ERROR,
+        XENSTORE_PAYLOAD_MAX,
+        XENSTORE_RING_SIZE,
+        REQ => "offsetof(struct xenstore_domain_interface, req)",
+        RSP => "offsetof(struct xenstore_domain_interface, rsp)",
+        REQ_CONS => "offsetof(struct xenstore_domain_interface, req_cons)",
+        REQ_PROD => "offsetof(struct xenstore_domain_interface, req_prod)",
+        RSP_CONS => "offsetof(struct xenstore_domain_interface, rsp_cons)",
+        RSP_PROD => "offsetof(struct xenstore_domain_interface, rsp_prod)",
+    ]
 }

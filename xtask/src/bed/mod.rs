@@ -12,6 +12,7 @@ mod apt;
 pub(crate) mod command;
 mod cpio;
 pub(crate) mod doors;
+pub(crate) mod headers;
 pub(crate) mod image;
 pub(crate) mod initramfs;
 pub(crate) mod linux_guest;
