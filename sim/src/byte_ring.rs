@@ -95,7 +95,11 @@ impl Domain {
     }
 
     fn step_xenstore(&mut self) {
-        let requests = STORE_REQUESTS.take(self);
+        let requests = if self.xenstored.accepts_input(self.client) {
+            STORE_REQUESTS.take(self)
+        } else {
+            Vec::new()
+        };
         let mut moved = !requests.is_empty();
         self.xenstored.receive(self.client, &requests);
         let room = STORE_REPLIES.room(self);

@@ -21,7 +21,14 @@ pub struct World {
     pub wire: Wire,
     /// Who talks to it.
     pub peer: Peer,
+    /// How often, in a million chances, everybody else goes on in the middle of a guest's step:
+    /// at its hypercalls and its accesses to shared pages.
+    pub interleaving: u64,
 }
+
+const MILLION: u64 = 1_000_000;
+/// What such a moment takes at most.
+const MOMENT_NS_MAX: u64 = 20_000;
 
 impl World {
     /// Everybody but the guest does what is due now.
@@ -32,6 +39,7 @@ impl World {
             vif,
             wire,
             peer,
+            interleaving: _,
         } = self;
         let now_ns = domain.now_ns;
         while let Some(frame) = peer.transmit(now_ns) {
@@ -49,6 +57,15 @@ impl World {
         }
         while let Some(frame) = peer.transmit(now_ns) {
             wire.from_peer(now_ns, frame);
+        }
+    }
+
+    /// A moment in the middle of a guest's step: the others may go on now.
+    fn interleave(&mut self) {
+        if self.interleaving > 0 && self.domain.random.chance(self.interleaving, MILLION) {
+            let now_ns = self.domain.now_ns + self.domain.random.below(MOMENT_NS_MAX);
+            self.domain.advance_to(now_ns);
+            self.step();
         }
     }
 
@@ -95,6 +112,15 @@ impl Machine {
         act(self.lock().as_mut().expect("a world is loaded"))
     }
 
+    /// The guest touches a page that others may write: they may have gone on meanwhile.
+    pub fn interleave(&self) {
+        if let Ok(mut world) = self.0.try_lock()
+            && let Some(world) = world.as_mut()
+        {
+            world.interleave();
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<World>> {
         // A guest that panics in the middle leaves nothing half done here.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -108,8 +134,12 @@ mod instruction {
     // SAFETY: it reads and writes only what the argument structures of `op` are.
     unsafe impl Hypercall for Machine {
         unsafe fn hypercall(&self, op: usize, args: [usize; 5]) -> isize {
-            // SAFETY: passed on from the caller.
-            self.with(|world| unsafe { world.domain.call(op, args) })
+            self.with(|world| {
+                // SAFETY: passed on from the caller.
+                let result = unsafe { world.domain.call(op, args) };
+                world.interleave();
+                result
+            })
         }
     }
 }

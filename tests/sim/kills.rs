@@ -5,12 +5,15 @@ use sim::machine::World;
 use sim::random::Random;
 use std::collections::BTreeMap;
 use tests::data::value;
+use tests::http::Answer;
 use tests::simulated::{Client, Cut, Options, Outcome, Simulation};
 
 const SEEDS: u64 = 12;
 const ROUNDS: u64 = 6;
 const WRITERS: usize = 4;
 const KEYS_EACH: u64 = 6;
+/// On a network that loses nothing every request is answered within this time.
+const ANSWER_NS_MAX: u64 = 5_000_000_000;
 
 /// One key's versions: `stands`, or one of `lost + 1..=sent`, may be found.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,15 +27,23 @@ struct Writer {
     client: Client,
     number: u64,
     turn: u64,
-    under_way: Option<(u64, u64)>,
+    under_way: Option<Request>,
+    asked_ns: u64,
     over: bool,
+}
+
+/// What a writer waits for, of one of its own keys.
+#[derive(Clone, Copy, Debug)]
+enum Request {
+    Put { key: u64, version: u64 },
+    Get { key: u64 },
 }
 
 type Versions = BTreeMap<u64, Known>;
 
 fn body_len(key: u64, version: u64) -> usize {
     match (key + version) % 9 {
-        0 => 70_000 + (version as usize * 311) % 90_000,
+        0 | 1 => 70_000 + (version as usize * 311) % 250_000,
         _ => (key * 37 + version * 101) as usize % 3000,
     }
 }
@@ -42,29 +53,76 @@ impl Writer {
         if self.over {
             return;
         }
-        if let Some((key, version)) = self.under_way {
+        if let Some(request) = self.under_way {
             match self.client.answer(world) {
-                None => return,
+                None => {
+                    let waited_ns = world.domain.now_ns - self.asked_ns;
+                    let limit_ns = if world.wire.weather.loss > 0 {
+                        LIMIT_NS
+                    } else {
+                        ANSWER_NS_MAX
+                    };
+                    assert!(
+                        waited_ns < limit_ns,
+                        "{request:?}: {waited_ns} ns without an answer"
+                    );
+                    return;
+                }
                 Some(Outcome::Lost(_)) => {
                     self.over = true;
                     return;
                 }
-                Some(Outcome::Answer(answer)) => {
-                    let status = answer.status;
-                    assert!(matches!(status, 201 | 204), "{status}: {}", answer.text());
-                    versions.entry(key).or_default().stands = version;
-                }
+                Some(Outcome::Answer(answer)) => request.judge(&answer, versions),
             }
         }
-        let key = self.number * KEYS_EACH + self.turn % KEYS_EACH;
+        self.ask(world, versions);
+    }
+
+    /// Every third request reads a key that this writer alone writes.
+    fn ask(&mut self, world: &mut World, versions: &mut Versions) {
+        let key = self.number * KEYS_EACH + self.turn * 5 % KEYS_EACH;
         self.turn += 1;
+        let target = format!("/kv/b/{key}");
         let known = versions.entry(key).or_default();
-        known.sent += 1;
-        let version = known.sent;
-        let body = value(key, version, body_len(key, version));
-        self.client
-            .ask(world, "PUT", &format!("/kv/b/{key}"), &body);
-        self.under_way = Some((key, version));
+        let request = if self.turn.is_multiple_of(3) {
+            self.client.ask(world, "GET", &target, b"");
+            Request::Get { key }
+        } else {
+            known.sent += 1;
+            let version = known.sent;
+            let body = value(key, version, body_len(key, version));
+            self.client.ask(world, "PUT", &target, &body);
+            Request::Put { key, version }
+        };
+        self.under_way = Some(request);
+        self.asked_ns = world.domain.now_ns;
+    }
+}
+
+impl Request {
+    fn judge(self, answer: &Answer, versions: &mut Versions) {
+        let status = answer.status;
+        match self {
+            Request::Put { key, version } => {
+                assert!(matches!(status, 201 | 204), "{status}: {}", answer.text());
+                versions.entry(key).or_default().stands = version;
+            }
+            Request::Get { key } => {
+                let version = versions.entry(key).or_default().stands;
+                assert!(
+                    is_version(answer, key, version),
+                    "{key}: {status}, not {version}"
+                );
+            }
+        }
+    }
+}
+
+/// Whether the answer is this version of the key; version 0 is that there is none.
+fn is_version(get: &Answer, key: u64, version: u64) -> bool {
+    match version {
+        0 => get.status == 404,
+        _ => get.status == 200 && get.body == value(key, version, body_len(key, version)),
     }
 }
 
@@ -75,6 +133,7 @@ fn write_for(simulation: &mut Simulation, versions: &mut Versions, steps: u64) {
             number: number as u64,
             turn: 0,
             under_way: None,
+            asked_ns: 0,
             over: false,
         })
         .collect();
@@ -104,10 +163,7 @@ fn check(simulation: &mut Simulation, versions: &mut Versions) {
         let Some(Outcome::Answer(get)) = outcome else {
             panic!("key {key}: {outcome:?}, {ran:?}:\n{}", simulation.console());
         };
-        let is_found = |version: &u64| match version {
-            0 => get.status == 404,
-            _ => get.status == 200 && get.body == value(*key, *version, body_len(*key, *version)),
-        };
+        let is_found = |version: &u64| is_version(&get, *key, *version);
         let found = (0..=known.sent).rev().find(is_found);
         let is_right = |version| version == known.stands || version > known.lost.max(known.stands);
         assert!(
@@ -122,13 +178,21 @@ fn check(simulation: &mut Simulation, versions: &mut Versions) {
 }
 
 fn play(seed: u64) {
-    let mut simulation = Simulation::begin(Options::new(seed));
     let mut random = Random::new(seed ^ 0x5eed);
+    let mut simulation = Simulation::begin(Options {
+        ram_bytes: [10 << 20, 16 << 20][random.below(2) as usize],
+        interleaving: [0, 2_000, 20_000, 200_000][random.below(4) as usize],
+        ..Options::new(seed)
+    });
     let mut versions = Versions::new();
     for _ in 0..ROUNDS {
         let loss = [0, 0, 20_000][random.below(3) as usize];
         let delay_max_ns = [0, 100_000, 3_000_000][random.below(3) as usize];
+        let slow_ns = [0, 300_000, 5_000_000][random.below(3) as usize];
         simulation.world(|world| {
+            if let Some((_, disk)) = &mut world.vbd {
+                disk.faults().slow.max_ns = slow_ns;
+            }
             world.wire.weather.loss = loss;
             world.wire.weather.twice = loss / 2;
             world.wire.weather.delay_max_ns = delay_max_ns;

@@ -19,7 +19,7 @@ use xen_sys::io::xs_wire::{
 /// `XENSTORE_REL_PATH_MAX`, which limits the names of special events.
 const SPECIAL_BYTES_MAX: usize = 2048;
 
-/// What of a request matters after its reply.
+/// The payload of a reply, or the error that it names.
 type Reply = Result<Vec<u8>, RequestError>;
 
 impl Xenstored {

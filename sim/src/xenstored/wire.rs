@@ -1,10 +1,10 @@
-//! Messages as bytes.
+//! Messages as bytes, and the types that `xen-sys` does not name.
 //!
 //! Source: `xen/include/public/io/xs_wire.h`, Xen 4.17.
 
 use xen_sys::io::xs_wire::{XENSTORE_PAYLOAD_MAX, XsdSockmsg};
 
-/// What `xen-sys` does not name, because the guest never sends it.
+/// A command to the daemon itself (domain 0 only).
 pub const XS_CONTROL: u32 = 0;
 /// Who may do what with a node.
 pub const XS_GET_PERMS: u32 = 3;

@@ -44,6 +44,8 @@ pub struct Options {
     pub disk_bytes: Option<u64>,
     /// The guest's command line.
     pub command_line: String,
+    /// As [`World::interleaving`].
+    pub interleaving: u64,
 }
 
 impl Options {
@@ -54,6 +56,7 @@ impl Options {
             ram_bytes: 16 << 20,
             disk_bytes: Some(16 << 20),
             command_line: COMMAND_LINE.to_owned(),
+            interleaving: 20_000,
         }
     }
 }
@@ -93,6 +96,7 @@ impl Simulation {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         kernel::logger::start(|_| {});
         kernel::logger::end_early();
+        xen::page::set_observer(|_, _, _, _| machine().interleave());
         let mut random = Random::new(options.seed);
         let domain = Domain::new(random.word(), pool_pages(&options), 0);
         let disk = options.disk_bytes.map(|len| Disk::new(len, random.fork()));
@@ -102,6 +106,7 @@ impl Simulation {
             vif: None,
             wire: Wire::new(random.fork()),
             peer: Peer::new(PEER_MAC, PEER, random.fork()),
+            interleaving: options.interleaving,
         };
         let mut simulation = Simulation {
             machine: machine(),
@@ -173,6 +178,8 @@ impl Simulation {
     /// Time goes on to the next thing that happens; the guest wakes if it concerns it.
     fn sleep(&mut self) -> Result<(), Stuck> {
         self.world(|world| {
+            // The harness may have given the others something to do.
+            world.step();
             if !world.domain.has_upcall() {
                 let deadline = world.deadline_ns().ok_or(Stuck::Forever)?;
                 world.domain.advance_to(deadline);
@@ -228,6 +235,7 @@ impl Simulation {
             vbd: None,
             wire: Wire::new(self.random.fork()),
             peer: Peer::new(PEER_MAC, PEER, self.random.fork()),
+            interleaving: self.options.interleaving,
         };
         self.create(world, disk);
     }

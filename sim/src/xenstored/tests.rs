@@ -1,1 +1,0 @@
-//! The daemon, seen from its clients.
