@@ -177,7 +177,8 @@ fn check(simulation: &mut Simulation, versions: &mut Versions) {
     }
 }
 
-fn play(seed: u64) {
+/// Plays one seed; how many steps it took, and when it ended.
+fn play(seed: u64) -> (u64, u64) {
     let mut random = Random::new(seed ^ 0x5eed);
     let mut simulation = Simulation::begin(Options {
         ram_bytes: [10 << 20, 16 << 20][random.below(2) as usize],
@@ -210,12 +211,39 @@ fn play(seed: u64) {
     check(&mut simulation, &mut versions);
     let acknowledged = versions.values().filter(|known| known.stands > 0).count();
     assert!(acknowledged > 0, "nothing was written at all");
+    let now_ns = simulation.world(|world| world.domain.now_ns);
+    (simulation.steps, now_ns)
+}
+
+/// Says how to see it again when a seed fails.
+struct Replay(u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("replay it: cargo xtask sim --seed {}", self.0);
+        }
+    }
+}
+
+/// A number that `cargo xtask sim` gives, or what the tests take.
+fn number(name: &str, otherwise: u64) -> u64 {
+    let given = std::env::var(name).ok();
+    given.map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
 #[test]
 fn what_was_acknowledged_outlives_any_kill() {
-    for seed in 0..SEEDS {
-        println!("seed {seed}");
+    let first = number("LAMPION_SIM_FIRST", 0);
+    for seed in first..first + number("LAMPION_SIM_COUNT", SEEDS) {
+        let replay = Replay(seed);
         play(seed);
+        drop(replay);
     }
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    assert_eq!(play(7), play(7));
+    assert_ne!(play(7), play(8));
 }

@@ -12,6 +12,7 @@ mod interrupt;
 mod progress;
 mod run;
 mod shell;
+mod sim;
 mod suite;
 mod test;
 mod wrong;
@@ -40,6 +41,8 @@ enum Verb {
     Test(test::Arguments),
     /// Compares our layouts and numbers with the headers of Xen 4.17 and 4.20.
     Abi,
+    /// Plays the appliance in a simulated world, seed after seed.
+    Sim(sim::Arguments),
     /// Packs the image with its configuration and checksums.
     Dist,
     /// Formatting, lints, documentation and the host's tests.
@@ -66,6 +69,7 @@ fn perform(verb: Verb) -> Result<bool> {
         Verb::Run(arguments) => run::run(&arguments)?,
         Verb::Test(arguments) => return test::run(&arguments),
         Verb::Abi => abi::run()?,
+        Verb::Sim(arguments) => sim::run(&arguments)?,
         Verb::Dist => dist::run()?,
         Verb::Check => check::run()?,
         Verb::Bed(arguments) => shell::run(&arguments)?,
