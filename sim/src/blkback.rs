@@ -164,6 +164,17 @@ impl Blkback {
         self.become_state(domain, XenbusState::Connected);
     }
 
+    /// The ring's frame and the port, for a backend that lies.
+    pub fn ring(&self) -> Option<(u64, u32)> {
+        let (ring, port) = self.ring.as_ref()?;
+        Some((ring.page.gfn, *port))
+    }
+
+    /// Requests under way, as their number, for a backend that lies.
+    pub fn ids_under_way(&self) -> Vec<u64> {
+        self.under_way.values().map(|request| request.id).collect()
+    }
+
     /// Lets go of the frontend; what is under way is forgotten.
     pub fn disconnect(&mut self, domain: &mut Domain) {
         self.under_way.clear();

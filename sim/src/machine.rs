@@ -49,8 +49,9 @@ impl World {
         if let Some((backend, disk)) = vbd {
             backend.step(domain, disk);
         }
-        if let Some(vif) = vif {
-            vif.step(domain, wire);
+        match vif {
+            Some(vif) => vif.step(domain, wire),
+            None => wire.drop_all_for_guest(now_ns),
         }
         while let Some(frame) = wire.next_for_peer(now_ns) {
             peer.receive(now_ns, &frame);

@@ -131,6 +131,12 @@ impl Netback {
         self.become_state(domain, XenbusState::Connected);
     }
 
+    /// The frames of both rings (TX, RX) and the port, for a backend that lies.
+    pub fn rings(&self) -> Option<(u64, u64, u32)> {
+        let rings = self.rings.as_ref()?;
+        Some((rings.tx.page.gfn, rings.rx.page.gfn, rings.port))
+    }
+
     /// Lets go of the frontend.
     pub fn disconnect(&mut self, domain: &mut Domain) {
         if let Some(Rings { tx, rx, .. }) = self.rings.take() {

@@ -177,6 +177,27 @@ fn check(simulation: &mut Simulation, versions: &mut Versions) {
     }
 }
 
+/// What a guest holds of the hypervisor's and the daemon's, seen from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Held {
+    ports: usize,
+    grants: usize,
+    watches: usize,
+    transactions: usize,
+}
+
+impl Held {
+    fn by(world: &World) -> Held {
+        let domain = &world.domain;
+        Held {
+            ports: domain.events.count(),
+            grants: domain.grants.permitted_count(&domain.arena),
+            watches: domain.xenstored.watch_count(domain.client),
+            transactions: domain.xenstored.transaction_count(domain.client),
+        }
+    }
+}
+
 /// Plays one seed; how many steps it took, and when it ended.
 fn play(seed: u64) -> (u64, u64) {
     let mut random = Random::new(seed ^ 0x5eed);
@@ -186,6 +207,7 @@ fn play(seed: u64) -> (u64, u64) {
         ..Options::new(seed)
     });
     let mut versions = Versions::new();
+    let mut first = None;
     for _ in 0..ROUNDS {
         let loss = [0, 0, 20_000][random.below(3) as usize];
         let delay_max_ns = [0, 100_000, 3_000_000][random.below(3) as usize];
@@ -200,7 +222,11 @@ fn play(seed: u64) -> (u64, u64) {
         });
         until_ready(&mut simulation);
         check(&mut simulation, &mut versions);
+        let held = simulation.world(|world| Held::by(world));
+        assert_eq!(held, *first.get_or_insert(held), "each life holds the same");
         write_for(&mut simulation, &mut versions, 200 + random.below(3000));
+        let now = simulation.world(|world| Held::by(world));
+        assert_eq!(now, held, "serving takes nothing for good");
         simulation.restart(if random.chance(1, 2) {
             Cut::Power
         } else {

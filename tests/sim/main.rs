@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod hostile;
 mod kills;
 
 use tests::simulated::{Client, Options, Outcome, Simulation};
