@@ -1,6 +1,6 @@
 //! Killed in the middle of writing, at any step: what was acknowledged is there.
 
-use crate::{LIMIT_NS, until_ready};
+use crate::{LIMIT_NS, faults, until_ready};
 use sim::machine::World;
 use sim::random::Random;
 use std::collections::BTreeMap;
@@ -227,6 +227,7 @@ fn play(seed: u64) -> (u64, u64) {
         write_for(&mut simulation, &mut versions, 200 + random.below(3000));
         let now = simulation.world(|world| Held::by(world));
         assert_eq!(now, held, "serving takes nothing for good");
+        assert_eq!(faults(&simulation), [""; 0]);
         simulation.restart(if random.chance(1, 2) {
             Cut::Power
         } else {

@@ -1,181 +1,208 @@
-//! Who talks to the guest over the network: a host with TCP connections of its own making.
+//! A host on the guest's network that opens TCP connections, and judges the guest.
 //!
-//! It is written out of the RFCs, without a line of the stack under test, and
-//! judges what it is sent: [`Peer::errors`] is what the guest did wrong.
+//! It shares nothing with the stack that it talks to, so that it cannot agree
+//! with its mistakes. It is a function of what is handed in: frames, times and
+//! a seed. That frames are lost, doubled or reordered is the work of the world
+//! between; what the guest does against a contract stands in `Peer::errors`.
+//!
+//! Source: RFC 826; RFC 791; RFC 792; RFC 9293; RFC 6298.
 
-mod flow;
-mod frames;
+mod arp;
+mod behaviour;
+mod checksum;
+mod ethernet;
+mod icmp;
+mod input;
+mod ipv4;
+mod output;
+mod pings;
+mod tcp;
+#[cfg(test)]
+mod tests;
 
-pub use flow::FlowState;
+pub use behaviour::{Behaviour, Reads, Talks};
+pub use tcp::FlowState;
 
 use crate::random::Random;
-use flow::Connection;
-use frames::{Frame, Mac};
+use arp::Neighbours;
+use ethernet::Mac;
+use pings::Pings;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use tcp::connection::Connection;
 
-/// Pause between two questions for an address.
-const ARP_RETRY_NS: u64 = 500_000_000;
-/// The first of the ports it uses; the next connection has the next one.
-const PORT_FIRST: u16 = 32_768;
-/// Errors kept.
-const ERRORS_MAX: usize = 100;
+const MTU_DEFAULT_BYTES: u16 = 1500;
+/// RFC 791: what every host takes, and more than our largest headers.
+const MTU_MIN_BYTES: u16 = 68;
+/// RFC 6335, 6.
+const PORT_MIN: u16 = 49152;
+/// More would only say the same again.
+const ERRORS_MAX: usize = 1000;
+/// Answers that wait for `transmit`; what comes beyond is lost, as on any network.
+const ANSWERS_MAX: usize = 1024;
 
-/// One TCP connection of the peer.
+/// One TCP connection of a peer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub struct Flow(u64);
+pub struct Flow(u32);
 
-/// The host.
+/// A host with one address.
 #[derive(Debug)]
 pub struct Peer {
-    me: (Mac, Ipv4Addr),
+    mac: Mac,
+    address: Ipv4Addr,
+    mtu_bytes: u16,
     random: Random,
-    flows: BTreeMap<Flow, (SocketAddrV4, u16, Connection)>,
-    next_flow: u64,
-    neighbours: BTreeMap<Ipv4Addr, Mac>,
-    asked: BTreeMap<Ipv4Addr, u64>,
-    out: VecDeque<Vec<u8>>,
+    /// The last time handed in, at which something may have become due.
+    now_ns: u64,
+    neighbours: Neighbours,
+    pings: Pings,
+    /// Frames that answer frames.
+    answers: VecDeque<Vec<u8>>,
+    flows: BTreeMap<Flow, Connection>,
+    /// The flow that sent last, so that the next one comes first.
+    served: Flow,
+    opened: u32,
+    next_port: u16,
+    identification: u16,
     errors: Vec<String>,
+    #[cfg(test)]
+    listening: Option<u16>,
 }
 
 impl Peer {
-    /// A host with these addresses.
-    pub fn new(mac: [u8; 6], address: Ipv4Addr, random: Random) -> Peer {
+    /// A host that has said nothing yet, on a link whose MTU is 1500.
+    pub fn new(mac: [u8; 6], address: Ipv4Addr, mut random: Random) -> Self {
+        let next_port = PORT_MIN | random.word() as u16;
         Peer {
-            me: (mac, address),
-            random,
+            mac,
+            address,
+            mtu_bytes: MTU_DEFAULT_BYTES,
+            now_ns: 0,
+            neighbours: Neighbours::default(),
+            pings: Pings::new(random.word() as u16),
+            answers: VecDeque::new(),
             flows: BTreeMap::new(),
-            next_flow: 0,
-            neighbours: BTreeMap::new(),
-            asked: BTreeMap::new(),
-            out: VecDeque::new(),
+            served: Flow(0),
+            opened: 0,
+            next_port,
+            identification: random.word() as u16,
+            random,
             errors: Vec::new(),
+            #[cfg(test)]
+            listening: None,
         }
     }
 
-    /// Begins a connection.
+    /// Sets the MTU of the link, which later connections start from; 68 at least.
+    pub fn set_mtu_bytes(&mut self, mtu_bytes: u16) {
+        assert!(mtu_bytes >= MTU_MIN_BYTES, "IPv4 needs an MTU of 68");
+        self.mtu_bytes = mtu_bytes;
+    }
+
+    /// Opens a connection; the guest's hardware address is asked for first.
     pub fn connect(&mut self, now_ns: u64, to: SocketAddrV4) -> Flow {
-        let flow = Flow(self.next_flow);
-        self.next_flow += 1;
-        let port = PORT_FIRST + (flow.0 % 28_000) as u16;
-        let isn = self.random.word() as u32;
-        let connection = Connection::new(now_ns, isn, port, to.port());
-        self.flows.insert(flow, (to, port, connection));
-        flow
+        self.now_ns = now_ns;
+        let local = SocketAddrV4::new(self.address, self.free_port());
+        let initial = self.random.word() as u32;
+        let behaviour = Behaviour::on_link(self.mtu_bytes);
+        self.neighbours.want(now_ns, *to.ip());
+        self.add(Connection::open(now_ns, local, to, initial, behaviour))
     }
 
-    fn connection(&mut self, flow: Flow) -> &mut Connection {
-        &mut self.flows.get_mut(&flow).expect("a flow of this peer").2
-    }
-
-    /// Queues bytes to be sent.
+    /// Queues bytes without bound; for a flow that has ended they are lost.
+    ///
+    /// # Panics
+    ///
+    /// After `finish`, while the connection stands.
     pub fn send(&mut self, flow: Flow, bytes: &[u8]) {
         self.connection(flow).send(bytes);
     }
 
-    /// Takes what has come, in order.
+    /// Takes what came, in order.
     pub fn received(&mut self, flow: Flow) -> Vec<u8> {
         self.connection(flow).received()
     }
 
-    /// Sends FIN after what is queued.
+    /// Sends a FIN behind what is queued.
     pub fn finish(&mut self, flow: Flow) {
         self.connection(flow).finish();
     }
 
-    /// Breaks the connection off.
+    /// Resets the connection, and says so if it ever stood.
     pub fn abort(&mut self, flow: Flow) {
         self.connection(flow).abort();
     }
 
-    /// Where the connection stands.
+    /// Drops all that is known of a flow; what still comes for it is refused with a RST.
+    pub fn forget(&mut self, flow: Flow) {
+        self.flows.remove(&flow);
+    }
+
+    /// How the connection stands.
     pub fn state(&self, flow: Flow) -> FlowState {
-        self.flows[&flow].2.state.clone()
+        self.flows[&flow].state()
     }
 
-    /// Bytes sent or queued and not acknowledged.
+    /// Bytes of data that were queued and not acknowledged; the FIN is none.
     pub fn unacknowledged(&self, flow: Flow) -> usize {
-        self.flows[&flow].2.unacknowledged()
+        self.flows[&flow].unacknowledged_bytes()
     }
 
-    /// What the guest has done wrong.
+    /// How the connection behaves.
+    pub fn behaviour(&mut self, flow: Flow) -> &mut Behaviour {
+        self.connection(flow).behaviour()
+    }
+
+    /// Our end of the connection.
+    pub fn local(&self, flow: Flow) -> SocketAddrV4 {
+        self.flows[&flow].local()
+    }
+
+    /// Sends an echo request once the hardware address is known.
+    pub fn ping(&mut self, now_ns: u64, to: Ipv4Addr) {
+        self.now_ns = now_ns;
+        self.neighbours.want(now_ns, to);
+        self.pings.queue(now_ns, to);
+    }
+
+    /// How many echo requests were answered.
+    pub fn pongs(&self) -> u64 {
+        self.pings.answered()
+    }
+
+    /// What was wrong with what the guest sent, at most a thousand times.
     pub fn errors(&self) -> &[String] {
         &self.errors
     }
 
-    /// A frame has come.
-    pub fn receive(&mut self, now_ns: u64, frame: &[u8]) {
-        match frames::parse(frame) {
-            Ok(None) => {}
-            Ok(Some(Frame::ArpRequest { sender, target })) => {
-                self.neighbours.insert(sender.1, sender.0);
-                if target == self.me.1 {
-                    self.out
-                        .push_back(frames::arp(self.me, (Some(sender.0), sender.1)));
-                }
-            }
-            Ok(Some(Frame::ArpReply { sender })) => {
-                self.neighbours.insert(sender.1, sender.0);
-            }
-            Ok(Some(Frame::Tcp { from, to, segment })) if to == self.me.1 => {
-                let mine = self.flows.values_mut().find(|(address, port, _)| {
-                    *address == SocketAddrV4::new(from, segment.source_port)
-                        && *port == segment.destination_port
-                });
-                if let Some((.., connection)) = mine {
-                    connection.take(now_ns, &segment);
-                    if let FlowState::ProtocolError(what) = &connection.state {
-                        let what = what.clone();
-                        self.note(what);
-                    }
-                }
-            }
-            Ok(Some(Frame::Tcp { .. })) => {}
-            Err(error) => self.note(error),
-        }
+    fn connection(&mut self, flow: Flow) -> &mut Connection {
+        let connection = self.flows.get_mut(&flow);
+        connection.expect("the flow is of this peer and not forgotten")
     }
 
-    fn note(&mut self, error: String) {
+    fn add(&mut self, connection: Connection) -> Flow {
+        self.opened += 1;
+        let flow = Flow(self.opened);
+        self.flows.insert(flow, connection);
+        flow
+    }
+
+    /// Ports follow each other, so that none is used again soon.
+    fn free_port(&mut self) -> u16 {
+        for _ in PORT_MIN..=u16::MAX {
+            let port = self.next_port;
+            self.next_port = port.checked_add(1).unwrap_or(PORT_MIN);
+            let takes = |connection: &Connection| connection.local().port() == port;
+            if !self.flows.values().any(takes) {
+                return port;
+            }
+        }
+        panic!("there are flows on all ports: forget some");
+    }
+
+    fn complain(&mut self, what: &str) {
         if self.errors.len() < ERRORS_MAX {
-            self.errors.push(error);
+            self.errors.push(format!("at {} ns: {what}", self.now_ns));
         }
-    }
-
-    /// The next frame to be sent now.
-    pub fn transmit(&mut self, now_ns: u64) -> Option<Vec<u8>> {
-        if let Some(frame) = self.out.pop_front() {
-            return Some(frame);
-        }
-        for (to, _, connection) in self.flows.values_mut() {
-            let Some(mac) = self.neighbours.get(to.ip()) else {
-                let asked_ns = self.asked.get(to.ip());
-                if asked_ns.is_none_or(|asked_ns| asked_ns + ARP_RETRY_NS <= now_ns) {
-                    self.asked.insert(*to.ip(), now_ns);
-                    return Some(frames::arp(self.me, (None, *to.ip())));
-                }
-                continue;
-            };
-            if let Some(segment) = connection.emit(now_ns) {
-                return Some(frames::tcp(self.me, (*mac, *to.ip()), &segment));
-            }
-        }
-        None
-    }
-
-    /// When something is to be sent without anything coming before.
-    pub fn deadline_ns(&self) -> Option<u64> {
-        let flows = self.flows.values();
-        let deadlines = flows.filter_map(|(to, _, connection)| {
-            if self.neighbours.contains_key(to.ip()) {
-                connection.deadline_ns()
-            } else if connection.is_alive() {
-                self.asked
-                    .get(to.ip())
-                    .map(|asked_ns| asked_ns + ARP_RETRY_NS)
-            } else {
-                None
-            }
-        });
-        deadlines.min()
     }
 }
