@@ -71,10 +71,13 @@ impl Write for Line {
     }
 }
 
-/// Starts logging; each byte also goes to `early` until [`end_early`].
+/// Starts logging, with nothing said yet; each byte also goes to `early` until [`end_early`].
 pub fn start(early: fn(u8)) {
     static LOGGER: Logger = Logger;
-    RING.lock().early = Some(early);
+    let mut ring = RING.lock();
+    (ring.written, ring.read, ring.unsaid) = (0, 0, 0);
+    ring.early = Some(early);
+    drop(ring);
     if log::set_logger(&LOGGER).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }

@@ -94,8 +94,6 @@ impl Simulation {
     pub fn begin(options: Options) -> Simulation {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        kernel::logger::start(|_| {});
-        kernel::logger::end_early();
         xen::page::set_observer(|_, _, _, _| machine().interleave());
         let mut random = Random::new(options.seed);
         let domain = Domain::new(random.word(), pool_pages(&options), 0);
@@ -123,6 +121,9 @@ impl Simulation {
 
     /// The toolstack makes the devices, and the guest starts.
     fn create(&mut self, mut world: World, disk: Option<Disk>) {
+        // The log is the process': where a guest before this one left it is not this one's start.
+        kernel::logger::start(|_| {});
+        kernel::logger::end_early();
         device::introduce(&mut world.domain, &[]);
         world.vif = Some(Netback::attach(&mut world.domain, 0));
         world.vbd = disk.map(|disk| (Blkback::attach(&mut world.domain, XVDA), disk));
