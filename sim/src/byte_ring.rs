@@ -5,8 +5,8 @@
 use crate::domain::{CONSOLE_GFN, Domain, STORE_GFN};
 use xen_sys::io::{console, xs_wire};
 
-/// One direction of a ring that the guest writes.
-struct FromGuest {
+/// One direction of a ring: where its bytes and both indices lie in which frame.
+struct ByteRing {
     gfn: u64,
     data: usize,
     len: u32,
@@ -14,37 +14,28 @@ struct FromGuest {
     prod: usize,
 }
 
-/// One direction of a ring that the guest reads.
-struct ToGuest {
-    gfn: u64,
-    data: usize,
-    len: u32,
-    cons: usize,
-    prod: usize,
-}
-
-const STORE_REQUESTS: FromGuest = FromGuest {
+const STORE_REQUESTS: ByteRing = ByteRing {
     gfn: STORE_GFN,
     data: xs_wire::REQ,
     len: xs_wire::XENSTORE_RING_SIZE as u32,
     cons: xs_wire::REQ_CONS,
     prod: xs_wire::REQ_PROD,
 };
-const STORE_REPLIES: ToGuest = ToGuest {
+const STORE_REPLIES: ByteRing = ByteRing {
     gfn: STORE_GFN,
     data: xs_wire::RSP,
     len: xs_wire::XENSTORE_RING_SIZE as u32,
     cons: xs_wire::RSP_CONS,
     prod: xs_wire::RSP_PROD,
 };
-const CONSOLE_OUT: FromGuest = FromGuest {
+const CONSOLE_OUT: ByteRing = ByteRing {
     gfn: CONSOLE_GFN,
     data: console::OUT,
     len: console::OUT_BYTES,
     cons: console::OUT_CONS,
     prod: console::OUT_PROD,
 };
-const CONSOLE_IN: ToGuest = ToGuest {
+const CONSOLE_IN: ByteRing = ByteRing {
     gfn: CONSOLE_GFN,
     data: console::IN,
     len: console::IN_BYTES,
@@ -52,7 +43,8 @@ const CONSOLE_IN: ToGuest = ToGuest {
     prod: console::IN_PROD,
 };
 
-impl FromGuest {
+impl ByteRing {
+    /// All that the guest has written.
     fn take(&self, domain: &Domain) -> Vec<u8> {
         let arena = &domain.arena;
         let prod = arena.load_u32(self.gfn, self.prod).unwrap_or(0);
@@ -65,9 +57,8 @@ impl FromGuest {
         arena.store_u32(self.gfn, self.cons, prod);
         bytes
     }
-}
 
-impl ToGuest {
+    /// How much the guest has room for.
     fn room(&self, domain: &Domain) -> usize {
         let prod = domain.arena.load_u32(self.gfn, self.prod).unwrap_or(0);
         let cons = domain.arena.load_u32(self.gfn, self.cons).unwrap_or(0);
@@ -76,6 +67,7 @@ impl ToGuest {
         (self.len - used) as usize
     }
 
+    /// Gives the guest what it has room for.
     fn put(&self, domain: &Domain, bytes: &[u8]) {
         let prod = domain.arena.load_u32(self.gfn, self.prod).unwrap_or(0);
         for (index, byte) in (0_u32..).zip(bytes) {

@@ -2,7 +2,7 @@
 
 use std::thread;
 use tests::bed::Bed;
-use tests::data::{Random, value};
+use tests::data::{Random, log_uniform, value};
 use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
 
 const KEYS: u64 = 1000;
@@ -17,9 +17,7 @@ fn lengths() -> Vec<usize> {
     let mut lengths: Vec<usize> = (0..KEYS)
         .map(|key| {
             let reserved = (KEYS - key) as usize;
-            let len = random
-                .log_uniform(LARGEST_EXPONENT)
-                .min(left.saturating_sub(reserved));
+            let len = log_uniform(&mut random, LARGEST_EXPONENT).min(left.saturating_sub(reserved));
             left -= len;
             len.max(1)
         })

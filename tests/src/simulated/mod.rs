@@ -33,6 +33,9 @@ const XVDA: u32 = 51712;
 /// What one step of the guest takes.
 const STEP_NS: u64 = 5_000;
 
+/// Rounds without any time going by after which a world counts as standing still.
+const STILL_MAX: u32 = 100_000;
+
 /// How a simulation is set up.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -66,6 +69,8 @@ impl Options {
 pub enum Stuck {
     /// The guest sleeps, and nothing will ever wake it.
     Forever,
+    /// Time does not go on: somebody is due and never does what is due.
+    Still,
     /// Not within the time given.
     TooLate,
     /// The guest has ended.
@@ -201,9 +206,16 @@ impl Simulation {
         limit_ns: u64,
         mut done: impl FnMut(&mut World) -> bool,
     ) -> Result<(), Stuck> {
-        let end_ns = self.world(|world| world.domain.now_ns) + limit_ns;
+        let mut last_ns = self.world(|world| world.domain.now_ns);
+        let end_ns = last_ns + limit_ns;
+        let mut still = 0;
         loop {
             let (is_done, now_ns) = self.world(|world| (done(world), world.domain.now_ns));
+            still = if now_ns > last_ns { 0 } else { still + 1 };
+            last_ns = now_ns;
+            if still > STILL_MAX {
+                return Err(Stuck::Still);
+            }
             if is_done {
                 return Ok(());
             }
