@@ -13,6 +13,7 @@ mod fuzz;
 mod harness;
 mod health;
 mod listing;
+mod pipelining;
 mod pressure;
 mod replies;
 mod shutdown;
