@@ -9,7 +9,8 @@ use xen::task::{self, Task};
 use xen::xenbus::{Frontend, HandshakeError, XenbusState};
 use xen::xenstore::{Watch, XsError};
 
-/// Pause before a failed handshake is tried again.
+/// Pause before a failed handshake is tried again, and before a connection is that was lost
+/// sooner than this: a backend that flaps must not make us write to xenstore all the time.
 const RETRY_NS: u64 = 5_000_000_000;
 
 /// Why a connection did not come about.
@@ -79,11 +80,18 @@ pub enum Phase {
 
 enum State<L> {
     Connecting(Task<Result<Established<L>, ConnectError>>),
-    /// The second future ends when the backend goes away.
-    Connected(L, Task<()>),
+    /// The future ends when the backend goes away; the number is when it came.
+    Connected(L, Task<()>, u64),
     Pausing(Task<()>),
     /// The future tells the backend; it may never end.
     Broken(Option<Task<()>>),
+}
+
+/// What one look at the state came to.
+enum Advance {
+    Nowhere,
+    Changed,
+    Lost,
 }
 
 /// One device's way through connections.
@@ -118,48 +126,62 @@ impl<C: Connect> Session<C> {
 
     pub(crate) fn link(&mut self) -> Option<&mut C::Link> {
         match &mut self.state {
-            State::Connected(link, _) => Some(link),
+            State::Connected(link, ..) => Some(link),
             _ => None,
         }
     }
 
     pub(crate) fn link_ref(&self) -> Option<&C::Link> {
         match &self.state {
-            State::Connected(link, _) => Some(link),
+            State::Connected(link, ..) => Some(link),
             _ => None,
         }
     }
 
     /// Advances handshakes; `true` when the link was lost in this step (it is gone already).
+    ///
+    /// What a change of state begins is polled in the same step: only so does it send its
+    /// first request, or register its deadline, before the loop may sleep.
     pub(crate) fn step(&mut self) -> bool {
+        let mut lost = false;
+        loop {
+            match self.advance() {
+                Advance::Nowhere => return lost,
+                Advance::Changed => {}
+                Advance::Lost => lost = true,
+            }
+        }
+    }
+
+    fn advance(&mut self) -> Advance {
         match &mut self.state {
-            State::Connecting(walk) => {
-                if let Poll::Ready(result) = task::poll(walk) {
+            State::Connecting(walk) => match task::poll(walk) {
+                Poll::Pending => Advance::Nowhere,
+                Poll::Ready(result) => {
                     self.state = self.connected(result);
+                    Advance::Changed
                 }
-                false
-            }
-            State::Connected(_, monitor) => {
-                let lost = task::poll(monitor).is_ready();
-                if lost {
-                    self.lost();
+            },
+            State::Connected(_, monitor, _) => match task::poll(monitor) {
+                Poll::Pending => Advance::Nowhere,
+                Poll::Ready(()) => {
+                    self.state = self.lost();
+                    Advance::Lost
                 }
-                lost
-            }
-            State::Pausing(pause) => {
-                if task::poll(pause).is_ready() {
-                    self.begin();
+            },
+            State::Pausing(pause) => match task::poll(pause) {
+                Poll::Pending => Advance::Nowhere,
+                Poll::Ready(()) => {
+                    self.state = self.begin();
+                    Advance::Changed
                 }
-                false
-            }
+            },
             State::Broken(farewell) => {
-                if farewell
-                    .as_mut()
-                    .is_some_and(|walk| task::poll(walk).is_ready())
-                {
+                let over = |walk: &mut Task<()>| task::poll(walk).is_ready();
+                if farewell.as_mut().is_some_and(over) {
                     *farewell = None;
                 }
-                false
+                Advance::Nowhere
             }
         }
     }
@@ -174,27 +196,33 @@ impl<C: Connect> Session<C> {
         self.state = State::Broken(Some(farewell(&self.handles, &self.path)));
     }
 
-    fn begin(&mut self) {
-        self.state = State::Connecting(
-            self.connect
-                .connect(self.handles.clone(), self.path.clone()),
-        );
+    fn begin(&self) -> State<C::Link> {
+        let (handles, path) = (self.handles.clone(), self.path.clone());
+        State::Connecting(self.connect.connect(handles, path))
     }
 
-    fn lost(&mut self) {
+    /// What becomes of a connection whose backend went away.
+    fn lost(&self) -> State<C::Link> {
+        let path = &self.path;
         if self.once {
-            log::error!(
-                "{}: the backend went away; reboot the domain to use the device again",
-                self.path
-            );
-            self.state = State::Broken(Some(farewell(&self.handles, &self.path)));
-        } else {
-            log::warn!(
-                "{}: the backend went away; waiting for it to come back",
-                self.path
-            );
-            self.begin();
+            log::error!("{path}: the backend went away; reboot the domain to use the device again");
+            return State::Broken(Some(farewell(&self.handles, path)));
         }
+        let since_ns = match &self.state {
+            State::Connected(_, _, since_ns) => *since_ns,
+            _ => 0,
+        };
+        if self.handles.timers.now_ns().saturating_sub(since_ns) < RETRY_NS {
+            log::warn!("{path}: the backend went away again; trying again in 5 s");
+            return self.pause();
+        }
+        log::warn!("{path}: the backend went away; waiting for it to come back");
+        self.begin()
+    }
+
+    fn pause(&self) -> State<C::Link> {
+        let timers = self.handles.timers.clone();
+        State::Pausing(Box::pin(async move { timers.sleep(RETRY_NS).await }))
     }
 
     fn connected(&self, result: Result<Established<C::Link>, ConnectError>) -> State<C::Link> {
@@ -203,14 +231,16 @@ impl<C: Connect> Session<C> {
                 link,
                 frontend,
                 watch,
-            }) => State::Connected(link, Box::pin(until_lost(frontend, watch))),
+            }) => {
+                let since_ns = self.handles.timers.now_ns();
+                State::Connected(link, Box::pin(until_lost(frontend, watch)), since_ns)
+            }
             Err(error) => {
                 log::warn!(
                     "{}: cannot connect: {error}; trying again in 5 s",
                     self.path
                 );
-                let timers = self.handles.timers.clone();
-                State::Pausing(Box::pin(async move { timers.sleep(RETRY_NS).await }))
+                self.pause()
             }
         }
     }
@@ -222,13 +252,16 @@ async fn until_lost(frontend: Frontend, watch: Watch) {
         watch.fired().await;
         let state = frontend.backend_state().await;
         // Without xenstore nothing is known; the rings go on.
-        if matches!(
-            state,
-            Ok(XenbusState::Closing | XenbusState::Closed | XenbusState::Unknown)
-        ) {
+        if state.is_ok_and(|state| !is_at_work(state)) {
             return;
         }
     }
+}
+
+/// Whether a backend in this state still has our rings: one that begins anew has not.
+fn is_at_work(state: XenbusState) -> bool {
+    use XenbusState::{Connected, Reconfigured, Reconfiguring};
+    matches!(state, Connected | Reconfiguring | Reconfigured)
 }
 
 /// Tells the backend that we are gone.

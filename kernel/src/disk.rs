@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use core::cell::RefCell;
+use drivers::Phase;
 use drivers::blkfront::{self, Blkfront, Operation, TRANSFER_BYTES_MAX};
 use store::blob::PageRun;
 use store::block::{
@@ -93,5 +94,9 @@ impl BlockDevice for Disk {
             });
         });
         completion
+    }
+
+    fn is_gone(&self) -> bool {
+        self.front.borrow().phase() == Phase::Broken
     }
 }

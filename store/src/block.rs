@@ -8,6 +8,7 @@
 //!   at most [`Geometry::max_transfer_bytes`]; anything else is the caller's bug.
 //! - A device that is away answers [`SubmitError::Detached`]; one that comes
 //!   back has kept every completed, unflushed write and rewritten it in order.
+//! - A device that is gone for good says so, asked or not: nobody waits for it.
 
 use crate::blob::PageRun;
 use alloc::boxed::Box;
@@ -113,4 +114,8 @@ pub trait BlockDevice {
     fn submit(&mut self, id: RequestId, request: Request) -> Result<(), SubmitError>;
     /// One ended request, if any.
     fn poll(&mut self) -> Option<Completion>;
+    /// Whether the device is away and does not come back in this life.
+    fn is_gone(&self) -> bool {
+        false
+    }
 }

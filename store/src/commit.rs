@@ -19,6 +19,7 @@ use crate::format::layout::{GROUP_HEADER_ROOM, RESERVE_SEGMENTS};
 use crate::format::record::{Owner, Record};
 use crate::format::segment::{self, Footer};
 use crate::queue::{Body, Op, Waiting};
+use crate::shutdown::RESTART;
 use crate::store::Store;
 use alloc::rc::Rc;
 use alloc::vec;
@@ -164,7 +165,7 @@ impl Store {
             IoError::Detached => "the disk went away while it was written to",
             IoError::Failed | IoError::Unsupported => "a write or flush of the disk failed",
         };
-        self.stop_writing(sentence, "restart the VM to open the store again");
+        self.stop_writing(sentence, RESTART);
     }
 
     fn remaining(&self) -> u64 {

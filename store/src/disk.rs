@@ -109,6 +109,11 @@ impl Disk {
         &mut *self.device
     }
 
+    /// Whether the device does not come back.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.device.is_gone()
+    }
+
     /// Whether writes are still handed out.
     pub(crate) fn is_writing(&self) -> bool {
         !self.writing_stopped
@@ -240,6 +245,10 @@ impl Disk {
             }
             match self.device.submit(id, request) {
                 Ok(()) => moved = Moved::Yes,
+                Err(SubmitError::Detached(request)) if self.device.is_gone() => {
+                    self.settle(detached(id, request));
+                    moved = Moved::Yes;
+                }
                 Err(SubmitError::Busy(request) | SubmitError::Detached(request)) => {
                     self.outbox.push_front((id, request));
                     break;
@@ -269,6 +278,16 @@ impl Disk {
         }
         *slot.ended.borrow_mut() = Some(Ended { run, result });
     }
+}
+
+/// The end of a request that no device will take any more.
+fn detached(id: RequestId, request: Request) -> Completion {
+    let run = match request {
+        Request::Read { into: run, .. } | Request::Write { from: run, .. } => Some(run),
+        Request::Flush | Request::Discard { .. } => None,
+    };
+    let result = Err(IoError::Detached);
+    Completion { id, run, result }
 }
 
 /// Whether a step got anywhere.

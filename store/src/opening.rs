@@ -349,7 +349,6 @@ impl Store {
         }
         self.disk.stop_writing();
         self.install(replay);
-        log::error!("store: read-only: {reason}");
         self.state = State::ReadOnly(reason.into());
     }
 

@@ -9,6 +9,9 @@ use crate::store::{Phase, Store};
 use alloc::format;
 use core::task::Poll;
 
+/// What a person does about a store that has stopped to write.
+pub(crate) const RESTART: &str = "restart the VM to open the store again";
+
 /// Closing under way.
 pub(crate) enum Closing {
     /// What waits is being committed.
@@ -29,7 +32,10 @@ impl Store {
             return;
         }
         let sentence = format!("{what}; {todo}");
-        log::error!("store: read-only: {sentence}");
+        if let Phase::Closing(_) = self.phase {
+            // The state that follows does not tell it.
+            log::error!("store: not closed cleanly: {sentence}");
+        }
         self.state = State::ReadOnly(sentence.into());
         self.disk.stop_writing();
         if let Some(in_flight) = self.in_flight.take() {

@@ -27,7 +27,7 @@ use crate::request::{
     Ticket, Unavailable, Upload,
 };
 use crate::segments::Segments;
-use crate::shutdown::Closing;
+use crate::shutdown::{Closing, RESTART};
 use crate::uploads::Uploads;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -159,6 +159,10 @@ impl Store {
     fn advance(&mut self) -> Moved {
         if !self.is_writing() {
             return Moved::No;
+        }
+        if self.disk.is_gone() {
+            self.stop_writing("the disk went away", RESTART);
+            return Moved::Yes;
         }
         self.sweep_uploads();
         if self.is_marking() {

@@ -95,11 +95,13 @@ impl Attachment {
         let console =
             console.map(|(gfn, port)| Console::new(map_foreign(mapper, gfn), port, events.clone()));
         let store = given(xen, HVM_PARAM_STORE_PFN, HVM_PARAM_STORE_EVTCHN);
-        let xenstore =
-            store.map(|(gfn, port)| Xenstore::new(map_foreign(mapper, gfn), port, events.clone()));
+        let timers = Timers::default();
+        let xenstore = store.map(|(gfn, port)| {
+            let page = map_foreign(mapper, gfn);
+            Xenstore::new(page, port, events.clone(), timers.clone())
+        });
 
         let clock = Clock::new(shared_info);
-        let timers = Timers::default();
         Ok(Attachment {
             epoch: 1,
             xen,

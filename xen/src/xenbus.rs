@@ -113,14 +113,30 @@ impl Frontend {
             .await
     }
 
-    /// A number the backend published; `None` if it did not, or not a number.
+    /// A number the backend published; `None` if it did not.
     ///
     /// # Errors
-    /// [`XsError::LinkDown`] and the like; a missing node is no error.
+    /// [`XsError::Malformed`] for what is no number, and what a read may fail with.
     pub async fn read_backend_number(&self, key: &str) -> Result<Option<u64>, XsError> {
         match self.read_backend(key).await {
-            Ok(text) => Ok(text.trim().parse().ok()),
-            Err(XsError::NotFound | XsError::Malformed) => Ok(None),
+            Ok(text) => text
+                .trim()
+                .parse()
+                .map(Some)
+                .map_err(|_| XsError::Malformed),
+            Err(XsError::NotFound) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the backend published a 1: what is anything else is not offered.
+    ///
+    /// # Errors
+    /// What a read may fail with.
+    pub async fn read_backend_flag(&self, key: &str) -> Result<bool, XsError> {
+        match self.read_backend_number(key).await {
+            Ok(number) => Ok(number == Some(1)),
+            Err(XsError::Malformed) => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -128,11 +144,12 @@ impl Frontend {
     /// Where the backend stands.
     ///
     /// # Errors
-    /// [`XsError`]; a missing node is [`XenbusState::Unknown`].
+    /// [`XsError`]; a missing node is [`XenbusState::Unknown`], and so is one that is denied:
+    /// the daemon does not tell a domain what is missing in a directory that it may not read.
     pub async fn backend_state(&self) -> Result<XenbusState, XsError> {
         match self.xenstore.read(&format!("{}/state", self.backend)).await {
             Ok(value) => Ok(XenbusState::parse(&value)),
-            Err(XsError::NotFound) => Ok(XenbusState::Unknown),
+            Err(XsError::NotFound | XsError::Denied) => Ok(XenbusState::Unknown),
             Err(error) => Err(error),
         }
     }

@@ -13,6 +13,7 @@ use xen::page::PAGE_BYTES;
 use xen::ring::{Blk, FrontRing, Protocol};
 use xen::task::Task;
 use xen::xenbus::{Frontend, XenbusState};
+use xen::xenstore::XsError;
 
 pub(crate) struct Handshake {
     pub(super) number: u32,
@@ -94,7 +95,10 @@ fn build(
 }
 
 async fn read_info(frontend: &Frontend) -> Result<DiskInfo, ConnectError> {
-    let number = async |key: &'static str| frontend.read_backend_number(key).await;
+    let number = async |key: &'static str| match frontend.read_backend_number(key).await {
+        Err(XsError::Malformed) => Err(ConnectError::from(BackendFault::BadNode(key))),
+        other => other.map_err(ConnectError::from),
+    };
     let sectors = number("sectors")
         .await?
         .ok_or(BackendFault::BadNode("sectors"))?;
@@ -105,7 +109,8 @@ async fn read_info(frontend: &Frontend) -> Result<DiskInfo, ConnectError> {
         .unwrap_or(u64::from(sector_bytes));
     let physical_sector_bytes =
         sector_size(physical).ok_or(BackendFault::BadNode("physical-sector-size"))?;
-    let kind = number("info").await?.unwrap_or(0);
+    // An `info` that is no number says of nothing that it is so.
+    let kind = number("info").await.ok().flatten().unwrap_or(0);
     let mode_read_only = matches!(frontend.read_backend("mode").await.as_deref(), Ok("r"));
     if sectors == 0 || sectors > u64::MAX / u64::from(SECTOR_BYTES) {
         return Err(BackendFault::BadNode("sectors").into());
@@ -115,8 +120,8 @@ async fn read_info(frontend: &Frontend) -> Result<DiskInfo, ConnectError> {
         sector_bytes,
         physical_sector_bytes,
         read_only: kind & u64::from(VDISK_READONLY | VDISK_CDROM) != 0 || mode_read_only,
-        flush: number("feature-flush-cache").await? == Some(1),
-        barrier: number("feature-barrier").await? == Some(1),
+        flush: frontend.read_backend_flag("feature-flush-cache").await?,
+        barrier: frontend.read_backend_flag("feature-barrier").await?,
     })
 }
 

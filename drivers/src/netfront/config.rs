@@ -45,7 +45,7 @@ async fn connect(
     frontend.wait_for(&watch, &[XenbusState::InitWait]).await?;
 
     // Features are valid from InitWait on.
-    if frontend.read_backend_number("feature-rx-copy").await? != Some(1) {
+    if !frontend.read_backend_flag("feature-rx-copy").await? {
         return Err(BackendFault::BadNode("feature-rx-copy").into());
     }
     let info = LinkInfo {

@@ -17,6 +17,7 @@ mod link;
 
 use crate::event::{Events, Port};
 use crate::page::SharedPage;
+use crate::task::Timers;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
@@ -34,6 +35,8 @@ use xen_sys::io::xs_wire::{
 
 /// Requests with the daemon at once.
 pub const IN_FLIGHT_MAX: usize = 16;
+/// Longest wait for a reply: a daemon that lost the request will not think of it later.
+const REPLY_NS: u64 = 30_000_000_000;
 /// Times a transaction is tried again after EAGAIN.
 const TRANSACTION_ATTEMPTS: u32 = 16;
 
@@ -54,6 +57,8 @@ pub enum XsError {
     Malformed,
     /// The request is longer than the protocol allows.
     TooLong,
+    /// The daemon has not replied for [`REPLY_NS`].
+    NoReply,
     /// The daemon broke the protocol: there is no xenstore any more.
     LinkDown,
 }
@@ -68,6 +73,7 @@ impl fmt::Display for XsError {
             XsError::Refused => "refused by the daemon",
             XsError::Malformed => "malformed reply",
             XsError::TooLong => "request too long",
+            XsError::NoReply => "no reply from the daemon for 30 s",
             XsError::LinkDown => "the xenstore link is down",
         })
     }
@@ -77,7 +83,10 @@ impl core::error::Error for XsError {}
 
 /// The client; clones share one link.
 #[derive(Clone, Debug)]
-pub struct Xenstore(Rc<RefCell<Client>>);
+pub struct Xenstore {
+    client: Rc<RefCell<Client>>,
+    timers: Timers,
+}
 
 #[derive(Debug)]
 struct Client {
@@ -98,25 +107,26 @@ pub struct Transaction(u32);
 const OUTSIDE: Transaction = Transaction(0);
 
 impl Xenstore {
-    pub(crate) fn new(page: SharedPage, port: Port, events: Events) -> Self {
+    pub(crate) fn new(page: SharedPage, port: Port, events: Events, timers: Timers) -> Self {
         events.unmask(port);
-        Xenstore(Rc::new(RefCell::new(Client {
+        let client = Rc::new(RefCell::new(Client {
             link: Link::new(page, port, events),
             next_id: 1,
             waiting: BTreeMap::new(),
             watches: BTreeMap::new(),
             next_token: 1,
-        })))
+        }));
+        Xenstore { client, timers }
     }
 
     /// Its event channel.
     pub fn port(&self) -> Port {
-        self.0.borrow().link.port()
+        self.client.borrow().link.port()
     }
 
     /// Moves what can be moved between the rings and the waiting requests.
     pub fn step(&self) {
-        let client = &mut *self.0.borrow_mut();
+        let client = &mut *self.client.borrow_mut();
         client.link.step();
         while let Some(message) = client.link.take() {
             client.dispatch(message);
@@ -125,12 +135,12 @@ impl Xenstore {
 
     /// Requests sent or replies not yet taken.
     pub fn waiting(&self) -> usize {
-        self.0.borrow().waiting.len()
+        self.client.borrow().waiting.len()
     }
 
     /// Watches registered.
     pub fn watches(&self) -> usize {
-        self.0.borrow().watches.len()
+        self.client.borrow().watches.len()
     }
 
     /// Reads a node.
@@ -211,7 +221,7 @@ impl Xenstore {
     /// [`XsError`].
     pub async fn watch(&self, path: &str) -> Result<Watch, XsError> {
         let token = {
-            let mut client = self.0.borrow_mut();
+            let mut client = self.client.borrow_mut();
             let token = client.next_token;
             client.next_token += 1;
             client.watches.insert(token, false);
@@ -267,10 +277,17 @@ impl Xenstore {
         transaction: Transaction,
         payload: &[&[u8]],
     ) -> Result<Vec<u8>, XsError> {
-        let id = poll_fn(|_| self.0.borrow_mut().try_send(kind, transaction, payload)).await?;
+        let id = poll_fn(|_| {
+            self.client
+                .borrow_mut()
+                .try_send(kind, transaction, payload)
+        })
+        .await?;
         // Given up in between, the request's reply is dropped when it comes.
         let pending = PendingReply { store: self, id };
-        let reply = poll_fn(|_| pending.store.0.borrow_mut().try_take(id)).await?;
+        let reply = poll_fn(|_| pending.store.client.borrow_mut().try_take(id));
+        let reply = self.timers.timeout(REPLY_NS, reply).await;
+        let reply = reply.ok_or(XsError::NoReply)??;
         match reply.kind {
             XS_ERROR => Err(named_error(&reply.payload)),
             answered if answered == kind => Ok(reply.payload),
@@ -344,7 +361,7 @@ struct PendingReply<'a> {
 
 impl Drop for PendingReply<'_> {
     fn drop(&mut self) {
-        self.store.0.borrow_mut().waiting.remove(&self.id);
+        self.store.client.borrow_mut().waiting.remove(&self.id);
     }
 }
 
@@ -371,7 +388,7 @@ impl Watch {
 
     /// Whether it fired since last asked. A dead link never fires.
     pub fn take_fired(&self) -> bool {
-        let mut client = self.store.0.borrow_mut();
+        let mut client = self.store.client.borrow_mut();
         client
             .watches
             .get_mut(&self.token)
@@ -381,7 +398,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        let client = &mut *self.store.0.borrow_mut();
+        let client = &mut *self.store.client.borrow_mut();
         client.watches.remove(&self.token);
         if client.link.is_down() {
             return;
