@@ -57,6 +57,11 @@ impl Arena {
         }
     }
 
+    /// Fills a frame with one byte.
+    pub fn fill(&self, gfn: u64, byte: u8) {
+        self.copy_in(gfn, 0, &[byte; PAGE_BYTES]);
+    }
+
     /// Where a frame begins; the pointer is valid as long as the arena.
     pub fn pointer(&self, gfn: u64) -> Option<NonNull<u8>> {
         self.place(gfn, 0, 1)

@@ -86,18 +86,30 @@ impl Blkback {
     /// A device that the toolstack has just attached.
     pub fn attach(domain: &mut Domain, number: u32) -> Blkback {
         let nodes = Nodes::create(domain, "vbd", number);
-        nodes.write(domain, "mode", "w");
-        nodes.write(domain, "device-type", "disk");
-        nodes.show(domain);
-        nodes.switch_to(domain, XenbusState::InitWait);
-        Blkback {
+        let mut backend = Blkback {
             nodes,
-            state: XenbusState::InitWait,
+            state: XenbusState::Initialising,
             ring: None,
             under_way: BTreeMap::new(),
             taken: 0,
             errors: Vec::new(),
-        }
+        };
+        backend.restart(domain);
+        backend
+    }
+
+    /// Starts, for the first time or after it was gone, and waits for the frontend.
+    pub fn restart(&mut self, domain: &mut Domain) {
+        self.disconnect(domain);
+        self.nodes.write(domain, "mode", "w");
+        self.nodes.write(domain, "device-type", "disk");
+        self.nodes.renew(domain);
+        self.become_state(domain, XenbusState::InitWait);
+    }
+
+    /// As [`Nodes::spoil`].
+    pub fn spoil(&mut self, domain: &mut Domain, node: (String, Option<Vec<u8>>)) {
+        self.nodes.spoil(domain, node);
     }
 
     /// Does what is due.
@@ -170,9 +182,34 @@ impl Blkback {
         Some((ring.page.gfn, *port))
     }
 
-    /// Requests under way, as their number, for a backend that lies.
-    pub fn ids_under_way(&self) -> Vec<u64> {
-        self.under_way.values().map(|request| request.id).collect()
+    /// Requests under way, as their id and operation, for a backend that lies.
+    pub fn under_way(&self) -> Vec<(u64, u8)> {
+        let requests = self.under_way.values();
+        requests
+            .map(|request| (request.id, request.operation))
+            .collect()
+    }
+
+    /// Answers all that is under way with this status, and does nothing of it.
+    pub fn answer_all(&mut self, domain: &mut Domain, status: i16) {
+        let Some((ring, port)) = &mut self.ring else {
+            return;
+        };
+        for request in std::mem::take(&mut self.under_way).into_values() {
+            answer(ring, domain, request.id, request.operation, status);
+        }
+        publish(ring, domain, *port);
+    }
+
+    /// Where it meets the frontend.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// Goes away in good order.
+    pub fn leave(&mut self, domain: &mut Domain) {
+        self.disconnect(domain);
+        self.become_state(domain, XenbusState::Closed);
     }
 
     /// Lets go of the frontend; what is under way is forgotten.

@@ -82,8 +82,12 @@ impl ByteRing {
 impl Domain {
     /// The daemons take what the guest has written and give what is ready.
     pub(crate) fn step_daemons(&mut self) {
-        self.step_xenstore();
-        self.step_console();
+        if !self.xenstored.is_dead(self.client) {
+            self.step_xenstore();
+        }
+        if !self.holds_console {
+            self.step_console();
+        }
     }
 
     fn step_xenstore(&mut self) {

@@ -4,6 +4,7 @@
 
 use crate::domain::{DOMID, Domain};
 use crate::xenstored::Access;
+use std::collections::BTreeMap;
 pub use xen_sys::io::xenbus::XenbusState;
 
 /// Where a device's two ends meet.
@@ -15,6 +16,8 @@ pub struct Nodes {
     pub backend: String,
     /// The tree's version at the last look.
     seen: u64,
+    /// Nodes of the backend that a test has spoilt; `None` is one that is not there.
+    spoilt: BTreeMap<String, Option<Vec<u8>>>,
 }
 
 impl Nodes {
@@ -44,6 +47,7 @@ impl Nodes {
             frontend,
             backend,
             seen: 0,
+            spoilt: BTreeMap::new(),
         }
     }
 
@@ -55,9 +59,28 @@ impl Nodes {
 
     /// Writes a node of the backend, which the guest may read.
     pub fn write(&self, domain: &mut Domain, key: &str, value: impl ToString) {
+        let value = value.to_string();
         let path = format!("{}/{key}", self.backend);
-        domain.xenstored.write(&path, value.to_string().as_bytes());
+        match self.spoilt.get(key) {
+            None => domain.xenstored.write(&path, value.as_bytes()),
+            Some(Some(spoilt)) => domain.xenstored.write(&path, spoilt),
+            Some(None) => return domain.xenstored.remove(&path),
+        }
         domain.xenstored.allow(&path, DOMID, Access::Read);
+    }
+
+    /// From now on this node of the backend is as given, whatever is written.
+    pub fn spoil(&mut self, domain: &mut Domain, (key, value): (String, Option<Vec<u8>>)) {
+        self.spoilt.insert(key.clone(), value);
+        self.write(domain, &key, "");
+    }
+
+    /// Makes the backend's directory again, as for one that has just been started.
+    pub fn renew(&self, domain: &mut Domain) {
+        self.write(domain, "frontend", &self.frontend);
+        self.write(domain, "frontend-id", DOMID);
+        self.write(domain, "online", 1);
+        self.show(domain);
     }
 
     /// Changes the backend's state.

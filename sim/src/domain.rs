@@ -28,6 +28,9 @@ pub const WINDOW_FRAMES: u64 = 14;
 /// First of the frames that the guest may share.
 pub const POOL_GFN: u64 = WINDOW_GFN + WINDOW_FRAMES;
 
+/// What is in the guest's memory before it writes there: nobody else may ever see it.
+pub const STALE: u8 = 0xa5;
+
 /// Wall time when the system clock began: 2026-01-01, in seconds since 1970.
 const WALL_S: u32 = 1_767_225_600;
 
@@ -65,6 +68,8 @@ pub struct Domain {
     pub console: Vec<u8>,
     /// What is typed there and not read yet.
     pub typed: Vec<u8>,
+    /// Nobody looks after the console for now.
+    pub holds_console: bool,
     /// Hypercalls so far.
     pub hypercalls: u64,
     /// Hypercalls that were refused.
@@ -91,10 +96,14 @@ impl Domain {
             (HVM_PARAM_CONSOLE_PFN, CONSOLE_GFN),
             (HVM_PARAM_CONSOLE_EVTCHN, u64::from(console_port)),
         ]);
+        let arena = Arena::new(BASE_GFN, POOL_GFN - BASE_GFN + pool_frames);
+        for gfn in POOL_GFN..POOL_GFN + pool_frames {
+            arena.fill(gfn, STALE);
+        }
         Domain {
             now_ns,
             random: Random::new(seed),
-            arena: Arena::new(BASE_GFN, POOL_GFN - BASE_GFN + pool_frames),
+            arena,
             events,
             grants: Grants::default(),
             xenstored,
@@ -102,6 +111,7 @@ impl Domain {
             ended: None,
             console: Vec::new(),
             typed: Vec::new(),
+            holds_console: false,
             hypercalls: 0,
             refused: Vec::new(),
             params,

@@ -135,7 +135,12 @@ impl Events {
         due
     }
 
-    /// Ports there are.
+    /// The ports there are.
+    pub fn ports(&self) -> Vec<u32> {
+        self.ports.keys().copied().collect()
+    }
+
+    /// How many ports there are.
     pub fn count(&self) -> usize {
         self.ports.len()
     }

@@ -80,7 +80,7 @@ impl Grants {
         if need == Need::Write && flags & GTF_READONLY != 0 {
             return Err(GrantError::PermissionDenied);
         }
-        let gfn = u64::from(arena.load_u32(frame, offset + 4).unwrap_or(0));
+        let gfn = granted_frame(arena, (frame, offset));
         if arena.has(gfn) {
             Ok(gfn)
         } else {
@@ -189,18 +189,22 @@ impl Grants {
         self.mapped.len()
     }
 
-    /// Entries that permit access now.
-    pub fn permitted_count(&self, arena: &Arena) -> usize {
-        let frames = self.frames.iter().flatten();
-        let entries = frames.flat_map(|frame| {
-            (0..ENTRIES_PER_FRAME as usize).map(move |index| (*frame, index * 8))
-        });
-        entries
-            .filter(|(frame, offset)| {
-                arena
-                    .load_u16(*frame, *offset)
-                    .is_some_and(|flags| flags & 3 != 0)
-            })
-            .count()
+    /// Entries that permit access now, and the frame of each.
+    pub fn permitted(&self, arena: &Arena) -> Vec<(u32, u64)> {
+        let references = 0..FRAMES_MAX as u32 * ENTRIES_PER_FRAME;
+        let places = references.filter_map(|entry| Some((entry, self.place(entry)?)));
+        let permits = |(_, (frame, offset)): &(u32, (u64, usize))| {
+            let flags = arena.load_u16(*frame, *offset);
+            flags.is_some_and(|flags| flags & 3 != 0)
+        };
+        let permitted = places.filter(permits);
+        permitted
+            .map(|(entry, place)| (entry, granted_frame(arena, place)))
+            .collect()
     }
+}
+
+/// What the entry at a place says it grants.
+fn granted_frame(arena: &Arena, (frame, offset): (u64, usize)) -> u64 {
+    u64::from(arena.load_u32(frame, offset + 4).unwrap_or(0))
 }

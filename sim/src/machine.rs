@@ -9,6 +9,22 @@ use crate::wire::Wire;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use xen_sys::Hypercall;
 
+/// The guest is about to load from a page that others may write, or has just stored there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Touch {
+    /// The frame.
+    pub gfn: u64,
+    /// Where in it.
+    pub offset: usize,
+    /// How much of it.
+    pub len: usize,
+    /// Whether it is a load.
+    pub is_load: bool,
+}
+
+/// Somebody who acts at every [`Touch`], before the guest goes on.
+pub type Intruder = Box<dyn FnMut(&mut World, Touch) + Send>;
+
 /// The world at one time.
 pub struct World {
     /// The guest's domain.
@@ -24,6 +40,8 @@ pub struct World {
     /// How often, in a million chances, everybody else goes on in the middle of a guest's step:
     /// at its hypercalls and its accesses to shared pages.
     pub interleaving: u64,
+    /// Who meddles with the guest's accesses.
+    pub intruder: Option<Intruder>,
 }
 
 const MILLION: u64 = 1_000_000;
@@ -31,6 +49,19 @@ const MILLION: u64 = 1_000_000;
 const MOMENT_NS_MAX: u64 = 20_000;
 
 impl World {
+    /// A world without devices, in which nobody meddles.
+    pub fn new(domain: Domain, wire: Wire, peer: Peer) -> World {
+        World {
+            domain,
+            vbd: None,
+            vif: None,
+            wire,
+            peer,
+            interleaving: 0,
+            intruder: None,
+        }
+    }
+
     /// Everybody but the guest does what is due now.
     pub fn step(&mut self) {
         let World {
@@ -39,7 +70,7 @@ impl World {
             vif,
             wire,
             peer,
-            interleaving: _,
+            ..
         } = self;
         let now_ns = domain.now_ns;
         while let Some(frame) = peer.transmit(now_ns) {
@@ -68,6 +99,15 @@ impl World {
             self.domain.advance_to(now_ns);
             self.step();
         }
+    }
+
+    /// The guest touches a shared page: who meddles has the first word.
+    fn touch(&mut self, touch: Touch) {
+        if let Some(mut intruder) = self.intruder.take() {
+            intruder(self, touch);
+            self.intruder.get_or_insert(intruder);
+        }
+        self.interleave();
     }
 
     /// When anything happens by itself.
@@ -114,11 +154,11 @@ impl Machine {
     }
 
     /// The guest touches a page that others may write: they may have gone on meanwhile.
-    pub fn interleave(&self) {
+    pub fn touch(&self, touch: Touch) {
         if let Ok(mut world) = self.0.try_lock()
             && let Some(world) = world.as_mut()
         {
-            world.interleave();
+            world.touch(touch);
         }
     }
 

@@ -5,7 +5,7 @@
 use crate::back_ring::{BackRing, Publish};
 use crate::device::{Nodes, XenbusState};
 use crate::domain::Domain;
-use crate::grant::Need;
+use crate::grant::{Mapping, Need};
 use crate::wire::Wire;
 use xen_sys::io::netif;
 
@@ -25,6 +25,8 @@ pub struct Netback {
     pub errors: Vec<String>,
     /// Frames dropped because the guest had posted no page.
     pub starved: u64,
+    /// Takes nothing off the guest for now: what it sends stays in the ring.
+    pub is_deaf: bool,
 }
 
 #[derive(Debug)]
@@ -51,22 +53,31 @@ impl Netback {
         let path = format!("{}/mac", nodes.frontend);
         domain.xenstored.write(&path, mac.as_bytes());
         domain.xenstored.set_owner(&path, crate::domain::DOMID);
-        for (key, value) in [
-            ("feature-rx-copy", 1),
-            ("feature-sg", 1),
-            ("feature-gso-tcpv4", 1),
-        ] {
-            nodes.write(domain, key, value);
-        }
-        nodes.show(domain);
-        nodes.switch_to(domain, XenbusState::InitWait);
-        Netback {
+        let mut backend = Netback {
             nodes,
-            state: XenbusState::InitWait,
+            state: XenbusState::Initialising,
             rings: None,
             errors: Vec::new(),
             starved: 0,
+            is_deaf: false,
+        };
+        backend.restart(domain);
+        backend
+    }
+
+    /// Starts, for the first time or after it was gone, and waits for the frontend.
+    pub fn restart(&mut self, domain: &mut Domain) {
+        self.disconnect(domain);
+        for key in ["feature-rx-copy", "feature-sg", "feature-gso-tcpv4"] {
+            self.nodes.write(domain, key, 1);
         }
+        self.nodes.renew(domain);
+        self.become_state(domain, XenbusState::InitWait);
+    }
+
+    /// As [`Nodes::spoil`].
+    pub fn spoil(&mut self, domain: &mut Domain, node: (String, Option<Vec<u8>>)) {
+        self.nodes.spoil(domain, node);
     }
 
     /// Does what can be done now.
@@ -79,7 +90,9 @@ impl Netback {
             return;
         };
         domain.events.take_notified(rings.port);
-        transmit(rings, domain, wire, &mut self.errors);
+        if !self.is_deaf {
+            transmit(rings, domain, wire, &mut self.errors);
+        }
         self.starved += receive(rings, domain, wire, &mut self.errors);
     }
 
@@ -135,6 +148,38 @@ impl Netback {
     pub fn rings(&self) -> Option<(u64, u64, u32)> {
         let rings = self.rings.as_ref()?;
         Some((rings.tx.page.gfn, rings.rx.page.gfn, rings.port))
+    }
+
+    /// Answers the next posted page with this offset, these flags and this status.
+    pub fn answer_page(&mut self, domain: &mut Domain, fields: (u16, u16, i16)) {
+        let Some(Rings { rx, port, .. }) = &mut self.rings else {
+            return;
+        };
+        let Some(request) = rx.take(&domain.arena) else {
+            return;
+        };
+        rx.respond(&domain.arena, &delivered(half(&request, 0), fields));
+        if rx.publish(&domain.arena) == Publish::Notify {
+            domain.events.raise(&domain.arena, *port);
+        }
+    }
+
+    /// Where it meets the frontend.
+    pub fn nodes(&self) -> &Nodes {
+        &self.nodes
+    }
+
+    /// Goes away in good order.
+    pub fn leave(&mut self, domain: &mut Domain) {
+        self.disconnect(domain);
+        self.become_state(domain, XenbusState::Closed);
+    }
+
+    /// Goes away and keeps the rings mapped.
+    pub fn leave_holding(&mut self, domain: &mut Domain) -> Vec<Mapping> {
+        let rings = self.rings.take();
+        self.become_state(domain, XenbusState::Closed);
+        rings.map_or(Vec::new(), |rings| vec![rings.tx.page, rings.rx.page])
     }
 
     /// Lets go of the frontend.
@@ -202,15 +247,20 @@ fn receive(
                 netif::NETIF_RSP_ERROR
             }
         };
-        let mut response = [0; RX_SLOT_BYTES];
-        response[..2].copy_from_slice(&id.to_le_bytes());
-        response[2..4].copy_from_slice(&(offset as u16).to_le_bytes());
-        response[4..6].copy_from_slice(&netif::NETRXF_DATA_VALIDATED.to_le_bytes());
-        response[6..8].copy_from_slice(&status.to_le_bytes());
-        rx.respond(&domain.arena, &response);
+        let fields = (offset as u16, netif::NETRXF_DATA_VALIDATED, status);
+        rx.respond(&domain.arena, &delivered(id, fields));
     }
     if rx.publish(&domain.arena) == Publish::Notify {
         domain.events.raise(&domain.arena, *port);
     }
     starved
+}
+
+fn delivered(id: u16, (offset, flags, status): (u16, u16, i16)) -> [u8; RX_SLOT_BYTES] {
+    let mut response = [0; RX_SLOT_BYTES];
+    response[..2].copy_from_slice(&id.to_le_bytes());
+    response[2..4].copy_from_slice(&offset.to_le_bytes());
+    response[4..6].copy_from_slice(&flags.to_le_bytes());
+    response[6..8].copy_from_slice(&status.to_le_bytes());
+    response
 }

@@ -191,7 +191,7 @@ impl Held {
         let domain = &world.domain;
         Held {
             ports: domain.events.count(),
-            grants: domain.grants.permitted_count(&domain.arena),
+            grants: domain.grants.permitted(&domain.arena).len(),
             watches: domain.xenstored.watch_count(domain.client),
             transactions: domain.xenstored.transaction_count(domain.client),
         }

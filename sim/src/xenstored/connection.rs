@@ -39,7 +39,8 @@ pub(super) struct Connection {
     pub(super) transactions: BTreeMap<u32, Transaction>,
     next_transaction: u32,
     pub(super) is_dead: bool,
-    lies: VecDeque<ReplyLie>,
+    /// Of the next replies, each its lie, or none.
+    lies: VecDeque<Option<ReplyLie>>,
     refusals: VecDeque<Refusal>,
 }
 
@@ -96,7 +97,7 @@ impl Connection {
     /// Queues a reply, as wrong as a test wants it.
     pub(super) fn reply(&mut self, kind: u32, request: XsdSockmsg, payload: &[u8]) {
         let (header, payload) = wire::message(kind, request, payload);
-        let bytes = match self.lies.pop_front() {
+        let bytes = match self.lies.pop_front().flatten() {
             Some(lie) => lie.tell(header, payload),
             None => wire::to_bytes(header, &payload),
         };
@@ -192,8 +193,10 @@ impl Connection {
         self.transactions.clear();
     }
 
-    pub(super) fn lie_next(&mut self, lie: ReplyLie) {
-        self.lies.push_back(lie);
+    /// After so many replies that are true.
+    pub(super) fn lie_after(&mut self, replies: usize, lie: ReplyLie) {
+        self.lies.extend(std::iter::repeat_n(None, replies));
+        self.lies.push_back(Some(lie));
     }
 
     pub(super) fn refuse_next(&mut self, refusal: Refusal) {

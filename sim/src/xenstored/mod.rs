@@ -194,8 +194,13 @@ impl Xenstored {
 
     /// The next reply, events not counted, is wrong. Several orders are worked off in turn.
     pub fn corrupt_next_reply(&mut self, client: Client, how: ReplyLie) {
+        self.corrupt_reply(client, 0, how);
+    }
+
+    /// As [`Xenstored::corrupt_next_reply`], after so many replies that are right.
+    pub fn corrupt_reply(&mut self, client: Client, after: usize, how: ReplyLie) {
         if let Some(connection) = self.connections.get_mut(&client) {
-            connection.lie_next(how);
+            connection.lie_after(after, how);
         }
     }
 

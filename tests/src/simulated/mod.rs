@@ -13,7 +13,7 @@ use sim::blkback::Blkback;
 use sim::device;
 use sim::disk::Disk;
 use sim::domain::{Domain, Ended};
-use sim::machine::{Machine, World};
+use sim::machine::{Machine, Touch, World};
 use sim::netback::Netback;
 use sim::peer::Peer;
 use sim::random::Random;
@@ -99,17 +99,20 @@ impl Simulation {
     pub fn begin(options: Options) -> Simulation {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        xen::page::set_observer(|_, _, _, _| machine().interleave());
+        xen::page::set_observer(|gfn, offset, len, access| {
+            machine().touch(Touch {
+                gfn: gfn.0,
+                offset,
+                len,
+                is_load: access == xen::page::Access::Load,
+            });
+        });
         let mut random = Random::new(options.seed);
         let domain = Domain::new(random.word(), pool_pages(&options), 0);
         let disk = options.disk_bytes.map(|len| Disk::new(len, random.fork()));
         let world = World {
-            domain,
-            vbd: None,
-            vif: None,
-            wire: Wire::new(random.fork()),
-            peer: Peer::new(PEER_MAC, PEER, random.fork()),
             interleaving: options.interleaving,
+            ..new_world(domain, &mut random)
         };
         let mut simulation = Simulation {
             machine: machine(),
@@ -161,11 +164,16 @@ impl Simulation {
     /// # Errors
     /// The guest has ended, or sleeps for ever.
     pub fn step(&mut self) -> Result<(), Stuck> {
+        self.step_until(u64::MAX)
+    }
+
+    /// As [`Simulation::step`]; who sleeps longer is left asleep at `end_ns`.
+    fn step_until(&mut self, end_ns: u64) -> Result<(), Stuck> {
         if let Some(ended) = self.world(|world| world.ended()) {
             return Err(Stuck::Ended(ended));
         }
         if self.asleep {
-            return self.sleep();
+            return self.sleep(end_ns);
         }
         let tsc = self.world(|world| world.domain.tsc());
         let appliance = self.appliance.as_mut().expect("a guest is loaded");
@@ -182,13 +190,13 @@ impl Simulation {
     }
 
     /// Time goes on to the next thing that happens; the guest wakes if it concerns it.
-    fn sleep(&mut self) -> Result<(), Stuck> {
+    fn sleep(&mut self, end_ns: u64) -> Result<(), Stuck> {
         self.world(|world| {
             // The harness may have given the others something to do.
             world.step();
             if !world.domain.has_upcall() {
                 let deadline = world.deadline_ns().ok_or(Stuck::Forever)?;
-                world.domain.advance_to(deadline);
+                world.domain.advance_to(deadline.min(end_ns));
                 world.step();
             }
             Ok(())
@@ -219,10 +227,26 @@ impl Simulation {
             if is_done {
                 return Ok(());
             }
-            if now_ns > end_ns {
+            if now_ns >= end_ns {
                 return Err(Stuck::TooLate);
             }
-            self.step()?;
+            self.step_until(end_ns)?;
+        }
+    }
+
+    /// Lets that much time go by, also where nobody has anything to do.
+    ///
+    /// # Errors
+    /// The guest ended, or time does not go on.
+    pub fn pass(&mut self, duration_ns: u64) -> Result<(), Stuck> {
+        let end_ns = self.world(|world| world.domain.now_ns) + duration_ns;
+        match self.run(duration_ns, |_| false) {
+            Err(Stuck::Forever) => {
+                self.world(|world| world.domain.advance_to(end_ns));
+                Ok(())
+            }
+            Ok(()) | Err(Stuck::TooLate) => Ok(()),
+            Err(stuck) => Err(stuck),
         }
     }
 
@@ -243,12 +267,8 @@ impl Simulation {
         let pages = pool_pages(&self.options);
         let domain = Domain::new(seed, pages, now_ns);
         let world = World {
-            domain,
-            vif: None,
-            vbd: None,
-            wire: Wire::new(self.random.fork()),
-            peer: Peer::new(PEER_MAC, PEER, self.random.fork()),
             interleaving: self.options.interleaving,
+            ..new_world(domain, &mut self.random)
         };
         self.create(world, disk);
     }
@@ -274,6 +294,11 @@ impl Drop for Simulation {
         drop(self.appliance.take());
         drop(self.machine.unload());
     }
+}
+
+fn new_world(domain: Domain, random: &mut Random) -> World {
+    let wire = Wire::new(random.fork());
+    World::new(domain, wire, Peer::new(PEER_MAC, PEER, random.fork()))
 }
 
 fn pool_pages(options: &Options) -> u64 {
