@@ -220,9 +220,15 @@ impl<C: Connect> Session<C> {
         self.begin()
     }
 
+    /// Meanwhile our state must not say that what it names is still there.
     fn pause(&self) -> State<C::Link> {
+        let farewell = farewell(&self.handles, &self.path);
         let timers = self.handles.timers.clone();
-        State::Pausing(Box::pin(async move { timers.sleep(RETRY_NS).await }))
+        let end_ns = timers.now_ns().saturating_add(RETRY_NS);
+        State::Pausing(Box::pin(async move {
+            farewell.await;
+            timers.sleep(end_ns.saturating_sub(timers.now_ns())).await;
+        }))
     }
 
     fn connected(&self, result: Result<Established<C::Link>, ConnectError>) -> State<C::Link> {

@@ -228,6 +228,7 @@ impl Blkback {
         while let Some(bytes) = ring.take(&domain.arena) {
             let at_ns = domain.now_ns + disk.latency_ns();
             self.taken += 1;
+            domain.note(|| taken(&bytes, at_ns));
             match Request::parse(&bytes) {
                 Ok(request) => drop(self.under_way.insert((at_ns, self.taken), request)),
                 Err(error) => {
@@ -255,6 +256,7 @@ impl Blkback {
                 Err(IoError::NotOffered) => blkif::BLKIF_RSP_EOPNOTSUPP,
                 Err(_) => blkif::BLKIF_RSP_ERROR,
             };
+            domain.note(|| format!("disk: {:#x} ends with {status}", request.id));
             answer(ring, domain, request.id, request.operation, status);
             any = true;
         }
@@ -273,6 +275,15 @@ impl Blkback {
             }
         }
     }
+}
+
+/// What a request says, for the trace.
+fn taken(bytes: &[u8], at_ns: u64) -> String {
+    let (operation, count, id) = (bytes[0], bytes[1], double(bytes, 8));
+    let sector = double(bytes, 16);
+    format!(
+        "disk: {id:#x} is operation {operation} of {count} pages at sector {sector}, until {at_ns} ns"
+    )
 }
 
 fn answer(ring: &mut BackRing, domain: &Domain, id: u64, operation: u8, status: i16) {

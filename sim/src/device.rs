@@ -16,6 +16,8 @@ pub struct Nodes {
     pub backend: String,
     /// The tree's version at the last look.
     seen: u64,
+    /// What a frontend of before said last, until it says something else.
+    stale: Option<XenbusState>,
     /// Nodes of the backend that a test has spoilt; `None` is one that is not there.
     spoilt: BTreeMap<String, Option<Vec<u8>>>,
 }
@@ -47,6 +49,7 @@ impl Nodes {
             frontend,
             backend,
             seen: 0,
+            stale: None,
             spoilt: BTreeMap::new(),
         }
     }
@@ -76,7 +79,8 @@ impl Nodes {
     }
 
     /// Makes the backend's directory again, as for one that has just been started.
-    pub fn renew(&self, domain: &mut Domain) {
+    pub fn renew(&mut self, domain: &mut Domain) {
+        self.stale = Some(self.stated(domain)).filter(|state| *state != XenbusState::Initialising);
         self.write(domain, "frontend", &self.frontend);
         self.write(domain, "frontend-id", DOMID);
         self.write(domain, "online", 1);
@@ -85,11 +89,21 @@ impl Nodes {
 
     /// Changes the backend's state.
     pub fn switch_to(&self, domain: &mut Domain, state: XenbusState) {
+        domain.note(|| format!("{}: {state:?}", self.backend));
         self.write(domain, "state", state.digit());
     }
 
-    /// The frontend's state.
-    pub fn frontend_state(&self, domain: &Domain) -> XenbusState {
+    /// The frontend's state; unknown while it is left from before the backend's start.
+    pub fn frontend_state(&mut self, domain: &Domain) -> XenbusState {
+        let state = self.stated(domain);
+        if self.stale == Some(state) {
+            return XenbusState::Unknown;
+        }
+        self.stale = None;
+        state
+    }
+
+    fn stated(&self, domain: &Domain) -> XenbusState {
         let state = domain.xenstored.read(&format!("{}/state", self.frontend));
         XenbusState::parse(state.unwrap_or_default())
     }

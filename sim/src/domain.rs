@@ -1,17 +1,18 @@
 //! The guest's domain: all that the hypervisor and the toolstack hold of it.
 
 use crate::arena::Arena;
+use crate::clock::{Clock, TscRate};
 use crate::event::{Events, PortKind};
 use crate::grant::Grants;
 use crate::random::Random;
+use crate::trace::Trace;
 use crate::xenstored::{Client, Quotas, Xenstored};
 use std::collections::BTreeMap;
-use std::mem::offset_of;
+use xen_sys::errno::Errno;
 use xen_sys::event_channel::VIRQ_TIMER;
 use xen_sys::hvm::{
     HVM_PARAM_CONSOLE_EVTCHN, HVM_PARAM_CONSOLE_PFN, HVM_PARAM_STORE_EVTCHN, HVM_PARAM_STORE_PFN,
 };
-use xen_sys::shared_info::{SharedInfo, VcpuInfo, VcpuTimeInfo};
 
 /// The guest's domain number.
 pub const DOMID: u16 = 1;
@@ -31,9 +32,6 @@ pub const POOL_GFN: u64 = WINDOW_GFN + WINDOW_FRAMES;
 /// What is in the guest's memory before it writes there: nobody else may ever see it.
 pub const STALE: u8 = 0xa5;
 
-/// Wall time when the system clock began: 2026-01-01, in seconds since 1970.
-const WALL_S: u32 = 1_767_225_600;
-
 /// How a domain ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -52,6 +50,8 @@ pub struct Domain {
     pub now_ns: u64,
     /// All chance of this life.
     pub random: Random,
+    /// What happens to it.
+    pub trace: Trace,
     /// Its memory.
     pub arena: Arena,
     /// Its event channels.
@@ -72,8 +72,11 @@ pub struct Domain {
     pub holds_console: bool,
     /// Hypercalls so far.
     pub hypercalls: u64,
+    /// This hypercall, by its number, is refused, for a test.
+    pub refuse: Option<(u64, Errno)>,
     /// Hypercalls that were refused.
     pub refused: Vec<String>,
+    pub(crate) clock: Clock,
     pub(crate) params: BTreeMap<u32, u64>,
     pub(crate) timer_ns: Option<u64>,
     pub(crate) store_port: u32,
@@ -103,6 +106,7 @@ impl Domain {
         Domain {
             now_ns,
             random: Random::new(seed),
+            trace: Trace::default(),
             arena,
             events,
             grants: Grants::default(),
@@ -113,7 +117,9 @@ impl Domain {
             typed: Vec::new(),
             holds_console: false,
             hypercalls: 0,
+            refuse: None,
             refused: Vec::new(),
+            clock: Clock::default(),
             params,
             timer_ns: None,
             store_port,
@@ -121,9 +127,21 @@ impl Domain {
         }
     }
 
-    /// The TSC at the time it is: one tick is one nanosecond.
+    /// The TSC at the time it is.
     pub fn tsc(&self) -> u64 {
-        self.now_ns
+        self.clock.tsc(self.now_ns)
+    }
+
+    /// The TSC ticks at another rate from now on.
+    pub fn set_tsc_rate(&mut self, rate: TscRate) {
+        self.clock.set_rate(self.now_ns, rate);
+        self.show_clocks();
+    }
+
+    /// Somebody sets the wall clock: the system clock began at this time, in seconds since 1970.
+    pub fn set_wall(&mut self, wall_s: u32) {
+        self.clock.set_wall(wall_s);
+        self.show_clocks();
     }
 
     /// Time goes on; a timer that is due fires.
@@ -145,18 +163,16 @@ impl Domain {
         self.timer_ns
     }
 
-    /// Writes the clocks into a shared info page that has just been put in place.
-    pub(crate) fn show_clocks(&self, gfn: u64) {
-        let time = offset_of!(VcpuInfo, time);
-        let arena = &self.arena;
-        arena.store_u64(gfn, time + offset_of!(VcpuTimeInfo, tsc_timestamp), 0);
-        arena.store_u64(gfn, time + offset_of!(VcpuTimeInfo, system_time), 0);
-        let mul = offset_of!(VcpuTimeInfo, tsc_to_system_mul);
-        arena.store_u32(gfn, time + mul, 1 << 31);
-        arena.store_u8(gfn, time + offset_of!(VcpuTimeInfo, tsc_shift), 1);
-        arena.store_u32(gfn, time + offset_of!(VcpuTimeInfo, version), 2);
-        arena.store_u32(gfn, offset_of!(SharedInfo, wc_sec), WALL_S);
-        arena.store_u32(gfn, offset_of!(SharedInfo, wc_version), 2);
+    /// Writes the clocks into the shared info page, if it is in place.
+    pub(crate) fn show_clocks(&mut self) {
+        if let Some(gfn) = self.events.shared_info {
+            self.clock.show(&self.arena, gfn);
+        }
+    }
+
+    /// Writes down what happened now.
+    pub fn note(&self, what: impl FnOnce() -> String) {
+        self.trace.note(self.now_ns, what);
     }
 
     /// Whether the vCPU has to wake.

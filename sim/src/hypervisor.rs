@@ -26,7 +26,10 @@ impl Domain {
         self.hypercalls += 1;
         let [command, argument, third, ..] = args;
         let command = command as u32;
+        let number = self.hypercalls - 1;
+        let refused = self.refuse.filter(|(nth, _)| *nth == number);
         let outcome = match op {
+            _ if let Some((_, errno)) = refused => Err(errno),
             op::HYPERVISOR_XEN_VERSION if command == version::XENVER_VERSION => Ok(4 << 16 | 17),
             op::HYPERVISOR_SET_TIMER_OP => self.set_timer(args[0] as u64),
             // SAFETY: passed on from the caller.
@@ -46,8 +49,9 @@ impl Domain {
         match outcome {
             Ok(value) => value as isize,
             Err(errno) => {
-                self.refused
-                    .push(format!("op {op} command {command}: {errno}"));
+                let refused = format!("op {op} command {command}: {errno}");
+                self.note(|| format!("hypervisor: refuses {refused}"));
+                self.refused.push(refused);
                 -(errno.0 as isize)
             }
         }
@@ -70,7 +74,7 @@ impl Domain {
         match add.space {
             memory::XENMAPSPACE_SHARED_INFO if add.idx == 0 => {
                 self.events.shared_info = Some(add.gpfn);
-                self.show_clocks(add.gpfn);
+                self.show_clocks();
                 Ok(0)
             }
             memory::XENMAPSPACE_GRANT_TABLE if add.idx < FRAMES_MAX as u64 => {

@@ -9,6 +9,7 @@
 pub mod arena;
 pub mod back_ring;
 pub mod blkback;
+pub mod clock;
 pub mod device;
 pub mod disk;
 pub mod domain;
@@ -18,6 +19,7 @@ pub mod machine;
 pub mod netback;
 pub mod peer;
 pub mod random;
+pub mod trace;
 pub mod wire;
 pub mod xenstored;
 

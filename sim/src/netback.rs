@@ -203,6 +203,7 @@ fn transmit(rings: &mut Rings, domain: &mut Domain, wire: &mut Wire, errors: &mu
             .copy_from(&domain.arena, (0, reference), offset, &mut frame);
         let status = match copied {
             Ok(()) if flags == 0 => {
+                domain.note(|| format!("net: {size} bytes from the guest"));
                 wire.from_guest(domain.now_ns, frame);
                 netif::NETIF_RSP_OKAY
             }
@@ -236,6 +237,7 @@ fn receive(
             continue;
         };
         let (id, reference) = (half(&request, 0), word(&request, 4));
+        domain.note(|| format!("net: {} bytes to the guest", frame.len()));
         let offset = 0;
         let copied = domain
             .grants

@@ -2,32 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+mod after;
 mod hostile;
-mod kills;
+mod seeds;
+mod sweeps;
 
-use tests::simulated::{Client, Options, Outcome, Simulation};
-
-/// Longest that anything may take, in the simulated time.
-const LIMIT_NS: u64 = 60_000_000_000;
+use tests::simulated::{LIMIT_NS, Options, Outcome, Simulation, faults, request};
 
 /// Between two questions whether it serves.
 const PAUSE_NS: u64 = 50_000_000;
-
-/// One request on a connection of its own.
-fn request(simulation: &mut Simulation, method: &str, target: &str, body: &[u8]) -> Outcome {
-    let mut client = simulation.world(Client::connect);
-    simulation.world(|world| client.ask(world, method, target, body));
-    let mut outcome = None;
-    let ran = simulation.run(LIMIT_NS, |world| {
-        outcome = client.answer(world);
-        outcome.is_some()
-    });
-    simulation.world(|world| client.abort(world));
-    match outcome {
-        Some(outcome) => outcome,
-        None => Outcome::Lost(format!("{ran:?}")),
-    }
-}
 
 /// Asks until the appliance says that it serves.
 fn until_ready(simulation: &mut Simulation) {
@@ -40,17 +23,6 @@ fn until_ready(simulation: &mut Simulation) {
         let _ = simulation.run(PAUSE_NS, |_| false);
     }
     panic!("it never serves:\n{}", simulation.console());
-}
-
-/// What the guest did that no guest may, as the others tell it.
-fn faults(simulation: &Simulation) -> Vec<String> {
-    simulation.world(|world| {
-        let mut faults = world.domain.refused.clone();
-        faults.extend(world.vif.iter().flat_map(|vif| vif.errors.clone()));
-        faults.extend(world.vbd.iter().flat_map(|(vbd, _)| vbd.errors.clone()));
-        faults.extend(world.peer.errors().to_vec());
-        faults
-    })
 }
 
 #[test]

@@ -10,4 +10,5 @@ pub mod bed;
 pub mod data;
 pub mod guest;
 pub mod http;
+pub mod play;
 pub mod simulated;

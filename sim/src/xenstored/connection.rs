@@ -199,6 +199,10 @@ impl Connection {
         self.lies.push_back(Some(lie));
     }
 
+    pub(super) fn has_lied(&self) -> bool {
+        self.lies.is_empty()
+    }
+
     pub(super) fn refuse_next(&mut self, refusal: Refusal) {
         self.refusals.push_back(refusal);
     }

@@ -204,6 +204,12 @@ impl Xenstored {
         }
     }
 
+    /// Whether all lies that were ordered have been told.
+    pub fn has_lied(&self, client: Client) -> bool {
+        let connection = self.connections.get(&client);
+        connection.is_none_or(Connection::has_lied)
+    }
+
     /// Fires so many events for the client's first watch, read or not.
     pub fn flood_watch(&mut self, client: Client, count: usize) {
         if let Some(connection) = self.connections.get_mut(&client) {

@@ -71,6 +71,9 @@ fn indices() -> Vec<Scenario> {
     all
 }
 
+/// Requests of a guest until it serves.
+const START_REQUESTS: usize = 60;
+
 const LIES: [ReplyLie; 6] = [
     ReplyLie::WrongRequestId,
     ReplyLie::WrongType,
@@ -82,21 +85,33 @@ const LIES: [ReplyLie; 6] = [
 
 /// The reply to the so many-th request of a guest that starts is wrong.
 fn lies() -> Vec<Scenario> {
-    let nth = [0, 1, 3, 6, 10, 15, 21];
-    let all = LIES.into_iter().flat_map(|lie| {
-        nth.into_iter().map(move |nth| {
+    let some = [0, 1, 3, 6, 10, 15, 21].to_vec();
+    // An error is what any request may meet: each of a start's meets it once.
+    let every = (0..START_REQUESTS).collect();
+    let nths = |lie| match lie {
+        ReplyLie::Truncated => Vec::clone(&every),
+        _ => some.clone(),
+    };
+    let mut all = Vec::new();
+    for lie in LIES {
+        for nth in nths(lie) {
             let act = move |simulation: &mut Simulation| {
                 simulation.world(|world| {
                     let client = world.domain.client;
                     world.domain.xenstored.corrupt_reply(client, nth, lie);
                 });
                 let _ = simulation.pass(120_000_000_000);
+                let has_lied = |world: &mut World| {
+                    let client = world.domain.client;
+                    world.domain.xenstored.has_lied(client)
+                };
+                assert!(simulation.world(has_lied), "it never came to that reply");
             };
             let name = format!("xenstore's reply {nth} is {lie:?}");
-            Scenario::new(name, Stage::Created, act, Outcome::Answers)
-        })
-    });
-    all.collect()
+            all.push(Scenario::new(name, Stage::Created, act, Outcome::Answers));
+        }
+    }
+    all
 }
 
 const ERRORS: [&str; 5] = ["EACCES", "ENOSPC", "EAGAIN", "EIO", "EQUOTA"];

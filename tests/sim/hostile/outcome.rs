@@ -2,16 +2,11 @@
 
 use super::Device;
 use super::stage::{KEPT, kept};
-use crate::{LIMIT_NS, request};
-use sim::domain::{DOMID, Ended, STALE};
-use sim::machine::World;
-use std::collections::BTreeSet;
-use tests::simulated::{Outcome as Answered, Simulation, Stuck};
+use crate::after;
+use tests::simulated::{Outcome as Answered, Simulation, request};
 
 /// Within this time the guest has noticed.
 const NOTICE_NS: u64 = 1_000_000_000;
-/// Shortest run of stale bytes in a granted page that is no accident.
-const STALE_RUN: usize = 8;
 /// What the guest says, once, of a device that it gives up.
 const BROKEN: &str = "is not to be believed";
 
@@ -39,7 +34,7 @@ pub(super) enum Outcome {
 impl Outcome {
     pub(super) fn judge(self, simulation: &mut Simulation, from: usize) {
         if let Outcome::Answers = self {
-            return answers(simulation, from);
+            return after::never_silent(simulation, from);
         }
         let _ = simulation.run(NOTICE_NS, |_| false);
         let console = simulation.console().split_off(from);
@@ -78,32 +73,13 @@ impl Outcome {
             }
         };
         goes_on(simulation, lost);
-        leaks_nothing(simulation);
-        ends(simulation, matches!(self, Outcome::WithoutXenstore(_)));
+        after::leaks_nothing(simulation);
+        assert_eq!(
+            simulation.world(|world| world.domain.refused.clone()),
+            [""; 0]
+        );
+        after::ends(simulation, matches!(self, Outcome::WithoutXenstore(_)));
     }
-}
-
-fn leaks_nothing(simulation: &Simulation) {
-    simulation.world(|world| {
-        keeps_pages_apart(world);
-        shows_nothing_stale(world);
-        assert_eq!(world.domain.refused, [""; 0], "hypercalls were refused");
-    });
-}
-
-fn answers(simulation: &mut Simulation, from: usize) {
-    let serves = matches!(
-        request(simulation, "GET", "/readyz?for=write", b""),
-        Answered::Answer(answer) if answer.status == 200
-    );
-    let console = simulation.console().split_off(from);
-    // How open the door stands is said by every guest here.
-    let mut lines = console.lines().filter(|line| !line.contains("auth: open"));
-    let complains = lines.any(|line| line.contains("WARN") || line.contains("ERROR"));
-    assert!(serves || complains, "silence:\n{console}");
-    answers_on_the_console(simulation);
-    leaks_nothing(simulation);
-    ends(simulation, true);
 }
 
 fn count(console: &str, words: &str) -> usize {
@@ -118,7 +94,7 @@ fn says(console: &str, device: Device, words: &str) -> bool {
 /// Everything but what the lost device is needed for.
 fn goes_on(simulation: &mut Simulation, lost: Option<Device>) {
     if lost == Some(Device::Vif) {
-        return answers_on_the_console(simulation);
+        return after::answers_on_the_console(simulation);
     }
     assert_eq!(status(simulation, "GET", "/healthz"), 200);
     let writes = if lost.is_none() { 200 } else { 503 };
@@ -157,50 +133,4 @@ fn status(simulation: &mut Simulation, method: &str, target: &str) -> u16 {
         Answered::Answer(answer) => answer.status,
         Answered::Lost(why) => panic!("{target}: {why}:\n{}", simulation.console()),
     }
-}
-
-fn answers_on_the_console(simulation: &mut Simulation) {
-    let before = simulation.console().len();
-    simulation.world(|world| world.domain.typed.extend(b"help\n"));
-    let answered = simulation.run(LIMIT_NS, |world| {
-        world.domain.console.len() > before
-            && world.domain.console_text()[before..].contains("poweroff, reboot")
-    });
-    assert_eq!(answered, Ok(()), "{}", simulation.console());
-}
-
-/// No frame is granted twice, and none that is mapped has been granted anew.
-fn keeps_pages_apart(world: &World) {
-    let permitted = world.domain.grants.permitted(&world.domain.arena);
-    let distinct: BTreeSet<u64> = permitted.iter().map(|(_, gfn)| *gfn).collect();
-    assert_eq!(distinct.len(), permitted.len(), "a page is granted twice");
-}
-
-/// What a backend may read is zero, or was written for it.
-fn shows_nothing_stale(world: &World) {
-    let arena = &world.domain.arena;
-    for (_, gfn) in world.domain.grants.permitted(arena) {
-        let mut page = [0; sim::arena::PAGE_BYTES];
-        arena.copy_out(gfn, 0, &mut page);
-        let stale = page.windows(STALE_RUN).any(|run| run == [STALE; STALE_RUN]);
-        assert!(
-            !stale,
-            "frame {gfn:#x} is granted with what was there before"
-        );
-    }
-}
-
-/// The toolstack, or without xenstore whoever sits at the console, ends the domain.
-fn ends(simulation: &mut Simulation, by_console: bool) {
-    simulation.world(|world| {
-        if by_console {
-            world.domain.typed.extend(b"poweroff\n");
-        } else {
-            let path = format!("/local/domain/{DOMID}/control/shutdown");
-            world.domain.xenstored.write(&path, b"poweroff");
-        }
-    });
-    let ended = simulation.run(3 * LIMIT_NS, |_| false);
-    let console = simulation.console();
-    assert_eq!(ended, Err(Stuck::Ended(Ended::Poweroff)), "\n{console}");
 }

@@ -4,8 +4,10 @@
 
 mod attach;
 mod client;
+mod look;
 
 pub use client::{Client, Outcome};
+pub use look::{Held, faults, request};
 
 use kernel::machine::{HeapUsage, Host, Seed};
 use kernel::run::{Appliance, Wake};
@@ -17,9 +19,12 @@ use sim::machine::{Machine, Touch, World};
 use sim::netback::Netback;
 use sim::peer::Peer;
 use sim::random::Random;
+use sim::trace::Trace;
 use sim::wire::Wire;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use xen::attachment::AttachError;
+use xen_sys::errno::Errno;
 
 /// Where the guest is.
 pub const GUEST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 50), 80);
@@ -30,6 +35,8 @@ const PEER_MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];
 pub const COMMAND_LINE: &str = "ip=10.0.2.50/24 gw=10.0.2.2 auth=open metrics=open";
 /// Number of the disk.
 const XVDA: u32 = 51712;
+/// Longest that anything may take that nothing hinders, in the simulated time.
+pub const LIMIT_NS: u64 = 60_000_000_000;
 /// What one step of the guest takes.
 const STEP_NS: u64 = 5_000;
 
@@ -49,6 +56,12 @@ pub struct Options {
     pub command_line: String,
     /// As [`World::interleaving`].
     pub interleaving: u64,
+    /// Where what happens is written down.
+    pub trace: Trace,
+    /// This hypercall, from 0 on, is refused in each life.
+    pub refuse_hypercall: Option<(u64, Errno)>,
+    /// Pages that may be shared, if not as many as the budget says.
+    pub pool_pages: Option<u32>,
 }
 
 impl Options {
@@ -60,6 +73,9 @@ impl Options {
             disk_bytes: Some(16 << 20),
             command_line: COMMAND_LINE.to_owned(),
             interleaving: 20_000,
+            trace: Trace::default(),
+            refuse_hypercall: None,
+            pool_pages: None,
         }
     }
 }
@@ -96,7 +112,18 @@ fn machine() -> &'static Machine {
 
 impl Simulation {
     /// A world in which the guest has just been created.
+    ///
+    /// # Panics
+    /// If the guest cannot begin.
     pub fn begin(options: Options) -> Simulation {
+        Simulation::try_begin(options).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A world in which the guest has just been created.
+    ///
+    /// # Errors
+    /// Why the guest cannot begin.
+    pub fn try_begin(options: Options) -> Result<Simulation, AttachError> {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         xen::page::set_observer(|gfn, offset, len, access| {
@@ -108,7 +135,7 @@ impl Simulation {
             });
         });
         let mut random = Random::new(options.seed);
-        let domain = Domain::new(random.word(), pool_pages(&options), 0);
+        let domain = Domain::new(random.word(), pool_pages(&options).max(1), 0);
         let disk = options.disk_bytes.map(|len| Disk::new(len, random.fork()));
         let world = World {
             interleaving: options.interleaving,
@@ -123,21 +150,22 @@ impl Simulation {
             steps: 0,
             _alone: alone,
         };
-        simulation.create(world, disk);
-        simulation
+        simulation.create(world, disk)?;
+        Ok(simulation)
     }
 
     /// The toolstack makes the devices, and the guest starts.
-    fn create(&mut self, mut world: World, disk: Option<Disk>) {
+    fn create(&mut self, mut world: World, disk: Option<Disk>) -> Result<(), AttachError> {
         // The log is the process': where a guest before this one left it is not this one's start.
         kernel::logger::start(|_| {});
         kernel::logger::end_early();
+        world.domain.trace = self.options.trace.clone();
+        world.domain.refuse = self.options.refuse_hypercall;
         device::introduce(&mut world.domain, &[]);
         world.vif = Some(Netback::attach(&mut world.domain, 0));
         world.vbd = disk.map(|disk| (Blkback::attach(&mut world.domain, XVDA), disk));
         self.machine.load(world);
-        let attachment = attach::attach(self.machine, pool_pages(&self.options) as u32)
-            .unwrap_or_else(|error| panic!("{error}"));
+        let attachment = attach::attach(self.machine, pool_pages(&self.options) as u32)?;
         let mut bytes = [0; 32];
         self.random.fill(&mut bytes);
         let host = Host {
@@ -152,6 +180,7 @@ impl Simulation {
         let command_line = self.options.command_line.as_bytes();
         self.appliance = Some(Appliance::new(attachment, command_line, host));
         self.asleep = false;
+        Ok(())
     }
 
     /// Does something with the world.
@@ -264,13 +293,14 @@ impl Simulation {
             }
             disk
         });
-        let pages = pool_pages(&self.options);
+        let pages = pool_pages(&self.options).max(1);
         let domain = Domain::new(seed, pages, now_ns);
         let world = World {
             interleaving: self.options.interleaving,
             ..new_world(domain, &mut self.random)
         };
-        self.create(world, disk);
+        let created = self.create(world, disk);
+        created.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// What the guest has written to its console.
@@ -302,5 +332,6 @@ fn new_world(domain: Domain, random: &mut Random) -> World {
 }
 
 fn pool_pages(options: &Options) -> u64 {
-    u64::from(kernel::budget::Budget::from_ram(options.ram_bytes).pool_pages)
+    let budget = kernel::budget::Budget::from_ram(options.ram_bytes);
+    options.pool_pages.unwrap_or(budget.pool_pages).into()
 }
