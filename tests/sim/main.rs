@@ -4,6 +4,7 @@
 
 mod after;
 mod hostile;
+mod memory;
 mod seeds;
 mod sweeps;
 

@@ -135,6 +135,7 @@ impl Play {
         if life.is_calm() {
             self.check_held()?;
         }
+        self.check_memory()?;
         match &faults(&self.simulation)[..] {
             [] => Ok(()),
             told => Err(wrong(format!("the guest did what no guest may: {told:?}"))),
@@ -221,6 +222,18 @@ impl Play {
         }
         self.simulation.world(|world| client.abort(world));
         Ok(())
+    }
+
+    /// The guest's heap has never been larger than the one its image would have had.
+    fn check_memory(&self) -> Result<(), Failure> {
+        let (held, heap) = (
+            self.simulation.heap().peak_bytes,
+            self.simulation.heap_bytes(),
+        );
+        if held <= heap {
+            return Ok(());
+        }
+        Err(wrong(format!("it held {held} bytes of a heap of {heap}")))
     }
 
     fn check_held(&mut self) -> Result<(), Failure> {

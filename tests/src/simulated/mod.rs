@@ -4,6 +4,7 @@
 
 mod attach;
 mod client;
+mod heap;
 mod look;
 
 pub use client::{Client, Outcome};
@@ -127,6 +128,7 @@ impl Simulation {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         xen::page::set_observer(|gfn, offset, len, access| {
+            let _turn = heap::worlds_turn();
             machine().touch(Touch {
                 gfn: gfn.0,
                 offset,
@@ -165,6 +167,8 @@ impl Simulation {
         world.vif = Some(Netback::attach(&mut world.domain, 0));
         world.vbd = disk.map(|disk| (Blkback::attach(&mut world.domain, XVDA), disk));
         self.machine.load(world);
+        heap::begin();
+        let turn = heap::guests_turn();
         let attachment = attach::attach(self.machine, pool_pages(&self.options) as u32)?;
         let mut bytes = [0; 32];
         self.random.fill(&mut bytes);
@@ -175,10 +179,11 @@ impl Simulation {
             },
             ram_bytes: self.options.ram_bytes,
             emulated: false,
-            heap: || HeapUsage::EMPTY,
+            heap: heap::usage,
         };
         let command_line = self.options.command_line.as_bytes();
         self.appliance = Some(Appliance::new(attachment, command_line, host));
+        drop(turn);
         self.asleep = false;
         Ok(())
     }
@@ -206,7 +211,10 @@ impl Simulation {
         }
         let tsc = self.world(|world| world.domain.tsc());
         let appliance = self.appliance.as_mut().expect("a guest is loaded");
-        let wake = appliance.step(tsc);
+        let wake = {
+            let _turn = heap::guests_turn();
+            appliance.step(tsc)
+        };
         self.steps += 1;
         self.world(|world| {
             let now_ns = world.domain.now_ns + STEP_NS;
@@ -301,6 +309,18 @@ impl Simulation {
         };
         let created = self.create(world, disk);
         created.unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// What the image's heap would have: the RAM without the pool, the image and its tables.
+    pub fn heap_bytes(&self) -> u64 {
+        const IMAGE_BYTES: u64 = 2 << 20;
+        let pool_bytes = pool_pages(&self.options) * sim::arena::PAGE_BYTES as u64;
+        self.options.ram_bytes - pool_bytes - IMAGE_BYTES
+    }
+
+    /// What the guest holds of its memory.
+    pub fn heap(&self) -> HeapUsage {
+        heap::usage()
     }
 
     /// What the guest has written to its console.
