@@ -332,6 +332,9 @@ fn superblocks_that_cannot_be_read_are_not_taken_for_a_blank_disk() {
             let (_, found) = store_with(&[lost], format.clone());
             assert_eq!(found, Some(b"v".to_vec()));
         }
+        // Only the first sector of a copy matters.
+        let (_, found) = store_with(&[1, 2049], format);
+        assert_eq!(found, Some(b"v".to_vec()));
     }
 }
 
