@@ -110,7 +110,14 @@ impl Store {
         }
     }
 
+    /// Shows what was read, unless some of it was not: a disk that fails both ways may have
+    /// hidden the end of the log, and then what is left would be passed off as all there is.
     pub(super) fn opening_failed(&mut self, mut replay: Box<Replay>, aside: Option<Taken>) -> Next {
+        if self.disk.unread_sectors > 0 {
+            return self.refuse(String::from(
+                "the disk could be neither read nor written while the store was opened: check the disk and restart the VM",
+            ));
+        }
         let (layout, _) = self.identity.expect("set when recovery was judged");
         replay.segments = core::mem::replace(&mut self.segments, Segments::new(layout));
         let reason = "the disk could not be written while the store was opened: restart the VM";
