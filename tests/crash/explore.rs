@@ -14,7 +14,7 @@
 
 use crate::image::Image;
 use crate::look::Look;
-use crate::model::{self, State, Value};
+use crate::model::{self, Name, State, Value};
 use crate::pages::Supply;
 use crate::shape::Shape;
 use crate::worker::{self, Life, Window};
@@ -104,9 +104,18 @@ impl Explorer {
         self.figures.distinct = self.distinct.len() as u64;
     }
 
-    /// Which of the states a disk shows.
-    pub(crate) fn find(&mut self, image: Vec<u8>, states: &[State], window: Window) -> usize {
+    /// Which of the states a disk shows, some of whose sectors cannot be read.
+    pub(crate) fn find(
+        &mut self,
+        image: Vec<u8>,
+        unreadable: &[u64],
+        states: &[State],
+        window: Window,
+    ) -> usize {
         self.image = Image::new(image);
+        unreadable
+            .iter()
+            .for_each(|sector| self.image.wear_out(*sector));
         self.visit(states, window, DEPTHS - 1)
     }
 
@@ -191,14 +200,14 @@ impl Explorer {
         let values = &state.values;
         if self.random.chance(1, READ_ALL_ONE_IN) {
             for (name, value) in values {
-                model::compare(store, name, value, &mut drive);
+                read_back(store, name, value);
             }
             return found;
         }
         for touched in &states[window.acked.saturating_sub(1)..=found] {
             for name in &touched.touched {
                 if let Some(value) = values.get(name) {
-                    model::compare(store, name, value, &mut drive);
+                    read_back(store, name, value);
                 }
             }
         }
@@ -235,6 +244,11 @@ impl Explorer {
         self.explore(&events, &windows, &[state.clone(), after], depth + 1);
         image.roll_back(mark);
     }
+}
+
+fn read_back(store: &mut Store, name: &Name, value: &Value) {
+    let read = model::compare(store, name, value, &mut drive);
+    assert_eq!(read, Ok(()), "{name:?} cannot be read");
 }
 
 /// Steps a store whose disk answers at once until it rests.

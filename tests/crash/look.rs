@@ -9,9 +9,7 @@ use sim::disk::{Event, SECTOR, SECTOR_BYTES};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-use store::block::{
-    BlockDevice, Completion, Geometry, IoError, Request, RequestId, SubmitError,
-};
+use store::block::{BlockDevice, Completion, Geometry, IoError, Request, RequestId, SubmitError};
 
 struct Inner {
     image: Image,

@@ -4,9 +4,12 @@
 
 mod explore;
 mod image;
+mod io;
 mod look;
+mod memory;
 mod model;
 mod pages;
+mod phase;
 mod points;
 mod rig;
 mod shape;

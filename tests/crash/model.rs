@@ -4,7 +4,7 @@ use sim::random::Random;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Poll;
-use store::{BucketName, Key, KeyQuery, Store};
+use store::{BucketName, Key, KeyQuery, ReadError, Store};
 
 /// Bucket and key.
 pub(crate) type Name = (&'static str, Vec<u8>);
@@ -96,12 +96,13 @@ pub(crate) fn list(store: &Store) -> Listing {
 impl Listing {
     /// Whether it is this state: every key and no other, each value's length and checksum.
     pub(crate) fn is(&self, state: &State) -> bool {
-        let same = |(listed, (name, value)): (&(String, Vec<u8>, u64, u32), (&Name, &Rc<Value>))| {
-            listed.0 == name.0
-                && listed.1 == name.1
-                && listed.2 == value.bytes.len() as u64
-                && listed.3 == value.crc
-        };
+        let same =
+            |(listed, (name, value)): (&(String, Vec<u8>, u64, u32), (&Name, &Rc<Value>))| {
+                listed.0 == name.0
+                    && listed.1 == name.1
+                    && listed.2 == value.bytes.len() as u64
+                    && listed.3 == value.crc
+            };
         self.0.len() == state.values.len() && self.0.iter().zip(&state.values).all(same)
     }
 
@@ -115,7 +116,15 @@ impl Listing {
 }
 
 /// Reads one value back and compares each byte; `step` lets the disk work.
-pub(crate) fn compare(store: &mut Store, name: &Name, value: &Value, step: &mut dyn FnMut(&mut Store)) {
+///
+/// # Errors
+/// What the store says when it cannot be read.
+pub(crate) fn compare(
+    store: &mut Store,
+    name: &Name,
+    value: &Value,
+    step: &mut dyn FnMut(&mut Store),
+) -> Result<(), ReadError> {
     let bucket = BucketName::new(name.0).expect("a bucket's name");
     let key = Key::new(&name.1).expect("a key");
     let found = store.open_value(&bucket, &key).expect("a store that reads");
@@ -127,13 +136,17 @@ pub(crate) fn compare(store: &mut Store, name: &Name, value: &Value, step: &mut 
             Poll::Ready(Ok(None)) => break,
             Poll::Ready(Ok(Some(piece))) => {
                 let expected = value.bytes.get(at..at + piece.len());
-                assert!(expected == Some(&*piece), "{name:?} has other bytes from {at} on");
+                assert!(
+                    expected == Some(&*piece),
+                    "{name:?} has other bytes at {at}"
+                );
                 at += piece.len();
             }
-            Poll::Ready(Err(error)) => panic!("{name:?} cannot be read: {error:?}"),
+            Poll::Ready(Err(error)) => return Err(error),
         }
     }
     assert_eq!(at, value.bytes.len(), "{name:?} is shorter");
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::explore::{Effort, Explorer, Figures};
 use crate::model::State;
 use crate::rig::Rig;
 use crate::shape::{DISK_BYTES, Shape};
-use crate::worker::{Window, Worker};
+use crate::worker::Worker;
 use sim::disk::Disk;
 use sim::random::Random;
 
@@ -37,9 +37,8 @@ pub(crate) fn explore(shape: Shape, effort: Effort, seed: u64) -> Figures {
             disk.crash();
             disk.clone()
         });
-        let found = explorer.find(disk.image(), &life.states, window);
+        let found = explorer.find(disk.image(), &[], &life.states, window);
         state = life.states[found].clone();
-        let _: Window = window;
     }
     explorer.figures
 }

@@ -10,9 +10,7 @@ use sim::random::Random;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
-use store::block::{
-    BlockDevice, Completion, Geometry, IoError, Request, RequestId, SubmitError,
-};
+use store::block::{BlockDevice, Completion, Geometry, IoError, Request, RequestId, SubmitError};
 
 /// Requests that may wait; a real ring has as many.
 const QUEUE_MAX: usize = 32;

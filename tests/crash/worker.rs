@@ -17,6 +17,10 @@ use store::{
 const MEMORY_BYTES: u64 = 16 << 20;
 /// Longest that a store may be stepped for one thing.
 const STEPS_MAX: u32 = 1_000_000;
+/// Steps without memory after which a test goes on.
+const STARVED_STEPS_MAX: u32 = 30;
+/// Steps after which an upload that gets nowhere is left.
+const UPLOAD_STEPS_MAX: u32 = 2_000;
 /// Below these free segments compaction is near.
 const SEGMENTS_FREE_NEAR: u32 = 8;
 
@@ -82,6 +86,15 @@ pub(crate) enum Trouble {
     Expected,
 }
 
+/// Whether there is more to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rest {
+    Yes,
+    No,
+    /// Once there is memory.
+    Starved,
+}
+
 /// A store at work.
 pub(crate) struct Worker {
     pub(crate) shape: Shape,
@@ -95,6 +108,7 @@ pub(crate) struct Worker {
     pub(crate) trouble: Trouble,
     /// A batch ended without being acknowledged: none that came later may be.
     pub(crate) unknown: bool,
+    acked_before_failure: usize,
     windows: Vec<Window>,
     bulk: u64,
     ns: u64,
@@ -116,6 +130,7 @@ impl Worker {
             acked: 0,
             trouble: Trouble::No,
             unknown: false,
+            acked_before_failure: 0,
             windows: Vec::new(),
             bulk: 0,
             ns: 0,
@@ -137,24 +152,49 @@ impl Worker {
     fn note(&mut self) {
         let (len, window) = (self.rig.log_len(), self.window());
         let before = *self.windows.last().unwrap_or(&window);
-        self.windows.resize((len + 1).max(self.windows.len()), before);
+        self.windows
+            .resize((len + 1).max(self.windows.len()), before);
         self.windows[len] = window;
     }
 
-    /// One step of the store, and one of the disk; whether there may be more.
-    pub(crate) fn step(&mut self) -> bool {
+    /// One step of the store, and one of the disk.
+    pub(crate) fn step(&mut self) -> Rest {
         self.ns += 1_000_000;
         let wake = self.store.step(now(self.ns));
         self.collect();
         self.note();
+        let failed_flushes = self.rig.failed_flushes();
+        assert!(
+            failed_flushes == 0 || self.acked == self.acked_before_failure,
+            "acknowledged after a failed flush"
+        );
         let ticked = self.rig.tick();
+        if failed_flushes == 0 {
+            self.acked_before_failure = self.acked;
+        }
         self.note();
-        ticked || wake == Wake::Now
+        match wake {
+            Wake::Now => Rest::No,
+            _ if ticked => Rest::No,
+            Wake::At(Some(_)) => Rest::Starved,
+            Wake::At(None) => Rest::Yes,
+        }
     }
 
-    /// Steps until both rest.
+    /// Steps until both rest; where memory is missing, it is asked for again for a while.
     pub(crate) fn settle(&mut self) {
-        let rests = (0..STEPS_MAX).any(|_| !self.step());
+        let mut starved = 0;
+        let rests = (0..STEPS_MAX).any(|_| match self.step() {
+            Rest::Yes => true,
+            Rest::Starved => {
+                starved += 1;
+                starved == STARVED_STEPS_MAX
+            }
+            Rest::No => {
+                starved = 0;
+                false
+            }
+        });
         assert!(rests, "the store never comes to rest");
     }
 
@@ -176,7 +216,11 @@ impl Worker {
     }
 
     /// Hands in a batch with what it makes of the last state.
-    pub(crate) fn submit(&mut self, state: State, changes: Vec<(Name, Option<std::rc::Rc<Value>>)>) {
+    pub(crate) fn submit(
+        &mut self,
+        state: State,
+        changes: Vec<(Name, Option<std::rc::Rc<Value>>)>,
+    ) {
         let changes = changes.iter().map(|(name, value)| match value {
             Some(value) => change(name, put(value)),
             None => change(name, Change::Delete),
@@ -194,10 +238,7 @@ impl Worker {
                 self.states.push(state);
                 self.waiting.push_back(ticket);
             }
-            Err(refusal) => assert!(
-                self.trouble == Trouble::Expected,
-                "not taken: {refusal:?}"
-            ),
+            Err(refusal) => assert!(self.trouble == Trouble::Expected, "not taken: {refusal:?}"),
         }
         self.note();
     }
@@ -223,7 +264,11 @@ impl Worker {
                 changes.push((name, None));
             } else {
                 let len = self.random.below(self.shape.value_bytes) as usize;
-                let len = if self.random.chance(1, 3) { len } else { len / 5 };
+                let len = if self.random.chance(1, 3) {
+                    len
+                } else {
+                    len / 5
+                };
                 let value = Value::draw(&mut self.random, len);
                 state.put(name.clone(), value.clone());
                 changes.push((name, Some(value)));
@@ -255,7 +300,10 @@ impl Worker {
         let name = ("b", format!("large-{}", self.random.below(3)).into_bytes());
         let len = 66_000 + self.random.below(80_000) as usize;
         let value = Value::draw(&mut self.random, len);
-        let given_up = self.random.chance(1, 4).then(|| self.random.below(len as u64) as usize);
+        let given_up = self
+            .random
+            .chance(1, 4)
+            .then(|| self.random.below(len as u64) as usize);
         let (bucket, key, condition, _) = change(&name, Change::Delete);
         let begun = self
             .store
@@ -275,9 +323,9 @@ impl Worker {
                 Err(_) if self.trouble == Trouble::Expected => return,
                 Err(refusal) => panic!("not taken: {refusal:?}"),
             }
-            self.step();
+            let _ = self.step();
             steps += 1;
-            if steps == STEPS_MAX / 100 && self.trouble == Trouble::Expected {
+            if steps == UPLOAD_STEPS_MAX && self.trouble == Trouble::Expected {
                 return;
             }
             assert!(steps < STEPS_MAX, "an upload that never ends");
@@ -349,7 +397,7 @@ impl Worker {
                 self.submit_any();
                 left -= 1;
             }
-            self.step();
+            let _ = self.step();
             if left == 0 && (end == End::Close || self.random.chance(1, 4)) {
                 break;
             }
@@ -358,7 +406,11 @@ impl Worker {
             self.store.close();
             self.settle();
             assert_eq!(*self.store.state(), store::State::Closed);
-            assert_eq!(self.acked, self.submitted(), "closed with something waiting");
+            assert_eq!(
+                self.acked,
+                self.submitted(),
+                "closed with something waiting"
+            );
         }
     }
 
