@@ -18,7 +18,7 @@ use crate::model::{self, Name, State, Value};
 use crate::pages::Supply;
 use crate::shape::Shape;
 use crate::worker::{self, Life, Window};
-use sim::disk::{Event, Replay};
+use sim::disk::{Event, Replay, SECTOR_BYTES};
 use sim::random::Random;
 use std::collections::HashSet;
 use std::task::Poll;
@@ -144,7 +144,7 @@ impl Explorer {
         }
     }
 
-    /// As [`Explorer::visit`], with some of the open sectors unreadable.
+    /// As [`Explorer::visit`], with some of the open sectors unreadable: each as the disk knows it.
     fn visit_worn(
         &mut self,
         open: &[u64],
@@ -156,8 +156,11 @@ impl Explorer {
         let image = self.image.clone();
         let mark = image.mark();
         let one_in = 1 + random.below(8);
-        let worn = open.iter().filter(|_| random.chance(1, one_in));
-        worn.for_each(|sector| image.wear_out(*sector));
+        let whole = u64::from(self.shape.sectors.0) / SECTOR_BYTES;
+        for sector in open.iter().filter(|_| random.chance(1, one_in)) {
+            let first = sector / whole * whole;
+            (first..first + whole).for_each(|sector| image.wear_out(sector));
+        }
         self.visit(states, window, depth);
         image.roll_back(mark);
     }

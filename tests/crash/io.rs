@@ -88,7 +88,7 @@ fn sweep(task: Task, how: FailNth) {
         bed.check_left(&worker);
         std::mem::forget(at);
         if !met {
-            assert_eq!(worker.unknown, false, "nothing failed");
+            assert!(!worker.unknown, "nothing failed");
             println!("{task:?} {how:?}: {n} requests, {ends:?}");
             return;
         }

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod explore;
+mod hunt;
 mod image;
 mod io;
 mod look;

@@ -15,9 +15,9 @@ pub(crate) type Name = (&'static str, Vec<u8>);
 fn crc32c(bytes: &[u8]) -> u32 {
     let mut table = [0u32; 256];
     for (byte, entry) in (0u32..).zip(&mut table) {
-        *entry = (0..8).fold(byte, |crc, _| crc >> 1 ^ 0x82F6_3B78 * (crc & 1));
+        *entry = (0..8).fold(byte, |crc, _| (crc >> 1) ^ (0x82F6_3B78 * (crc & 1)));
     }
-    let step = |crc: u32, byte: &u8| crc >> 8 ^ table[usize::from(crc as u8 ^ byte)];
+    let step = |crc: u32, byte: &u8| (crc >> 8) ^ table[usize::from(crc as u8 ^ byte)];
     !bytes.iter().fold(!0, step)
 }
 
@@ -68,8 +68,25 @@ impl State {
     }
 }
 
-/// What a store lists: bucket, key, length and checksum, in order.
-pub(crate) struct Listing(Vec<(String, Vec<u8>, u64, u32)>);
+/// What a store tells of one value.
+struct Listed {
+    bucket: String,
+    key: Vec<u8>,
+    len_bytes: u64,
+    checksum: u32,
+}
+
+impl Listed {
+    fn is(&self, name: &Name, value: &Value) -> bool {
+        self.bucket == name.0
+            && self.key == name.1
+            && self.len_bytes == value.bytes.len() as u64
+            && self.checksum == value.crc
+    }
+}
+
+/// What a store lists, in order.
+pub(crate) struct Listing(Vec<Listed>);
 
 /// Lists everything.
 pub(crate) fn list(store: &Store) -> Listing {
@@ -80,14 +97,11 @@ pub(crate) fn list(store: &Store) -> Listing {
     let mut listed = Vec::new();
     for bucket in store.buckets() {
         let page = store.keys(&bucket, &query).expect("a store that reads");
-        listed.extend(page.keys.into_iter().map(|(key, metadata)| {
-            let name = bucket.as_str().to_owned();
-            (
-                name,
-                key.as_bytes().to_vec(),
-                metadata.len_bytes,
-                metadata.checksum,
-            )
+        listed.extend(page.keys.into_iter().map(|(key, metadata)| Listed {
+            bucket: bucket.as_str().to_owned(),
+            key: key.as_bytes().to_vec(),
+            len_bytes: metadata.len_bytes,
+            checksum: metadata.checksum,
         }));
     }
     Listing(listed)
@@ -96,20 +110,16 @@ pub(crate) fn list(store: &Store) -> Listing {
 impl Listing {
     /// Whether it is this state: every key and no other, each value's length and checksum.
     pub(crate) fn is(&self, state: &State) -> bool {
-        let same =
-            |(listed, (name, value)): (&(String, Vec<u8>, u64, u32), (&Name, &Rc<Value>))| {
-                listed.0 == name.0
-                    && listed.1 == name.1
-                    && listed.2 == value.bytes.len() as u64
-                    && listed.3 == value.crc
-            };
-        self.0.len() == state.values.len() && self.0.iter().zip(&state.values).all(same)
+        let mut both = self.0.iter().zip(&state.values);
+        self.0.len() == state.values.len()
+            && both.all(|(listed, (name, value))| listed.is(name, value))
     }
 
     /// For a failure's report.
     pub(crate) fn tell(&self) -> String {
-        let tell = |(bucket, key, len, crc): &(String, Vec<u8>, u64, u32)| {
-            format!("{bucket}/{} {len} {crc:08x}", key.escape_ascii())
+        let tell = |listed: &Listed| {
+            let (key, len, crc) = (listed.key.escape_ascii(), listed.len_bytes, listed.checksum);
+            format!("{}/{key} {len} {crc:08x}", listed.bucket)
         };
         self.0.iter().map(tell).collect::<Vec<_>>().join(", ")
     }

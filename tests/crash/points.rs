@@ -9,7 +9,7 @@ use sim::disk::Disk;
 use sim::random::Random;
 
 /// What a normal run does.
-pub(crate) const NORMAL: Effort = Effort {
+const NORMAL: Effort = Effort {
     exhaustive_max: [12, 5, 4],
     samples: [64, 8, 4],
     interrupt_one_in: [64, 400, 0],
@@ -58,40 +58,40 @@ fn check(shape: Shape, seeds: u64, distinct_min: u64) {
 
 #[test]
 fn small_values_survive_every_crash() {
-    check(Shape::SMALL, 1, 100);
+    check(Shape::SMALL, 2, 30_000);
 }
 
 #[test]
 fn groups_of_batches_survive_every_crash() {
-    check(Shape::GROUPS, 1, 100);
+    check(Shape::GROUPS, 2, 15_000);
 }
 
 #[test]
 fn units_of_4_kib_survive_every_crash() {
-    check(Shape::PAGES, 1, 100);
+    check(Shape::PAGES, 1, 15_000);
 }
 
 #[test]
 fn sectors_of_4_kib_survive_every_crash() {
-    check(Shape::LARGE_SECTORS, 1, 100);
+    check(Shape::LARGE_SECTORS, 1, 15_000);
 }
 
 #[test]
 fn uploads_survive_every_crash() {
-    check(Shape::UPLOADS, 1, 100);
+    check(Shape::UPLOADS, 1, 15_000);
 }
 
 #[test]
 fn the_seal_of_a_segment_survives_every_crash() {
-    check(Shape::SEGMENTS, 1, 100);
+    check(Shape::SEGMENTS, 1, 4_000);
 }
 
 #[test]
 fn compaction_survives_every_crash() {
-    check(Shape::COMPACTION, 1, 10);
+    check(Shape::COMPACTION, 1, 4_000);
 }
 
 #[test]
 fn compaction_with_discards_survives_every_crash() {
-    check(Shape::DISCARDS, 1, 10);
+    check(Shape::DISCARDS, 1, 4_000);
 }

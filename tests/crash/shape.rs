@@ -74,11 +74,11 @@ impl Shape {
         before: Before::Nothing,
         lives: 3,
         ends: &[End::Crash, End::Close, End::Crash],
-        submissions: 24,
+        submissions: 50,
         in_flight: 1,
         changes: 1,
         keys: 6,
-        value_bytes: 2500,
+        value_bytes: 5400,
         uploads_one_in: 0,
         bulk_one_in: 0,
     };
@@ -88,11 +88,11 @@ impl Shape {
         name: "groups of batches",
         lives: 4,
         ends: &[End::Crash, End::Crash, End::Close],
-        submissions: 36,
-        in_flight: 4,
+        submissions: 80,
+        in_flight: 3,
         changes: 3,
         keys: 12,
-        value_bytes: 1000,
+        value_bytes: 1200,
         ..Shape::SMALL
     };
 
@@ -100,7 +100,7 @@ impl Shape {
     pub(crate) const PAGES: Shape = Shape {
         name: "units of 4 KiB",
         sectors: (512, 4096),
-        submissions: 30,
+        submissions: 60,
         value_bytes: 2500,
         ..Shape::GROUPS
     };
@@ -116,9 +116,9 @@ impl Shape {
     pub(crate) const UPLOADS: Shape = Shape {
         name: "uploads",
         transfer_bytes: 16 * 1024,
-        submissions: 20,
-        uploads_one_in: 4,
-        in_flight: 3,
+        lives: 3,
+        submissions: 24,
+        uploads_one_in: 6,
         ..Shape::GROUPS
     };
 
@@ -134,7 +134,7 @@ impl Shape {
         ..Shape::GROUPS
     };
 
-    /// Compaction is under way, on a disk that is told what is free.
+    /// Compaction is under way.
     pub(crate) const COMPACTION: Shape = Shape {
         name: "compaction",
         discard: false,
@@ -156,16 +156,4 @@ impl Shape {
         discard: true,
         ..Shape::COMPACTION
     };
-
-    /// All kinds.
-    pub(crate) const ALL: [Shape; 8] = [
-        Shape::SMALL,
-        Shape::GROUPS,
-        Shape::PAGES,
-        Shape::LARGE_SECTORS,
-        Shape::UPLOADS,
-        Shape::SEGMENTS,
-        Shape::COMPACTION,
-        Shape::DISCARDS,
-    ];
 }
