@@ -144,7 +144,8 @@ impl Explorer {
         }
     }
 
-    /// As [`Explorer::visit`], with some of the open sectors unreadable: each as the disk knows it.
+    /// As [`Explorer::visit`], with some of the open sectors unreadable: with all of the physical
+    /// sector each lies in, whatever else is there.
     fn visit_worn(
         &mut self,
         open: &[u64],
@@ -156,7 +157,7 @@ impl Explorer {
         let image = self.image.clone();
         let mark = image.mark();
         let one_in = 1 + random.below(8);
-        let whole = u64::from(self.shape.sectors.0) / SECTOR_BYTES;
+        let whole = u64::from(self.shape.sectors.1) / SECTOR_BYTES;
         for sector in open.iter().filter(|_| random.chance(1, one_in)) {
             let first = sector / whole * whole;
             (first..first + whole).for_each(|sector| image.wear_out(sector));

@@ -90,7 +90,7 @@ impl Bed {
     /// A life that ends in the middle of a batch.
     fn fill(&mut self) {
         let rig = Rig::new(self.disk.clone(), &self.shape, Random::new(6));
-        let mut worker = Worker::new(self.shape, rig.clone(), State::default(), 7);
+        let mut worker = Worker::new(self.shape, rig.clone(), vec![State::default()], 7);
         worker.prepare();
         worker.settle();
         for _ in 0..8 {
@@ -124,7 +124,7 @@ impl Bed {
     /// A store on a copy of the disk; ready, if the task is not to open it.
     pub(crate) fn begin(&self) -> Worker {
         let rig = Rig::new(self.disk.clone(), &self.shape, Random::new(10));
-        let mut worker = Worker::new(self.shape, rig, self.state.clone(), 11);
+        let mut worker = Worker::new(self.shape, rig, vec![self.state.clone()], 11);
         if !self.task.is_opening() {
             worker.settle();
             assert_eq!(*worker.store.state(), Phase::Ready);

@@ -3,7 +3,7 @@
 use crate::explore::{Effort, Explorer, Figures};
 use crate::model::State;
 use crate::rig::Rig;
-use crate::shape::{DISK_BYTES, Shape};
+use crate::shape::{DISK_BYTES, End, Shape};
 use crate::worker::Worker;
 use sim::disk::Disk;
 use sim::random::Random;
@@ -20,25 +20,29 @@ pub(crate) fn explore(shape: Shape, effort: Effort, seed: u64) -> Figures {
     let mut random = Random::new(seed);
     let mut explorer = Explorer::new(shape, effort, seed);
     let mut disk = Disk::new(DISK_BYTES, random.fork());
-    let mut state = State::default();
+    let mut states = vec![State::default()];
     for life in 0..shape.lives {
         let rig = Rig::new(disk, &shape, random.fork());
-        let mut worker = Worker::new(shape, rig.clone(), state, seed * 100 + u64::from(life));
+        let mut worker = Worker::new(shape, rig.clone(), states, seed * 100 + u64::from(life));
         if life == 0 {
             worker.prepare();
         }
         let base = worker.record();
-        worker.live(shape.ends[life as usize % shape.ends.len()]);
+        let end = shape.ends[life as usize % shape.ends.len()];
+        worker.live(end);
         let window = worker.window();
         let life = worker.into_life(base);
         rig.forget_requests();
         explorer.life(&life);
-        disk = rig.disk(|disk| {
+        disk = rig.disk(|disk| disk.clone());
+        states = if end == End::Kill {
+            disk.kill();
+            life.states[window.acked..].to_vec()
+        } else {
             disk.crash();
-            disk.clone()
-        });
-        let found = explorer.find(disk.image(), &[], &life.states, window);
-        state = life.states[found].clone();
+            let found = explorer.find(disk.image(), &[], &life.states, window);
+            vec![life.states[found].clone()]
+        };
     }
     explorer.figures
 }
@@ -62,36 +66,41 @@ fn small_values_survive_every_crash() {
 }
 
 #[test]
+fn groups_of_every_length_survive_every_crash() {
+    check(Shape::LENGTHS, 1, 1_200);
+}
+
+#[test]
 fn groups_of_batches_survive_every_crash() {
-    check(Shape::GROUPS, 2, 15_000);
+    check(Shape::GROUPS, 2, 45_000);
 }
 
 #[test]
 fn units_of_4_kib_survive_every_crash() {
-    check(Shape::PAGES, 1, 15_000);
+    check(Shape::PAGES, 1, 10_000);
 }
 
 #[test]
 fn sectors_of_4_kib_survive_every_crash() {
-    check(Shape::LARGE_SECTORS, 1, 15_000);
+    check(Shape::LARGE_SECTORS, 1, 9_000);
 }
 
 #[test]
 fn uploads_survive_every_crash() {
-    check(Shape::UPLOADS, 1, 15_000);
+    check(Shape::UPLOADS, 1, 4_000);
 }
 
 #[test]
 fn the_seal_of_a_segment_survives_every_crash() {
-    check(Shape::SEGMENTS, 1, 4_000);
+    check(Shape::SEGMENTS, 1, 9_000);
 }
 
 #[test]
 fn compaction_survives_every_crash() {
-    check(Shape::COMPACTION, 1, 4_000);
+    check(Shape::COMPACTION, 1, 5_000);
 }
 
 #[test]
 fn compaction_with_discards_survives_every_crash() {
-    check(Shape::DISCARDS, 1, 4_000);
+    check(Shape::DISCARDS, 1, 3_000);
 }

@@ -8,8 +8,11 @@ pub(crate) const DISK_BYTES: u64 = 8 << 20;
 /// How a life of a store ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
-    /// In the middle of what it does.
+    /// In the middle of what it does, and what was not flushed is lost in part.
     Crash,
+    /// In the same way, and the disk keeps its cache: what the next opening finds there can
+    /// still be lost.
+    Kill,
     /// By a clean close.
     Close,
 }
@@ -46,6 +49,8 @@ pub(crate) struct Shape {
     pub(crate) changes: u64,
     pub(crate) keys: u64,
     pub(crate) value_bytes: u64,
+    /// The values are each as long as the last one and one byte.
+    pub(crate) consecutive: bool,
     /// One in so many submissions is an upload, or 0.
     pub(crate) uploads_one_in: u64,
     /// One in so many submissions fills most of a segment, or 0.
@@ -73,26 +78,38 @@ impl Shape {
         transfer_bytes: 64 * 1024,
         before: Before::Nothing,
         lives: 3,
-        ends: &[End::Crash, End::Close, End::Crash],
+        ends: &[End::Kill, End::Close, End::Crash],
         submissions: 50,
         in_flight: 1,
         changes: 1,
         keys: 6,
         value_bytes: 5400,
+        consecutive: false,
         uploads_one_in: 0,
         bulk_one_in: 0,
+    };
+
+    /// Groups that end on each byte of a sector.
+    pub(crate) const LENGTHS: Shape = Shape {
+        name: "every length",
+        lives: 1,
+        ends: &[End::Crash],
+        submissions: 520,
+        value_bytes: 400,
+        consecutive: true,
+        ..Shape::SMALL
     };
 
     /// Batches, several of which share a group.
     pub(crate) const GROUPS: Shape = Shape {
         name: "groups of batches",
-        lives: 4,
-        ends: &[End::Crash, End::Crash, End::Close],
-        submissions: 80,
+        lives: 5,
+        ends: &[End::Crash, End::Kill, End::Kill, End::Close],
+        submissions: 64,
         in_flight: 3,
         changes: 3,
         keys: 12,
-        value_bytes: 1200,
+        value_bytes: 3000,
         ..Shape::SMALL
     };
 
@@ -116,7 +133,7 @@ impl Shape {
     pub(crate) const UPLOADS: Shape = Shape {
         name: "uploads",
         transfer_bytes: 16 * 1024,
-        lives: 3,
+        lives: 2,
         submissions: 24,
         uploads_one_in: 6,
         ..Shape::GROUPS
@@ -127,7 +144,7 @@ impl Shape {
         name: "a segment is sealed",
         before: Before::AlmostASegment,
         lives: 4,
-        ends: &[End::Crash, End::Crash, End::Close],
+        ends: &[End::Kill, End::Crash, End::Close],
         submissions: 18,
         in_flight: 2,
         bulk_one_in: 9,
@@ -140,7 +157,7 @@ impl Shape {
         discard: false,
         before: Before::AlmostAll,
         lives: 3,
-        ends: &[End::Crash, End::Close],
+        ends: &[End::Kill, End::Close],
         submissions: 24,
         in_flight: 2,
         changes: 2,

@@ -1,6 +1,6 @@
 //! A store at work on a [`Rig`], with a history of what was submitted and acknowledged when.
 
-use crate::model::{Name, State, Value};
+use crate::model::{self, Name, State, Value};
 use crate::pages::Supply;
 use crate::rig::Rig;
 use crate::shape::{Before, End, Shape};
@@ -109,14 +109,15 @@ pub(crate) struct Worker {
     /// A batch ended without being acknowledged: none that came later may be.
     pub(crate) unknown: bool,
     acked_before_failure: usize,
+    served: bool,
     windows: Vec<Window>,
     bulk: u64,
     ns: u64,
 }
 
 impl Worker {
-    /// Begins to open the store on `rig`.
-    pub(crate) fn new(shape: Shape, rig: Rig, state: State, seed: u64) -> Worker {
+    /// Begins to open the store on `rig`, which shows one of `states`.
+    pub(crate) fn new(shape: Shape, rig: Rig, states: Vec<State>, seed: u64) -> Worker {
         let supply = Supply::new();
         let store = Store::opening(Box::new(rig.clone()), options(seed, &supply));
         Worker {
@@ -125,12 +126,13 @@ impl Worker {
             store,
             supply,
             random: Random::new(seed),
-            states: vec![state],
+            states,
             waiting: VecDeque::new(),
             acked: 0,
             trouble: Trouble::No,
             unknown: false,
             acked_before_failure: 0,
+            served: false,
             windows: Vec::new(),
             bulk: 0,
             ns: 0,
@@ -161,6 +163,7 @@ impl Worker {
     pub(crate) fn step(&mut self) -> Rest {
         self.ns += 1_000_000;
         let wake = self.store.step(now(self.ns));
+        self.serve();
         self.collect();
         self.note();
         let failed_flushes = self.rig.failed_flushes();
@@ -196,6 +199,23 @@ impl Worker {
             }
         });
         assert!(rests, "the store never comes to rest");
+    }
+
+    /// What a store shows when it is first ready is as good as acknowledged: somebody may
+    /// have seen it. What it does not show never was.
+    fn serve(&mut self) {
+        if self.served || *self.store.state() != store::State::Ready {
+            return;
+        }
+        self.served = true;
+        let listing = model::list(&self.store);
+        let shown = self.states.iter().rposition(|state| listing.is(state));
+        let shown = shown.unwrap_or_else(|| panic!("no state is shown: {}", listing.tell()));
+        self.states.truncate(shown + 1);
+        self.acked = shown;
+        for window in &mut self.windows {
+            window.submitted = window.submitted.min(shown);
+        }
     }
 
     fn collect(&mut self) {
@@ -253,13 +273,26 @@ impl Worker {
         (bucket, format!("key-{number}").into_bytes())
     }
 
+    fn draw_len(&mut self) -> usize {
+        if self.shape.consecutive {
+            return self.shape.value_bytes as usize + self.states.len();
+        }
+        let len = self.random.below(self.shape.value_bytes) as usize;
+        if self.random.chance(1, 2) {
+            len
+        } else {
+            len / 5
+        }
+    }
+
     /// A batch of small changes, of keys that are put, put again and deleted.
     pub(crate) fn submit_small(&mut self) {
         let mut state = self.last();
         let mut changes = Vec::new();
         for _ in 0..1 + self.random.below(self.shape.changes) {
             let name = self.draw_name();
-            if state.values.contains_key(&name) && self.random.chance(1, 3) {
+            let deletes = !self.shape.consecutive && self.random.chance(1, 3);
+            if deletes && state.values.contains_key(&name) {
                 state.delete(name.clone());
                 changes.push((name, None));
             } else {
@@ -378,9 +411,8 @@ impl Worker {
             disk.record();
             disk.durable_image()
         });
-        let last = self.states.pop().expect("a state");
         assert!(self.waiting.is_empty(), "recording begins at rest");
-        self.states = vec![last];
+        self.states.drain(..self.acked);
         self.acked = 0;
         self.windows = Vec::new();
         self.note();
