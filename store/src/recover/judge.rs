@@ -20,7 +20,10 @@ impl Recovery {
         let generation = self.generation(number);
         self.replay.see_numbers(0, ending.epoch);
         let sealed_later = footer.is_some_and(|footer| {
-            footer.generation == generation && ending.offset < footer.end_offset
+            // A footer with the chain found here left out what a cache had lost behind it.
+            footer.generation == generation
+                && ending.offset < footer.end_offset
+                && footer.chain != ending.chain
         });
         if sealed_later {
             self.replay.find(
