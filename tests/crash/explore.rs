@@ -44,6 +44,13 @@ pub(crate) struct Effort {
     pub(crate) interrupt_one_in: [u64; DEPTHS],
 }
 
+/// For one image at a time.
+pub(crate) const NOTHING: Effort = Effort {
+    exhaustive_max: [0; DEPTHS],
+    samples: [0; DEPTHS],
+    interrupt_one_in: [0; DEPTHS],
+};
+
 /// What was done.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {

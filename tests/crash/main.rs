@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod explore;
+mod forgetful;
 mod hunt;
 mod image;
 mod io;

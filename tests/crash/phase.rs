@@ -1,6 +1,6 @@
 //! The things a store is at when something is refused: opening, a put, a batch, and so on.
 
-use crate::explore::{Effort, Explorer};
+use crate::explore::{Explorer, NOTHING};
 use crate::model::{self, State};
 use crate::rig::Rig;
 use crate::shape::{Before, DISK_BYTES, Shape};
@@ -58,12 +58,6 @@ pub(crate) struct Bed {
     disk: Disk,
     state: State,
 }
-
-const NOTHING: Effort = Effort {
-    exhaustive_max: [0; 3],
-    samples: [0; 3],
-    interrupt_one_in: [0; 3],
-};
 
 impl Bed {
     pub(crate) fn new(task: Task) -> Bed {

@@ -21,6 +21,7 @@ struct Inner {
     waiting: Vec<(RequestId, Request)>,
     ended: VecDeque<Completion>,
     random: Random,
+    flushes: u64,
     failed_flushes: u64,
 }
 
@@ -36,6 +37,7 @@ impl Rig {
             waiting: Vec::new(),
             ended: VecDeque::new(),
             random,
+            flushes: 0,
             failed_flushes: 0,
         })))
     }
@@ -52,6 +54,11 @@ impl Rig {
 
     pub(crate) fn log_len(&self) -> usize {
         self.0.borrow().disk.recorded().len()
+    }
+
+    /// Flushes that ended so far.
+    pub(crate) fn flushes(&self) -> u64 {
+        self.0.borrow().flushes
     }
 
     /// Flushes that failed so far.
@@ -107,6 +114,7 @@ impl Inner {
             }
             Request::Flush => {
                 let result = disk.flush();
+                self.flushes += 1;
                 self.failed_flushes += u64::from(result.is_err());
                 (None, result)
             }

@@ -49,7 +49,7 @@ pub(crate) struct Shape {
     pub(crate) changes: u64,
     pub(crate) keys: u64,
     pub(crate) value_bytes: u64,
-    /// The values are each as long as the last one and one byte.
+    /// Each batch has as many changes as it may, and is one byte longer than the last one.
     pub(crate) consecutive: bool,
     /// One in so many submissions is an upload, or 0.
     pub(crate) uploads_one_in: u64,
@@ -95,6 +95,7 @@ impl Shape {
         lives: 1,
         ends: &[End::Crash],
         submissions: 520,
+        changes: 2,
         value_bytes: 400,
         consecutive: true,
         ..Shape::SMALL

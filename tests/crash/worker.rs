@@ -273,12 +273,14 @@ impl Worker {
         (bucket, format!("key-{number}").into_bytes())
     }
 
-    fn draw_len(&mut self) -> usize {
+    /// The length of a batch's `nth` value.
+    fn draw_len(&mut self, nth: u64) -> usize {
         if self.shape.consecutive {
-            return self.shape.value_bytes as usize + self.states.len();
+            let first = self.shape.value_bytes as usize + self.states.len();
+            return if nth == 0 { first } else { 100 };
         }
         let len = self.random.below(self.shape.value_bytes) as usize;
-        if self.random.chance(1, 2) {
+        if self.random.chance(1, 3) {
             len
         } else {
             len / 5
@@ -289,19 +291,18 @@ impl Worker {
     pub(crate) fn submit_small(&mut self) {
         let mut state = self.last();
         let mut changes = Vec::new();
-        for _ in 0..1 + self.random.below(self.shape.changes) {
+        let count = match self.shape.consecutive {
+            true => self.shape.changes,
+            false => 1 + self.random.below(self.shape.changes),
+        };
+        for nth in 0..count {
             let name = self.draw_name();
             let deletes = !self.shape.consecutive && self.random.chance(1, 3);
             if deletes && state.values.contains_key(&name) {
                 state.delete(name.clone());
                 changes.push((name, None));
             } else {
-                let len = self.random.below(self.shape.value_bytes) as usize;
-                let len = if self.random.chance(1, 3) {
-                    len
-                } else {
-                    len / 5
-                };
+                let len = self.draw_len(nth);
                 let value = Value::draw(&mut self.random, len);
                 state.put(name.clone(), value.clone());
                 changes.push((name, Some(value)));
