@@ -51,6 +51,8 @@ pub(crate) struct Disk {
     under_way: BTreeMap<u64, Rc<Slot>>,
     writing_stopped: bool,
     starved: Cell<bool>,
+    /// Sectors that stand as zeros because they cannot be read.
+    pub(crate) unread_sectors: u64,
     /// For statistics.
     pub(crate) written_bytes: u64,
     pub(crate) flushes: u64,
@@ -67,6 +69,7 @@ impl Disk {
             under_way: BTreeMap::new(),
             writing_stopped: false,
             starved: Cell::new(false),
+            unread_sectors: 0,
             written_bytes: 0,
             flushes: 0,
         }
@@ -88,6 +91,11 @@ impl Disk {
     /// Whether memory was missing since this was last asked.
     pub(crate) fn take_starved(&self) -> bool {
         self.starved.take()
+    }
+
+    /// Whether memory was missing since [`Disk::take_starved`] was asked.
+    pub(crate) fn is_starved(&self) -> bool {
+        self.starved.get()
     }
 
     /// A zeroed run of memory, or `None` when there is none now.

@@ -3,12 +3,14 @@
 //! A range may be longer than one transfer, and a sector in it may be
 //! unreadable: then the owner either wants an error, or zeros in its place (a
 //! crash may leave a sector of an unfinished write unreadable, and recovery
-//! must look past it).
+//! must look past it). A sector counts as unreadable when it was asked for twice:
+//! a request that fails once says nothing about what is on the disk.
 
 use crate::blob::PageRun;
 use crate::block::{Geometry, IoError};
 use crate::disk::{Disk, Slot};
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
 use core::task::Poll;
@@ -31,9 +33,16 @@ pub(crate) enum FetchError {
     Memory,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    First,
+    Second,
+}
+
 struct Piece {
     at: usize,
     len: usize,
+    attempt: Attempt,
     slot: Rc<Slot>,
 }
 
@@ -44,6 +53,8 @@ pub(crate) struct Fetch {
     unreadable: Unreadable,
     sector: usize,
     pieces: Vec<Piece>,
+    /// Sectors of failed pieces, to be read alone once there is memory.
+    again: VecDeque<usize>,
     whole: Option<Box<dyn PageRun>>,
     hold: Option<Rc<()>>,
 }
@@ -86,22 +97,28 @@ impl Fetch {
             unreadable,
             sector,
             pieces: Vec::new(),
+            again: VecDeque::new(),
             whole,
             hold,
         };
         for (at, run) in runs {
-            fetch.submit(disk, at, run);
+            fetch.submit(disk, at, Attempt::First, run);
         }
         Ok(fetch)
     }
 
-    fn submit(&mut self, disk: &mut Disk, at: usize, run: Box<dyn PageRun>) {
+    fn submit(&mut self, disk: &mut Disk, at: usize, attempt: Attempt, run: Box<dyn PageRun>) {
         let len = run.bytes().len();
         let slot = disk.read(self.start + at as u64, run, self.hold.clone());
-        self.pieces.push(Piece { at, len, slot });
+        self.pieces.push(Piece {
+            at,
+            len,
+            attempt,
+            slot,
+        });
     }
 
-    /// The bytes, once all are there.
+    /// The bytes, once all are there; where memory is missing, that is later.
     pub(crate) fn poll(&mut self, disk: &mut Disk) -> Poll<Result<Box<dyn PageRun>, FetchError>> {
         let mut index = 0;
         while index < self.pieces.len() {
@@ -123,14 +140,18 @@ impl Fetch {
                 None if hopeless => {
                     return Poll::Ready(Err(FetchError::Io(self.start + piece.at as u64)));
                 }
+                None if piece.attempt == Attempt::Second => {
+                    disk.unread_sectors += 1;
+                    log::warn!("sector at {} cannot be read", self.start + piece.at as u64);
+                }
                 None => {
-                    if let Err(error) = self.salvage(disk, &piece) {
-                        return Poll::Ready(Err(error));
-                    }
+                    let sectors = (piece.at..piece.at + piece.len).step_by(self.sector);
+                    self.again.extend(sectors);
                 }
             }
         }
-        if !self.pieces.is_empty() {
+        self.read_again(disk);
+        if !self.pieces.is_empty() || !self.again.is_empty() {
             return Poll::Pending;
         }
         let whole = self
@@ -148,20 +169,19 @@ impl Fetch {
         whole.bytes_mut()[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Reads a failed piece again sector by sector; a failed sector stays zeros.
-    fn salvage(&mut self, disk: &mut Disk, piece: &Piece) -> Result<(), FetchError> {
-        if self.whole.is_none() {
-            self.whole = Some(disk.take_run(self.len).ok_or(FetchError::Memory)?);
+    /// Reads failed pieces again sector by sector, as far as there is memory; what fails again
+    /// stays zeros.
+    fn read_again(&mut self, disk: &mut Disk) {
+        if !self.again.is_empty() && self.whole.is_none() {
+            self.whole = disk.take_run(self.len);
         }
-        if piece.len <= self.sector {
-            log::warn!("sector at {} cannot be read", self.start + piece.at as u64);
-            return Ok(());
+        while self.whole.is_some()
+            && let Some(at) = self.again.front().copied()
+            && let Some(run) = disk.take_run(self.sector)
+        {
+            self.again.pop_front();
+            self.submit(disk, at, Attempt::Second, run);
         }
-        for at in (piece.at..piece.at + piece.len).step_by(self.sector) {
-            let run = disk.take_run(self.sector).ok_or(FetchError::Memory)?;
-            self.submit(disk, at, run);
-        }
-        Ok(())
     }
 }
 

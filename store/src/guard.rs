@@ -4,6 +4,7 @@
 //! If they are found changed, somebody else opened the store: writing stops.
 //! This detects; it does not lock.
 
+use crate::disk::Disk;
 use crate::fetch::{Fetch, FetchError, Unreadable};
 use crate::format::layout::{SUPERBLOCK_BYTES, SUPERBLOCK_OFFSETS};
 use crate::format::superblock::{Found, Superblock};
@@ -14,7 +15,7 @@ use core::task::Poll;
 /// A check under way, or one that just passed.
 #[derive(Default)]
 pub(crate) struct Guard {
-    reads: Vec<Fetch>,
+    reads: Vec<CopyRead>,
     found: Vec<Found>,
 }
 
@@ -25,13 +26,58 @@ impl Guard {
     }
 }
 
+/// One copy being read.
+///
+/// The sector that matters is read alone: what a crash made of the others must not hide it.
+/// If it did, a later write there could bring it back under a log that is no longer its own.
+pub(crate) struct CopyRead {
+    first: Fetch,
+    others: Option<Fetch>,
+    bytes: Vec<u8>,
+}
+
+impl CopyRead {
+    fn begin(disk: &mut Disk, offset: u64) -> Result<CopyRead, FetchError> {
+        let sector = disk
+            .known_geometry()
+            .map_or(512, |geometry| geometry.sector_bytes);
+        let others_len = SUPERBLOCK_BYTES.saturating_sub(sector) as usize;
+        let first = Fetch::begin(disk, (offset, sector as usize), Unreadable::Fails, None)?;
+        let range = (offset + u64::from(sector), others_len);
+        let others = match others_len {
+            0 => None,
+            _ => Some(Fetch::begin(disk, range, Unreadable::Zeros, None)?),
+        };
+        Ok(CopyRead {
+            first,
+            others,
+            bytes: Vec::new(),
+        })
+    }
+
+    /// What the copy is, once it has been read.
+    pub(crate) fn poll(&mut self, disk: &mut Disk) -> Poll<Found> {
+        if self.bytes.is_empty() {
+            match self.first.poll(disk) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(run)) => self.bytes.extend_from_slice(run.bytes()),
+                Poll::Ready(Err(_)) => return Poll::Ready(Found::Unreadable),
+            }
+        }
+        if let Some(others) = &mut self.others {
+            match others.poll(disk) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(run)) => self.bytes.extend_from_slice(run.bytes()),
+                Poll::Ready(Err(_)) => return Poll::Ready(Found::Unreadable),
+            }
+        }
+        Poll::Ready(Superblock::decode(&self.bytes))
+    }
+}
+
 /// Begins to read both superblock copies.
-pub(crate) fn read_copies(disk: &mut crate::disk::Disk) -> Result<Vec<Fetch>, FetchError> {
-    let sector = disk
-        .known_geometry()
-        .map_or(512, |geometry| geometry.sector_bytes);
-    let len = SUPERBLOCK_BYTES.max(sector) as usize;
-    let begin = |offset: &u64| Fetch::begin(disk, (*offset, len), Unreadable::Fails, None);
+pub(crate) fn read_copies(disk: &mut Disk) -> Result<Vec<CopyRead>, FetchError> {
+    let begin = |offset: &u64| CopyRead::begin(disk, *offset);
     SUPERBLOCK_OFFSETS.iter().map(begin).collect()
 }
 
@@ -53,11 +99,10 @@ impl Store {
                 Err(_) => return Poll::Pending,
             }
         }
-        while let Some(fetch) = self.guard.reads.first_mut() {
-            match fetch.poll(&mut self.disk) {
+        while let Some(read) = self.guard.reads.first_mut() {
+            match read.poll(&mut self.disk) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(run)) => self.guard.found.push(Superblock::decode(run.bytes())),
-                Poll::Ready(Err(_)) => self.guard.found.push(Found::Unreadable),
+                Poll::Ready(found) => self.guard.found.push(found),
             }
             self.guard.reads.remove(0);
         }

@@ -12,7 +12,7 @@ use crate::format::layout::{
     DEVICE_BYTES_MIN, MIB, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSETS, UNIT_BYTES_MAX,
 };
 use crate::format::superblock::{Found, Superblock};
-use crate::guard;
+use crate::guard::{self, CopyRead};
 use crate::options::{FormatPermission, State};
 use crate::recover::{Failure, Recovery};
 use crate::replay::Replay;
@@ -44,7 +44,7 @@ pub(crate) struct Opening {
 enum Stage {
     Device,
     Copies {
-        reads: Vec<Fetch>,
+        reads: Vec<CopyRead>,
         found: Vec<Found>,
     },
     Blank {
@@ -167,15 +167,14 @@ impl Store {
 
     fn read_copies(
         &mut self,
-        mut reads: Vec<Fetch>,
+        mut reads: Vec<CopyRead>,
         mut found: Vec<Found>,
         formatted: &mut bool,
     ) -> Next {
-        while let Some(fetch) = reads.first_mut() {
-            match fetch.poll(&mut self.disk) {
+        while let Some(read) = reads.first_mut() {
+            match read.poll(&mut self.disk) {
                 Poll::Pending => return Next::Wait(Stage::Copies { reads, found }),
-                Poll::Ready(Ok(run)) => found.push(Superblock::decode(run.bytes())),
-                Poll::Ready(Err(_)) => found.push(Found::Unreadable),
+                Poll::Ready(copy) => found.push(copy),
             }
             reads.remove(0);
         }

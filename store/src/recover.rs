@@ -69,7 +69,8 @@ pub(crate) struct Recovery {
     superblock: Superblock,
     stage: Stage,
     headers: Vec<Option<segment::Header>>,
-    bitmap: Vec<u8>,
+    /// Of the newest segment's header.
+    pub(crate) bitmap: Vec<u8>,
     /// By the generation of a segment: generation and chain of the header that follows it.
     ends: BTreeMap<u64, (u64, u64)>,
     rest: VecDeque<u32>,
@@ -84,7 +85,7 @@ pub(crate) struct Recovery {
     pub(crate) repairs: Vec<Footer>,
     /// Segments that only the last group frees.
     pub(crate) unproven_frees: Vec<u32>,
-    /// Highest generation of any header with an intact bitmap.
+    /// Highest generation of any header with an intact bitmap, and of what lies in the successor.
     pub(crate) max_generation: u64,
     walked: u32,
 }

@@ -160,6 +160,7 @@ impl Store {
         let hope = self.in_flight.is_some()
             || self.may_gain()
             || self.guard.is_busy()
+            || self.disk.is_starved()
             || available < self.segments.free_count();
         if !waits || hope {
             return Moved::No;

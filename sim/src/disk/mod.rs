@@ -54,7 +54,7 @@ mod tests;
 pub use crash::Choice;
 pub use faults::{FailNth, Faults, Flush, IoError, Latency};
 pub use log::Event;
-pub use states::{Replay, crash_states};
+pub use states::{Medium, Replay, crash_states};
 
 use crate::random::Random;
 use cache::{Cache, Version};
@@ -67,7 +67,7 @@ use std::collections::BTreeSet;
 pub const SECTOR_BYTES: u64 = 512;
 
 /// [`SECTOR_BYTES`], for slices.
-const SECTOR: usize = SECTOR_BYTES as usize;
+pub const SECTOR: usize = SECTOR_BYTES as usize;
 
 /// A disk; what it does is a function of its seed and of what is asked of it.
 ///

@@ -16,6 +16,30 @@ struct Unflushed<'a> {
     versions: Vec<&'a [u8]>,
 }
 
+/// Where images are shown: sectors that change in place.
+///
+/// A run of bytes is one; whoever wants to know what changed brings another.
+pub trait Medium {
+    /// What is in a sector.
+    fn sector(&self, sector: u64) -> [u8; SECTOR];
+    /// Puts other bytes, as many as a sector has, into it.
+    fn set_sector(&mut self, sector: u64, bytes: &[u8]);
+}
+
+impl Medium for Vec<u8> {
+    fn sector(&self, sector: u64) -> [u8; SECTOR] {
+        let at = sector as usize * SECTOR;
+        let bytes = self.get(at..at + SECTOR);
+        let bytes = bytes.expect("the log was recorded on this disk");
+        bytes.try_into().expect("a sector")
+    }
+
+    fn set_sector(&mut self, sector: u64, bytes: &[u8]) {
+        let at = sector as usize * SECTOR;
+        self[at..at + SECTOR].copy_from_slice(bytes);
+    }
+}
+
 /// A recorded log, replayed step by step, with a look at the crashes between two steps.
 ///
 /// It holds one image, which it changes in place: a look at each point of a long log
@@ -24,8 +48,8 @@ struct Unflushed<'a> {
 /// # Invariants
 ///
 /// Between calls `image` is the durable content.
-pub struct Replay<'a> {
-    image: Vec<u8>,
+pub struct Replay<'a, M = Vec<u8>> {
+    image: M,
     unflushed: BTreeMap<u64, Unflushed<'a>>,
     order_first: u64,
     order_next: u64,
@@ -33,13 +57,13 @@ pub struct Replay<'a> {
 
 /// A sector that a crash decides about: where it is, and what may be there, the durable one first.
 struct Open<'a> {
-    at: usize,
+    sector: u64,
     versions: Vec<&'a [u8]>,
 }
 
-impl<'a> Replay<'a> {
+impl<'a, M: Medium> Replay<'a, M> {
     /// At the beginning of a log that was recorded on this durable content.
-    pub fn new(base: Vec<u8>) -> Replay<'a> {
+    pub fn new(base: M) -> Replay<'a, M> {
         Replay {
             image: base,
             unflushed: BTreeMap::new(),
@@ -52,8 +76,6 @@ impl<'a> Replay<'a> {
     pub fn apply(&mut self, event: &'a Event) {
         match event {
             Event::Write { offset, bytes } => {
-                let end = *offset as usize + bytes.len();
-                assert!(end <= self.image.len(), "the log was recorded on this disk");
                 let first = offset / SECTOR_BYTES;
                 for (sector, bytes) in (first..).zip(bytes.chunks_exact(SECTOR)) {
                     let unflushed = self.unflushed.entry(sector).or_default();
@@ -65,9 +87,8 @@ impl<'a> Replay<'a> {
             Event::Flush => {
                 for (sector, unflushed) in std::mem::take(&mut self.unflushed) {
                     let newest = unflushed.versions.last();
-                    let at = sector as usize * SECTOR;
-                    self.image[at..at + SECTOR]
-                        .copy_from_slice(newest.expect("an unflushed sector was written"));
+                    let newest = newest.expect("an unflushed sector was written");
+                    self.image.set_sector(sector, newest);
                 }
                 self.order_first = self.order_next;
             }
@@ -77,6 +98,11 @@ impl<'a> Replay<'a> {
     /// How many sectors a crash now decides about.
     pub fn unflushed_sectors(&self) -> usize {
         self.unflushed.len()
+    }
+
+    /// The sectors a crash now decides about, in order.
+    pub fn unflushed(&self) -> impl Iterator<Item = u64> + '_ {
+        self.unflushed.keys().copied()
     }
 
     /// Shows `each` what a crash now can leave; returns how many images that were.
@@ -92,7 +118,7 @@ impl<'a> Replay<'a> {
         exhaustive_max: usize,
         samples: usize,
         random: &mut Random,
-        each: &mut dyn FnMut(&[u8]),
+        each: &mut dyn FnMut(&M),
     ) -> usize {
         let durable: Vec<[u8; SECTOR]> = self.durable_sectors();
         let distinct = self.distinct(&durable);
@@ -111,17 +137,13 @@ impl<'a> Replay<'a> {
     }
 
     fn durable_sectors(&self) -> Vec<[u8; SECTOR]> {
-        let sectors = self.unflushed.keys().map(|sector| {
-            let at = *sector as usize * SECTOR;
-            self.image[at..at + SECTOR].try_into().expect("a sector")
-        });
-        sectors.collect()
+        let sectors = self.unflushed.keys();
+        sectors.map(|sector| self.image.sector(*sector)).collect()
     }
 
     fn restore(&mut self, durable: &[[u8; SECTOR]]) {
         for (sector, bytes) in self.unflushed.keys().zip(durable) {
-            let at = *sector as usize * SECTOR;
-            self.image[at..at + SECTOR].copy_from_slice(bytes);
+            self.image.set_sector(*sector, bytes);
         }
     }
 
@@ -138,8 +160,8 @@ impl<'a> Replay<'a> {
                     versions.push(version);
                 }
             }
-            let at = *sector as usize * SECTOR;
-            opens.extend((versions.len() > 1).then_some(Open { at, versions }));
+            let sector = *sector;
+            opens.extend((versions.len() > 1).then_some(Open { sector, versions }));
         }
         opens
     }
@@ -149,7 +171,7 @@ impl<'a> Replay<'a> {
         durable: &[[u8; SECTOR]],
         samples: usize,
         random: &mut Random,
-        each: &mut dyn FnMut(&[u8]),
+        each: &mut dyn FnMut(&M),
     ) -> usize {
         for sample in 0..samples {
             let orders = (self.order_first, self.order_next);
@@ -164,8 +186,7 @@ impl<'a> Replay<'a> {
                     0 => durable.as_slice(),
                     nth => unflushed.versions[nth - 1],
                 };
-                let at = *sector as usize * SECTOR;
-                self.image[at..at + SECTOR].copy_from_slice(bytes);
+                self.image.set_sector(*sector, bytes);
             }
             each(&self.image);
         }
@@ -175,7 +196,7 @@ impl<'a> Replay<'a> {
 
 /// Counts through all combinations, a digit for each sector: less than two sectors change from
 /// one to the next on average.
-fn show_all(image: &mut [u8], opens: &[Open<'_>], each: &mut dyn FnMut(&[u8])) -> usize {
+fn show_all<M: Medium>(image: &mut M, opens: &[Open<'_>], each: &mut dyn FnMut(&M)) -> usize {
     let mut digits = vec![0; opens.len()];
     let mut shown = 0;
     loop {
@@ -184,7 +205,7 @@ fn show_all(image: &mut [u8], opens: &[Open<'_>], each: &mut dyn FnMut(&[u8])) -
         let mut carry = true;
         for (open, digit) in opens.iter().zip(&mut digits) {
             *digit = (*digit + 1) % open.versions.len();
-            image[open.at..open.at + SECTOR].copy_from_slice(open.versions[*digit]);
+            image.set_sector(open.sector, open.versions[*digit]);
             carry = *digit == 0;
             if !carry {
                 break;
@@ -213,5 +234,7 @@ pub fn crash_states(
     for event in &events[..prefix] {
         replay.apply(event);
     }
-    replay.states(exhaustive_max, samples, random, each)
+    replay.states(exhaustive_max, samples, random, &mut |image: &Vec<u8>| {
+        each(image);
+    })
 }

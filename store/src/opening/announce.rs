@@ -6,7 +6,9 @@ use crate::disk::Moved;
 use crate::draft::Writes;
 use crate::format::checksum::Seeds;
 use crate::format::group::Joint;
+use crate::format::layout::Layout;
 use crate::format::record;
+use crate::format::segment;
 use crate::format::superblock::Superblock;
 use crate::options::State;
 use crate::recover::Recovery;
@@ -54,6 +56,7 @@ impl Store {
             offset,
             chain,
         };
+        let header_again = header_again(&newest, &recovery.bitmap, aside.as_ref(), &layout, seeds);
         let records = aside
             .as_ref()
             .map_or_else(Vec::new, |aside| split(aside, seeds));
@@ -71,6 +74,7 @@ impl Store {
             first: None,
             proof_wanted: false,
             repairs: recovery.repairs,
+            header_again,
         });
         self.segments = core::mem::replace(&mut replay.segments, Segments::new(layout));
         // What only the unproven group frees is not reused before it is logged again.
@@ -110,7 +114,14 @@ impl Store {
         }
     }
 
+    /// Shows what was read, unless some of it was not: a disk that fails both ways may have
+    /// hidden the end of the log, and then what is left would be passed off as all there is.
     pub(super) fn opening_failed(&mut self, mut replay: Box<Replay>, aside: Option<Taken>) -> Next {
+        if self.disk.unread_sectors > 0 {
+            return self.refuse(String::from(
+                "the disk could be neither read nor written while the store was opened: check the disk and restart the VM",
+            ));
+        }
         let (layout, _) = self.identity.expect("set when recovery was judged");
         replay.segments = core::mem::replace(&mut self.segments, Segments::new(layout));
         let reason = "the disk could not be written while the store was opened: restart the VM";
@@ -149,6 +160,23 @@ impl Store {
         }
         Next::Over
     }
+}
+
+/// The header of the head, if its first group is not proven: they were flushed together, and
+/// both may be in a cache only.
+fn header_again(
+    newest: &segment::Header,
+    bitmap: &[u8],
+    aside: Option<&Taken>,
+    layout: &Layout,
+    seeds: Seeds,
+) -> Option<(u64, Vec<u8>)> {
+    let is_first = aside.is_some_and(|aside| aside.chain_before == newest.chain);
+    let fits = newest.data_start.is_multiple_of(layout.working_unit);
+    (is_first && fits).then(|| {
+        let bytes = segment::encode(newest, bitmap, seeds, newest.data_start as usize);
+        (layout.start(newest.number), bytes)
+    })
 }
 
 /// The raw records of a group.

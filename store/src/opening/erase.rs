@@ -155,10 +155,8 @@ impl Store {
                         reads,
                         found: vec![],
                     }),
-                    Err(_) => Next::Wait(Stage::Format {
-                        writes: Writes::new(vec![]),
-                        superblock,
-                    }),
+                    // No memory now. To be here again would flush again, for as long as that lasts.
+                    Err(_) => Next::Wait(Stage::Device),
                 },
             },
         }

@@ -20,7 +20,10 @@ impl Recovery {
         let generation = self.generation(number);
         self.replay.see_numbers(0, ending.epoch);
         let sealed_later = footer.is_some_and(|footer| {
-            footer.generation == generation && ending.offset < footer.end_offset
+            // A footer with the chain found here left out what a cache had lost behind it.
+            footer.generation == generation
+                && ending.offset < footer.end_offset
+                && footer.chain != ending.chain
         });
         if sealed_later {
             self.replay.find(
@@ -144,6 +147,9 @@ impl Recovery {
                 }
                 Poll::Ready(Ok(None)) => at += u64::from(self.layout.unit),
                 Poll::Ready(Ok(Some(header))) => {
+                    // A crash may keep a group and lose its segment's header: under the same
+                    // generation again, the group would stand for the one to be written there.
+                    self.max_generation = self.max_generation.max(header.generation);
                     if header.epoch >= epoch && !chains.contains(&header.chain) {
                         let start = self.layout.start(number);
                         self.replay

@@ -6,7 +6,7 @@
 //! - A write that was submitted may be on the platter or not, sector by sector
 //!   of 512 bytes, until a flush that was submitted after its completion ends.
 //! - At a crash each dirty sector is independently any of its versions.
-//! - The n-th write or flush may fail; a failed write leaves any of its sectors.
+//! - The n-th flush may fail.
 //! - A sector may be unreadable until it is written.
 
 use super::bed::Random;
@@ -90,10 +90,8 @@ pub(crate) struct Sim {
     next_dirty: u64,
     /// Writes and flushes ended so far.
     pub(crate) events: u64,
-    pub(crate) fail_write_at: Option<u64>,
     pub(crate) fail_flush_at: Option<u64>,
     pub(crate) flush_result: Result<(), IoError>,
-    pub(crate) writes: u64,
     pub(crate) flushes: u64,
     pub(crate) queue_max: usize,
 }
@@ -123,10 +121,8 @@ impl SimDisk {
             random: Random(seed),
             next_dirty: 0,
             events: 0,
-            fail_write_at: None,
             fail_flush_at: None,
             flush_result: Ok(()),
-            writes: 0,
             flushes: 0,
             queue_max: 24,
         })))
@@ -235,14 +231,9 @@ impl Sim {
         }
     }
 
-    fn write(&mut self, offset_bytes: u64, from: &[u8]) -> Result<(), IoError> {
+    fn write(&mut self, offset_bytes: u64, from: &[u8]) {
         self.events += 1;
-        self.writes += 1;
-        let fails = self.fail_write_at == Some(self.writes);
         for (index, bytes) in from.chunks(512).enumerate() {
-            if fails && self.random.one_in(2) {
-                continue;
-            }
             let sector = offset_bytes / SECTOR + index as u64;
             self.current.set_sector(sector, bytes);
             let bytes = bytes.try_into().expect("a sector");
@@ -254,7 +245,6 @@ impl Sim {
                 bytes,
             });
         }
-        if fails { Err(IoError::Failed) } else { Ok(()) }
     }
 
     fn flush(&mut self, covers: Vec<u64>) -> Result<(), IoError> {
@@ -305,11 +295,11 @@ impl Sim {
                 }
             }
             Request::Write { offset_bytes, from } => {
-                let result = self.write(offset_bytes, from.bytes());
+                self.write(offset_bytes, from.bytes());
                 Completion {
                     id,
                     run: Some(from),
-                    result,
+                    result: Ok(()),
                 }
             }
             Request::Flush => Completion {

@@ -109,7 +109,7 @@ fn a_look_at_the_states_leaves_the_replay_where_it_was() {
         // The last of two samples has everything written.
         for exhaustive_max in [12, 0, 12] {
             let mut states = Vec::new();
-            let mut each = |image: &[u8]| states.push(firsts(image));
+            let mut each = |image: &Vec<u8>| states.push(firsts(image));
             replay.states(exhaustive_max, 2, &mut Random::new(1), &mut each);
             assert_eq!(states, shown(&events, at + 1, exhaustive_max, 2));
         }

@@ -1,0 +1,18 @@
+//! The store, crashed everywhere and failed everywhere, and looked at from outside.
+
+#![forbid(unsafe_code)]
+
+mod explore;
+mod forgetful;
+mod hunt;
+mod image;
+mod io;
+mod look;
+mod memory;
+mod model;
+mod pages;
+mod phase;
+mod points;
+mod rig;
+mod shape;
+mod worker;

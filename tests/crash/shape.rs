@@ -1,0 +1,177 @@
+//! What a recorded workload is like: the disk under it, and the mixture of what it does.
+
+use store::block::{Durability, Geometry};
+
+/// The smallest disk a store accepts.
+pub(crate) const DISK_BYTES: u64 = 8 << 20;
+
+/// How a life of a store ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// In the middle of what it does, and what was not flushed is lost in part.
+    Crash,
+    /// In the same way, and the disk keeps its cache: what the next opening finds there can
+    /// still be lost.
+    Kill,
+    /// By a clean close.
+    Close,
+}
+
+/// What is done before anything is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// Nothing: the first opening of a blank disk is recorded.
+    Nothing,
+    /// One segment is nearly filled.
+    AlmostASegment,
+    /// Written until compaction has begun.
+    AlmostAll,
+}
+
+/// A kind of workload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) name: &'static str,
+    /// The sector, and the physical sector behind it.
+    pub(crate) sectors: (u32, u32),
+    pub(crate) discard: bool,
+    pub(crate) transfer_bytes: u32,
+    pub(crate) before: Before,
+    /// Openings, one after the other, each recorded and explored.
+    pub(crate) lives: u32,
+    /// How each of them ends, in turn.
+    pub(crate) ends: &'static [End],
+    /// Batches and uploads of one life.
+    pub(crate) submissions: u32,
+    /// Of them at most so many wait at once.
+    pub(crate) in_flight: usize,
+    /// Changes of a batch, at most.
+    pub(crate) changes: u64,
+    pub(crate) keys: u64,
+    pub(crate) value_bytes: u64,
+    /// Each batch has as many changes as it may, and is one byte longer than the last one.
+    pub(crate) consecutive: bool,
+    /// One in so many submissions is an upload, or 0.
+    pub(crate) uploads_one_in: u64,
+    /// One in so many submissions fills most of a segment, or 0.
+    pub(crate) bulk_one_in: u64,
+}
+
+impl Shape {
+    pub(crate) fn geometry(&self) -> Geometry {
+        Geometry {
+            len_bytes: DISK_BYTES,
+            sector_bytes: self.sectors.0,
+            physical_sector_bytes: self.sectors.1,
+            max_transfer_bytes: self.transfer_bytes,
+            durability: Durability::Flush,
+            discard: self.discard,
+            read_only: false,
+        }
+    }
+
+    /// Small values, in a store that begins with a blank disk.
+    pub(crate) const SMALL: Shape = Shape {
+        name: "small values",
+        sectors: (512, 512),
+        discard: true,
+        transfer_bytes: 64 * 1024,
+        before: Before::Nothing,
+        lives: 3,
+        ends: &[End::Kill, End::Close, End::Crash],
+        submissions: 50,
+        in_flight: 1,
+        changes: 1,
+        keys: 6,
+        value_bytes: 5400,
+        consecutive: false,
+        uploads_one_in: 0,
+        bulk_one_in: 0,
+    };
+
+    /// Groups that end on each byte of a sector.
+    pub(crate) const LENGTHS: Shape = Shape {
+        name: "every length",
+        lives: 1,
+        ends: &[End::Crash],
+        submissions: 520,
+        changes: 2,
+        value_bytes: 400,
+        consecutive: true,
+        ..Shape::SMALL
+    };
+
+    /// Batches, several of which share a group.
+    pub(crate) const GROUPS: Shape = Shape {
+        name: "groups of batches",
+        lives: 5,
+        ends: &[End::Crash, End::Kill, End::Kill, End::Close],
+        submissions: 64,
+        in_flight: 3,
+        changes: 3,
+        keys: 12,
+        value_bytes: 3000,
+        ..Shape::SMALL
+    };
+
+    /// The same in units of 4 KiB, on a disk with sectors of 512 bytes.
+    pub(crate) const PAGES: Shape = Shape {
+        name: "units of 4 KiB",
+        sectors: (512, 4096),
+        submissions: 60,
+        value_bytes: 2500,
+        ..Shape::GROUPS
+    };
+
+    /// A disk whose sectors are 4 KiB.
+    pub(crate) const LARGE_SECTORS: Shape = Shape {
+        name: "sectors of 4 KiB",
+        sectors: (4096, 4096),
+        ..Shape::PAGES
+    };
+
+    /// Values above 64 KiB between small ones, in transfers of 16 KiB.
+    pub(crate) const UPLOADS: Shape = Shape {
+        name: "uploads",
+        transfer_bytes: 16 * 1024,
+        lives: 2,
+        submissions: 24,
+        uploads_one_in: 6,
+        ..Shape::GROUPS
+    };
+
+    /// The log goes on from one segment into the next.
+    pub(crate) const SEGMENTS: Shape = Shape {
+        name: "a segment is sealed",
+        before: Before::AlmostASegment,
+        lives: 4,
+        ends: &[End::Kill, End::Crash, End::Close],
+        submissions: 18,
+        in_flight: 2,
+        bulk_one_in: 9,
+        ..Shape::GROUPS
+    };
+
+    /// Compaction is under way.
+    pub(crate) const COMPACTION: Shape = Shape {
+        name: "compaction",
+        discard: false,
+        before: Before::AlmostAll,
+        lives: 3,
+        ends: &[End::Kill, End::Close],
+        submissions: 24,
+        in_flight: 2,
+        changes: 2,
+        keys: 12,
+        value_bytes: 700,
+        bulk_one_in: 4,
+        ..Shape::GROUPS
+    };
+
+    /// The same, on a disk that is told what is free.
+    pub(crate) const DISCARDS: Shape = Shape {
+        name: "compaction with discards",
+        discard: true,
+        ..Shape::COMPACTION
+    };
+}
