@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::bed::command;
-use crate::build;
+use crate::{build, mutants};
 
 /// What `cargo xtask sim` understands.
 #[derive(Debug, clap::Args)]
@@ -17,10 +17,16 @@ pub(crate) struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     first: u64,
+    /// Plants known bugs, or the one of this name, and shows that each is found.
+    #[arg(long, value_name = "NAME", num_args = 0..=1)]
+    mutants: Option<Option<String>>,
 }
 
 /// Plays the seeds; the first that fails ends it and is named with the command that replays it.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(name) = &arguments.mutants {
+        return mutants::run(name.as_deref());
+    }
     let (first, count) = match arguments.seed {
         Some(seed) => (seed, 1),
         None => (arguments.first, arguments.seeds),
