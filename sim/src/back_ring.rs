@@ -1,6 +1,6 @@
 //! The backend's half of a shared ring, written from the macros of the header.
 //!
-//! Source: `xen/include/public/io/ring.h` (`BACK_RING_INIT`, `RING_FINAL_CHECK_FOR_REQUESTS`,
+//! Source: `xen/include/public/io/ring.h` (`BACK_RING_ATTACH`, `RING_FINAL_CHECK_FOR_REQUESTS`,
 //! `RING_PUSH_RESPONSES_AND_CHECK_NOTIFY`), Xen 4.17.
 
 use crate::arena::Arena;
@@ -19,14 +19,15 @@ pub struct BackRing {
 }
 
 impl BackRing {
-    /// Over a page just mapped; `slots` is a power of two.
-    pub fn new(page: Mapping, slots: u32, slot_bytes: usize) -> BackRing {
+    /// Over a page just mapped, from where its responses have come; `slots` is a power of two.
+    pub fn attach(arena: &Arena, page: Mapping, slots: u32, slot_bytes: usize) -> BackRing {
+        let index = arena.load_u32(page.gfn, RSP_PROD).unwrap_or(0);
         BackRing {
             page,
             slots,
             slot_bytes,
-            req_cons: 0,
-            rsp_prod_pvt: 0,
+            req_cons: index,
+            rsp_prod_pvt: index,
         }
     }
 

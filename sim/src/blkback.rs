@@ -154,7 +154,8 @@ impl Blkback {
                 return self.become_state(domain, XenbusState::Closed);
             }
         };
-        self.ring = Some((BackRing::new(page, blkif::BLK_RING_SIZE, SLOT_BYTES), port));
+        let ring = BackRing::attach(arena, page, blkif::BLK_RING_SIZE, SLOT_BYTES);
+        self.ring = Some((ring, port));
         let nodes = &self.nodes;
         nodes.write(domain, "sectors", disk.len_bytes() / SECTOR_BYTES);
         nodes.write(domain, "sector-size", SECTOR_BYTES);
@@ -178,8 +179,10 @@ impl Blkback {
     /// Lets go of the frontend; what is under way is forgotten.
     pub fn disconnect(&mut self, domain: &mut Domain) {
         self.under_way.clear();
-        if let Some((ring, _)) = self.ring.take() {
-            domain.grants.unmap(&domain.arena, ring.page);
+        if let Some((ring, _)) = self.ring.take()
+            && let Err(error) = domain.grants.unmap(&domain.arena, ring.page)
+        {
+            self.errors.push(format!("the ring: {error:?}"));
         }
     }
 

@@ -21,10 +21,20 @@ pub struct Netback {
     nodes: Nodes,
     state: XenbusState,
     rings: Option<Rings>,
+    /// Whether it is there at all.
+    presence: Presence,
     /// Requests that no frontend may send.
     pub errors: Vec<String>,
     /// Frames dropped because the guest had posted no page.
     pub starved: u64,
+}
+
+/// Whether the backend's domain runs.
+#[derive(Debug)]
+enum Presence {
+    Here,
+    /// It is gone; what it had mapped is let go of when it likes.
+    Away(Option<Rings>),
 }
 
 #[derive(Debug)]
@@ -64,6 +74,7 @@ impl Netback {
             nodes,
             state: XenbusState::InitWait,
             rings: None,
+            presence: Presence::Here,
             errors: Vec::new(),
             starved: 0,
         }
@@ -71,7 +82,7 @@ impl Netback {
 
     /// Does what can be done now.
     pub fn step(&mut self, domain: &mut Domain, wire: &mut Wire) {
-        if self.nodes.has_news(domain) {
+        if self.nodes.has_news(domain) && matches!(self.presence, Presence::Here) {
             self.follow(domain);
         }
         let Some(rings) = &mut self.rings else {
@@ -124,8 +135,8 @@ impl Netback {
             return;
         };
         self.rings = Some(Rings {
-            tx: BackRing::new(tx, netif::NET_TX_RING_SIZE, TX_SLOT_BYTES),
-            rx: BackRing::new(rx, netif::NET_RX_RING_SIZE, RX_SLOT_BYTES),
+            tx: BackRing::attach(arena, tx, netif::NET_TX_RING_SIZE, TX_SLOT_BYTES),
+            rx: BackRing::attach(arena, rx, netif::NET_RX_RING_SIZE, RX_SLOT_BYTES),
             port,
         });
         self.become_state(domain, XenbusState::Connected);
@@ -139,10 +150,44 @@ impl Netback {
 
     /// Lets go of the frontend.
     pub fn disconnect(&mut self, domain: &mut Domain) {
-        if let Some(Rings { tx, rx, .. }) = self.rings.take() {
-            domain.grants.unmap(&domain.arena, tx.page);
-            domain.grants.unmap(&domain.arena, rx.page);
+        if let Some(rings) = self.rings.take() {
+            self.unmap(domain, rings);
         }
+    }
+
+    fn unmap(&mut self, domain: &mut Domain, rings: Rings) {
+        for ring in [rings.tx, rings.rx] {
+            if let Err(error) = domain.grants.unmap(&domain.arena, ring.page) {
+                self.errors.push(format!("a ring: {error:?}"));
+            }
+        }
+    }
+
+    /// Says again where it stands, as a backend may at any time.
+    pub fn repeat_state(&self, domain: &mut Domain) {
+        self.nodes.switch_to(domain, self.state);
+    }
+
+    /// The backend's domain goes down; the rings stay mapped until [`Netback::let_go`].
+    pub fn go_away(&mut self, domain: &mut Domain) {
+        self.presence = Presence::Away(self.rings.take());
+        self.become_state(domain, XenbusState::Closed);
+    }
+
+    /// What it had mapped when it went away is unmapped.
+    pub fn let_go(&mut self, domain: &mut Domain) {
+        if let Presence::Away(kept) = &mut self.presence
+            && let Some(rings) = kept.take()
+        {
+            self.unmap(domain, rings);
+        }
+    }
+
+    /// The backend's domain is up again, and has nothing mapped.
+    pub fn come_back(&mut self, domain: &mut Domain) {
+        self.let_go(domain);
+        self.presence = Presence::Here;
+        self.become_state(domain, XenbusState::InitWait);
     }
 }
 

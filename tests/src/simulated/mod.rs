@@ -33,6 +33,9 @@ const XVDA: u32 = 51712;
 /// What one step of the guest takes.
 const STEP_NS: u64 = 5_000;
 
+/// Requests after which the indices of rings wrap at the latest, where they do.
+const WRAPS_WITHIN: u64 = 600;
+
 /// Rounds without any time going by after which a world counts as standing still.
 const STILL_MAX: u32 = 100_000;
 
@@ -126,6 +129,7 @@ impl Simulation {
 
     /// The toolstack makes the devices, and the guest starts.
     fn create(&mut self, mut world: World, disk: Option<Disk>) {
+        xen::ring::set_first_index(self.first_index());
         // The log is the process': where a guest before this one left it is not this one's start.
         kernel::logger::start(|_| {});
         kernel::logger::end_early();
@@ -149,6 +153,15 @@ impl Simulation {
         let command_line = self.options.command_line.as_bytes();
         self.appliance = Some(Appliance::new(attachment, command_line, host));
         self.asleep = false;
+    }
+
+    /// Where this life's rings begin: every other time their indices wrap soon.
+    fn first_index(&self) -> u32 {
+        let mut random = Random::new(self.options.seed ^ self.steps);
+        match random.below(2) {
+            0 => 0,
+            _ => 0_u32.wrapping_sub(random.below(WRAPS_WITHIN) as u32),
+        }
     }
 
     /// Does something with the world.
