@@ -86,6 +86,15 @@ enum State<L> {
     Broken(Option<Task<()>>),
 }
 
+/// How a state was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moved {
+    /// For the next.
+    On,
+    /// Because the backend went away.
+    Lost,
+}
+
 /// One device's way through connections.
 pub(crate) struct Session<C: Connect> {
     connect: C,
@@ -132,34 +141,37 @@ impl<C: Connect> Session<C> {
 
     /// Advances handshakes; `true` when the link was lost in this step (it is gone already).
     pub(crate) fn step(&mut self) -> bool {
+        let mut lost = false;
+        // What begins is polled at once: only then does it ask, or register its deadline, and
+        // without either nothing might ever cause another step.
+        while let Some(moved) = self.advance() {
+            lost |= moved == Moved::Lost;
+        }
+        lost
+    }
+
+    /// Polls the state; how it has moved on to another, if it has.
+    fn advance(&mut self) -> Option<Moved> {
         match &mut self.state {
             State::Connecting(walk) => {
-                if let Poll::Ready(result) = task::poll(walk) {
-                    self.state = self.connected(result);
-                }
-                false
+                let result = ready(walk)?;
+                self.state = self.connected(result);
+                Some(Moved::On)
             }
             State::Connected(_, monitor) => {
-                let lost = task::poll(monitor).is_ready();
-                if lost {
-                    self.lost();
-                }
-                lost
+                ready(monitor)?;
+                self.lost();
+                Some(Moved::Lost)
             }
             State::Pausing(pause) => {
-                if task::poll(pause).is_ready() {
-                    self.begin();
-                }
-                false
+                ready(pause)?;
+                self.begin();
+                Some(Moved::On)
             }
             State::Broken(farewell) => {
-                if farewell
-                    .as_mut()
-                    .is_some_and(|walk| task::poll(walk).is_ready())
-                {
-                    *farewell = None;
-                }
-                false
+                ready(farewell.as_mut()?)?;
+                *farewell = None;
+                None
             }
         }
     }
@@ -172,6 +184,7 @@ impl<C: Connect> Session<C> {
             self.path
         );
         self.state = State::Broken(Some(farewell(&self.handles, &self.path)));
+        self.step();
     }
 
     fn begin(&mut self) {
@@ -213,6 +226,13 @@ impl<C: Connect> Session<C> {
                 State::Pausing(Box::pin(async move { timers.sleep(RETRY_NS).await }))
             }
         }
+    }
+}
+
+fn ready<T>(task: &mut Task<T>) -> Option<T> {
+    match task::poll(task) {
+        Poll::Ready(value) => Some(value),
+        Poll::Pending => None,
     }
 }
 

@@ -4,6 +4,8 @@
 
 mod hostile;
 mod kills;
+mod reconnect;
+mod seeds;
 
 use tests::simulated::{Client, Options, Outcome, Simulation};
 
