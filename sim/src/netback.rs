@@ -25,6 +25,8 @@ pub struct Netback {
     presence: Presence,
     /// Requests that no frontend may send.
     pub errors: Vec<String>,
+    /// It takes no frames off the guest.
+    pub is_stalled: bool,
     /// Frames dropped because the guest had posted no page.
     pub starved: u64,
 }
@@ -76,6 +78,7 @@ impl Netback {
             rings: None,
             presence: Presence::Here,
             errors: Vec::new(),
+            is_stalled: false,
             starved: 0,
         }
     }
@@ -90,7 +93,9 @@ impl Netback {
             return;
         };
         domain.events.take_notified(rings.port);
-        transmit(rings, domain, wire, &mut self.errors);
+        if !self.is_stalled {
+            transmit(rings, domain, wire, &mut self.errors);
+        }
         self.starved += receive(rings, domain, wire, &mut self.errors);
     }
 

@@ -2,6 +2,9 @@
 
 #![forbid(unsafe_code)]
 
+mod answers;
+mod events;
+mod flushes;
 mod hostile;
 mod kills;
 mod reconnect;

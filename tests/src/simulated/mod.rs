@@ -3,8 +3,10 @@
 //! The log and the page observer are the process', so one simulation runs at a time.
 
 mod attach;
+mod bare;
 mod client;
 
+pub use bare::Bare;
 pub use client::{Client, Outcome};
 
 use kernel::machine::{HeapUsage, Host, Seed};
@@ -92,6 +94,9 @@ pub struct Simulation {
     _alone: MutexGuard<'static, ()>,
 }
 
+/// Held by the one simulation there is.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn machine() -> &'static Machine {
     static MACHINE: OnceLock<&'static Machine> = OnceLock::new();
     MACHINE.get_or_init(Machine::leaked)
@@ -100,7 +105,6 @@ fn machine() -> &'static Machine {
 impl Simulation {
     /// A world in which the guest has just been created.
     pub fn begin(options: Options) -> Simulation {
-        static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         xen::page::set_observer(|_, _, _, _| machine().interleave());
         let mut random = Random::new(options.seed);

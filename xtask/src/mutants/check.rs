@@ -199,16 +199,23 @@ fn seed(output: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// The first words of the first panic.
+/// The first words of the first panic, and of what two things were that should be equal.
 fn panic_words(output: &str) -> String {
     const COLUMNS: usize = 100;
-    let mut lines = output.lines();
+    let mut lines = output.lines().map(str::trim);
     let place = lines.find(|line| line.contains("panicked at"));
-    let words = place.and_then(|_| lines.find(|line| !line.trim().is_empty()));
-    let words = words.unwrap_or("a test failed").trim();
+    let said = lines.take_while(|line| !line.is_empty() && !line.starts_with("stack backtrace"));
+    let said: Vec<&str> = said.collect();
+    let words = match (place, &said[..]) {
+        (Some(_), [first, rest @ ..]) if first.ends_with("failed") => {
+            format!("{first}: {}", rest.join(", "))
+        }
+        (Some(_), [first, ..]) => (*first).to_owned(),
+        _ => "a test failed".to_owned(),
+    };
     match words.char_indices().nth(COLUMNS) {
         Some((end, _)) => format!("{} …", &words[..end]),
-        None => words.to_owned(),
+        None => words,
     }
 }
 
