@@ -241,10 +241,15 @@ async fn until_lost(frontend: Frontend, watch: Watch) {
     loop {
         watch.fired().await;
         let state = frontend.backend_state().await;
-        // Without xenstore nothing is known; the rings go on.
+        // Without xenstore nothing is known; the rings go on. A backend that begins anew was
+        // gone, though that was not seen: watches tell of many changes as of one.
         if matches!(
             state,
-            Ok(XenbusState::Closing | XenbusState::Closed | XenbusState::Unknown)
+            Ok(XenbusState::Closing
+                | XenbusState::Closed
+                | XenbusState::Unknown
+                | XenbusState::Initialising
+                | XenbusState::InitWait)
         ) {
             return;
         }

@@ -37,6 +37,8 @@ enum Presence {
     Here,
     /// It is gone; what it had mapped is let go of when it likes.
     Away(Option<Rings>),
+    /// It is up again, and what the frontend said before is about rings that are no more.
+    Back,
 }
 
 #[derive(Debug)]
@@ -85,7 +87,7 @@ impl Netback {
 
     /// Does what can be done now.
     pub fn step(&mut self, domain: &mut Domain, wire: &mut Wire) {
-        if self.nodes.has_news(domain) && matches!(self.presence, Presence::Here) {
+        if self.nodes.has_news(domain) {
             self.follow(domain);
         }
         let Some(rings) = &mut self.rings else {
@@ -101,6 +103,11 @@ impl Netback {
 
     fn follow(&mut self, domain: &mut Domain) {
         let frontend = self.nodes.frontend_state(domain);
+        match self.presence {
+            Presence::Away(_) => return,
+            Presence::Back if frontend == XenbusState::Connected => return,
+            Presence::Back | Presence::Here => self.presence = Presence::Here,
+        }
         match (self.state, frontend) {
             (XenbusState::InitWait, XenbusState::Initialised | XenbusState::Connected) => {
                 self.connect(domain);
@@ -191,7 +198,7 @@ impl Netback {
     /// The backend's domain is up again, and has nothing mapped.
     pub fn come_back(&mut self, domain: &mut Domain) {
         self.let_go(domain);
-        self.presence = Presence::Here;
+        self.presence = Presence::Back;
         self.become_state(domain, XenbusState::InitWait);
     }
 }
