@@ -77,6 +77,8 @@ pub(crate) struct Recovery {
     pub(crate) newest: Option<segment::Header>,
     /// How its log ends.
     pub(crate) tail: Option<Ending>,
+    /// Whether the newest segment holds no proven group: nothing says that its header was flushed.
+    pub(crate) head_is_unproven: bool,
     /// Whether a clean mark proves the tail.
     pub(crate) tail_is_proven: bool,
     pub(crate) replay: Replay,
@@ -110,6 +112,7 @@ impl Recovery {
             rest: VecDeque::new(),
             newest: None,
             tail: None,
+            head_is_unproven: true,
             tail_is_proven: false,
             replay: Replay::new(layout, seeds, memory_limit_bytes),
             repairs: vec![],
@@ -313,6 +316,7 @@ impl Recovery {
             Poll::Pending => (Stage::Tail(walk, Some(footer), others), WentOn::Waits),
             Poll::Ready(Err(error)) => failed(Stage::Tail(walk, Some(footer), others), error),
             Poll::Ready(Ok(Event::Group(taken))) => {
+                self.head_is_unproven = false;
                 self.replay.group(&taken);
                 (Stage::Tail(walk, Some(footer), others), WentOn::Yes)
             }

@@ -15,6 +15,7 @@ use crate::segments::Segments;
 use crate::store::Store;
 use crate::walk::Taken;
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::task::Poll;
@@ -65,6 +66,7 @@ impl Store {
             at: layout.span(tail.offset),
             chain,
             successor: newest.successor,
+            abandoned: None,
             next_generation: recovery.max_generation.max(newest.generation) + 2,
             next_seq,
             durable_seq: replay.last_seq,
@@ -78,10 +80,14 @@ impl Store {
             .unproven_frees
             .iter()
             .map(|number| self.segments.hold_free(*number));
+        let mut holds: Vec<Rc<()>> = holds.collect();
+        if aside.is_some() && recovery.head_is_unproven && newest.previous_generation > 0 {
+            holds.extend(self.abandon(newest.number, newest.previous_generation));
+        }
         let first = First {
             joint,
             records,
-            _holds: holds.collect(),
+            _holds: holds,
         };
         self.log_mut().first = Some(first);
         let writes = self.superblock_writes(&superblock);
@@ -91,6 +97,17 @@ impl Store {
             replay: Box::new(replay),
             aside,
         })
+    }
+
+    /// Leaves a head whose header may never have been flushed: what is logged again must not
+    /// depend on it. Without another segment it stays the head.
+    fn abandon(&mut self, head: u32, previous_generation: u64) -> Option<Rc<()>> {
+        if self.segments.available() == 0 {
+            return None;
+        }
+        self.log_mut().abandoned = Some(previous_generation);
+        self.segments.release(head);
+        Some(self.segments.hold_free(head))
     }
 
     pub(super) fn go_on_announcing(
@@ -113,6 +130,11 @@ impl Store {
     pub(super) fn opening_failed(&mut self, mut replay: Box<Replay>, aside: Option<Taken>) -> Next {
         let (layout, _) = self.identity.expect("set when recovery was judged");
         replay.segments = core::mem::replace(&mut self.segments, Segments::new(layout));
+        if let Some(aside) = &aside {
+            replay
+                .segments
+                .resume(aside.offset, aside.header.generation);
+        }
         let reason = "the disk could not be written while the store was opened: restart the VM";
         self.open_read_only(*replay, aside, String::from(reason));
         Next::Over
