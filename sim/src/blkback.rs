@@ -8,7 +8,7 @@
 //! Source: `xen/include/public/io/blkif.h`, Xen 4.17.
 
 use crate::arena::PAGE_BYTES;
-use crate::back_ring::{BackRing, Publish};
+use crate::back_ring::{Attention, BackRing, Publish};
 use crate::device::{Nodes, XenbusState};
 use crate::disk::{Disk, Flush, IoError, SECTOR_BYTES};
 use crate::domain::Domain;
@@ -25,6 +25,7 @@ pub struct Blkback {
     nodes: Nodes,
     state: XenbusState,
     ring: Option<(BackRing, u32)>,
+    attention: Attention,
     /// Under way, by the time at which they complete and the order of coming.
     under_way: BTreeMap<(u64, u64), Request>,
     taken: u64,
@@ -94,6 +95,7 @@ impl Blkback {
             nodes,
             state: XenbusState::InitWait,
             ring: None,
+            attention: Attention::default(),
             under_way: BTreeMap::new(),
             taken: 0,
             errors: Vec::new(),
@@ -190,8 +192,12 @@ impl Blkback {
         let Some((ring, port)) = &mut self.ring else {
             return;
         };
-        domain.events.take_notified(*port);
+        if !self.attention.looks(&mut domain.events, *port) {
+            return;
+        }
+        let mut found = false;
         while let Some(bytes) = ring.take(&domain.arena) {
+            found = true;
             let at_ns = domain.now_ns + disk.latency_ns();
             self.taken += 1;
             match Request::parse(&bytes) {
@@ -203,6 +209,7 @@ impl Blkback {
                 }
             }
         }
+        self.attention.looked(found, &mut domain.random);
         // So that the frontend's next request notifies.
         publish(ring, domain, *port);
     }

@@ -2,7 +2,7 @@
 //!
 //! Source: `xen/include/public/io/netif.h`, Xen 4.17.
 
-use crate::back_ring::{BackRing, Publish};
+use crate::back_ring::{Attention, BackRing, Publish};
 use crate::device::{Nodes, XenbusState};
 use crate::domain::Domain;
 use crate::grant::Need;
@@ -46,6 +46,7 @@ struct Rings {
     tx: BackRing,
     rx: BackRing,
     port: u32,
+    attention: Attention,
 }
 
 fn half(bytes: &[u8], at: usize) -> u16 {
@@ -94,8 +95,7 @@ impl Netback {
             wire.drop_all_for_guest(domain.now_ns);
             return;
         };
-        domain.events.take_notified(rings.port);
-        if !self.is_stalled {
+        if !self.is_stalled && rings.attention.looks(&mut domain.events, rings.port) {
             transmit(rings, domain, wire, &mut self.errors);
         }
         self.starved += receive(rings, domain, wire, &mut self.errors);
@@ -150,6 +150,7 @@ impl Netback {
             tx: BackRing::attach(arena, tx, netif::NET_TX_RING_SIZE, TX_SLOT_BYTES),
             rx: BackRing::attach(arena, rx, netif::NET_RX_RING_SIZE, RX_SLOT_BYTES),
             port,
+            attention: Attention::default(),
         });
         self.become_state(domain, XenbusState::Connected);
     }
@@ -205,8 +206,15 @@ impl Netback {
 
 /// Takes frames off the guest; one page each, as no `feature-sg` was asked for.
 fn transmit(rings: &mut Rings, domain: &mut Domain, wire: &mut Wire, errors: &mut Vec<String>) {
-    let Rings { tx, port, .. } = rings;
+    let Rings {
+        tx,
+        port,
+        attention,
+        ..
+    } = rings;
+    let mut found = false;
     while let Some(bytes) = tx.take(&domain.arena) {
+        found = true;
         let (reference, offset) = (word(&bytes, 0), usize::from(half(&bytes, 4)));
         let (flags, id, size) = (half(&bytes, 6), half(&bytes, 8), half(&bytes, 10));
         let mut frame = vec![0; usize::from(size)];
@@ -228,6 +236,7 @@ fn transmit(rings: &mut Rings, domain: &mut Domain, wire: &mut Wire, errors: &mu
         response[2..4].copy_from_slice(&status.to_le_bytes());
         tx.respond(&domain.arena, &response);
     }
+    attention.looked(found, &mut domain.random);
     if tx.publish(&domain.arena) == Publish::Notify {
         domain.events.raise(&domain.arena, *port);
     }
