@@ -55,5 +55,8 @@ fn a_frame_that_is_answered_twice_is_a_lie() {
     simulation.world(answer_twice);
     let _ = simulation.run(1_000_000_000, |_| false);
     let console = simulation.console();
-    assert!(console.contains("not in flight"), "{console}");
+    assert!(
+        console.contains("not in flight"),
+        "the lie is not noticed:\n{console}"
+    );
 }

@@ -287,6 +287,8 @@ pub enum Cut {
 
 impl Drop for Simulation {
     fn drop(&mut self) {
+        // Whatever made a test fail, the others do not go on with it while the guest goes.
+        self.world(|world| world.interleaving = 0);
         // The guest goes before the memory it points into.
         drop(self.appliance.take());
         drop(self.machine.unload());
