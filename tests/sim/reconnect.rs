@@ -11,7 +11,7 @@ use tests::simulated::{Client, Options, Outcome, Simulation};
 
 const SEEDS: u64 = 8;
 const ROUNDS: u64 = 4;
-/// A handshake that failed is tried again after 5 s; the handshake itself takes no time to speak of.
+/// A handshake that failed is tried again after 5 s; by itself it takes no time to speak of.
 const BACK_NS_MAX: u64 = 7_000_000_000;
 /// How long one question may take, asked of a guest that may still be deaf.
 const PATIENCE_NS: u64 = 250_000_000;

@@ -104,7 +104,7 @@ fn tell(mutant: &Mutant, verdict: &Verdict, took: Duration) {
     );
     if found != "found" {
         println!("  the bug: {}", mutant.bug);
-        println!("  the check: cargo test {}", mutant.check);
+        println!("  the check: {}", mutant.check);
     }
 }
 

@@ -64,9 +64,11 @@ impl Verdict {
 
 impl fmt::Display for Check {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} -- {}", self.program.join(" "), self.filter)?;
-        self.seeds
-            .map_or(Ok(()), |seeds| write!(f, ", {seeds} seeds"))
+        if let Some(seeds) = self.seeds {
+            write!(f, "LAMPION_SIM_COUNT={seeds} ")?;
+        }
+        let program = self.program.join(" ");
+        write!(f, "cargo test {program} -- {}", self.filter)
     }
 }
 
