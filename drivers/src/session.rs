@@ -194,6 +194,7 @@ impl<C: Connect> Session<C> {
             self.path
         );
         self.state = State::Broken(Some(farewell(&self.handles, &self.path)));
+        self.step();
     }
 
     fn begin(&self) -> State<C::Link> {

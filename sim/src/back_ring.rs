@@ -1,10 +1,12 @@
 //! The backend's half of a shared ring, written from the macros of the header.
 //!
-//! Source: `xen/include/public/io/ring.h` (`BACK_RING_INIT`, `RING_FINAL_CHECK_FOR_REQUESTS`,
+//! Source: `xen/include/public/io/ring.h` (`BACK_RING_ATTACH`, `RING_FINAL_CHECK_FOR_REQUESTS`,
 //! `RING_PUSH_RESPONSES_AND_CHECK_NOTIFY`), Xen 4.17.
 
 use crate::arena::Arena;
+use crate::event::Events;
 use crate::grant::Mapping;
+use crate::random::Random;
 use xen_sys::io::ring::{REQ_EVENT, REQ_PROD, RSP_EVENT, RSP_PROD, SLOTS};
 
 /// One ring that a backend has mapped.
@@ -19,14 +21,15 @@ pub struct BackRing {
 }
 
 impl BackRing {
-    /// Over a page just mapped; `slots` is a power of two.
-    pub fn new(page: Mapping, slots: u32, slot_bytes: usize) -> BackRing {
+    /// Over a page just mapped, from where its responses have come; `slots` is a power of two.
+    pub fn attach(arena: &Arena, page: Mapping, slots: u32, slot_bytes: usize) -> BackRing {
+        let index = arena.load_u32(page.gfn, RSP_PROD).unwrap_or(0);
         BackRing {
             page,
             slots,
             slot_bytes,
-            req_cons: 0,
-            rsp_prod_pvt: 0,
+            req_cons: index,
+            rsp_prod_pvt: index,
         }
     }
 
@@ -80,6 +83,28 @@ impl BackRing {
     /// Requests taken and not answered.
     pub fn unanswered(&self) -> u32 {
         self.req_cons.wrapping_sub(self.rsp_prod_pvt)
+    }
+}
+
+/// Whether a backend looks at its rings.
+///
+/// It does when it was notified, and goes on until it finds nothing and falls asleep: then only
+/// a notification wakes it, so a frontend that forgets one waits for ever.
+#[derive(Debug, Default)]
+pub struct Attention {
+    is_awake: bool,
+}
+
+impl Attention {
+    /// Whether it looks now.
+    pub fn looks(&mut self, events: &mut Events, port: u32) -> bool {
+        self.is_awake |= events.take_notified(port);
+        self.is_awake
+    }
+
+    /// It has looked, and found something or not.
+    pub fn looked(&mut self, found: bool, random: &mut Random) {
+        self.is_awake = found || random.chance(1, 2);
     }
 }
 

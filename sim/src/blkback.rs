@@ -8,7 +8,7 @@
 //! Source: `xen/include/public/io/blkif.h`, Xen 4.17.
 
 use crate::arena::PAGE_BYTES;
-use crate::back_ring::{BackRing, Publish};
+use crate::back_ring::{Attention, BackRing, Publish};
 use crate::device::{Nodes, XenbusState};
 use crate::disk::{Disk, Flush, IoError, SECTOR_BYTES};
 use crate::domain::Domain;
@@ -25,6 +25,7 @@ pub struct Blkback {
     nodes: Nodes,
     state: XenbusState,
     ring: Option<(BackRing, u32)>,
+    attention: Attention,
     /// Under way, by the time at which they complete and the order of coming.
     under_way: BTreeMap<(u64, u64), Request>,
     taken: u64,
@@ -90,6 +91,7 @@ impl Blkback {
             nodes,
             state: XenbusState::Initialising,
             ring: None,
+            attention: Attention::default(),
             under_way: BTreeMap::new(),
             taken: 0,
             errors: Vec::new(),
@@ -166,7 +168,8 @@ impl Blkback {
                 return self.become_state(domain, XenbusState::Closed);
             }
         };
-        self.ring = Some((BackRing::new(page, blkif::BLK_RING_SIZE, SLOT_BYTES), port));
+        let ring = BackRing::attach(arena, page, blkif::BLK_RING_SIZE, SLOT_BYTES);
+        self.ring = Some((ring, port));
         let nodes = &self.nodes;
         nodes.write(domain, "sectors", disk.len_bytes() / SECTOR_BYTES);
         nodes.write(domain, "sector-size", SECTOR_BYTES);
@@ -215,8 +218,10 @@ impl Blkback {
     /// Lets go of the frontend; what is under way is forgotten.
     pub fn disconnect(&mut self, domain: &mut Domain) {
         self.under_way.clear();
-        if let Some((ring, _)) = self.ring.take() {
-            domain.grants.unmap(&domain.arena, ring.page);
+        if let Some((ring, _)) = self.ring.take()
+            && let Err(error) = domain.grants.unmap(&domain.arena, ring.page)
+        {
+            self.errors.push(format!("the ring: {error:?}"));
         }
     }
 
@@ -224,8 +229,12 @@ impl Blkback {
         let Some((ring, port)) = &mut self.ring else {
             return;
         };
-        domain.events.take_notified(*port);
+        if !self.attention.looks(&mut domain.events, *port) {
+            return;
+        }
+        let mut found = false;
         while let Some(bytes) = ring.take(&domain.arena) {
+            found = true;
             let at_ns = domain.now_ns + disk.latency_ns();
             self.taken += 1;
             domain.note(|| taken(&bytes, at_ns));
@@ -238,6 +247,7 @@ impl Blkback {
                 }
             }
         }
+        self.attention.looked(found, &mut domain.random);
         // So that the frontend's next request notifies.
         publish(ring, domain, *port);
     }

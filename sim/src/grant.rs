@@ -36,6 +36,8 @@ pub enum GrantError {
     BadFrame,
     /// Past the end of the page.
     BadRange,
+    /// The guest took the entry back while its page was mapped.
+    TakenBack,
 }
 
 /// A page of the guest that a backend has mapped.
@@ -114,7 +116,12 @@ impl Grants {
     }
 
     /// Ends a mapping.
-    pub fn unmap(&mut self, arena: &Arena, mapping: Mapping) {
+    ///
+    /// # Errors
+    /// [`GrantError::TakenBack`]: what the guest has used the page for since, the backend could
+    /// read and write. Xen itself would not notice.
+    pub fn unmap(&mut self, arena: &Arena, mapping: Mapping) -> Result<(), GrantError> {
+        let stands = self.stands(arena, &mapping);
         if let Some((readers, writers)) = self.mapped.get_mut(&mapping.reference) {
             match mapping.need {
                 Need::Read => *readers -= 1,
@@ -123,6 +130,21 @@ impl Grants {
         }
         self.show(arena, mapping.reference);
         self.mapped.retain(|_, counts| *counts != (0, 0));
+        if stands {
+            Ok(())
+        } else {
+            Err(GrantError::TakenBack)
+        }
+    }
+
+    /// Whether the entry still grants the page that was mapped by it.
+    fn stands(&self, arena: &Arena, mapping: &Mapping) -> bool {
+        self.place(mapping.reference)
+            .is_some_and(|(frame, offset)| {
+                let flags = arena.load_u16(frame, offset).unwrap_or(0);
+                let gfn = arena.load_u32(frame, offset + 4).map(u64::from);
+                flags & 3 == GTF_PERMIT_ACCESS && gfn == Some(mapping.gfn)
+            })
     }
 
     /// Brings the entry's busy bits up to date.
@@ -207,4 +229,32 @@ impl Grants {
 /// What the entry at a place says it grants.
 fn granted_frame(arena: &Arena, (frame, offset): (u64, usize)) -> u64 {
     u64::from(arena.load_u32(frame, offset + 4).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: u64 = 16;
+    const PAGE: u64 = 17;
+    const REFERENCE: u32 = 8;
+
+    #[test]
+    fn an_entry_that_is_taken_back_while_its_page_is_mapped_is_told() {
+        let arena = Arena::new(TABLE, 2);
+        let at = REFERENCE as usize * 8;
+        for is_taken_back in [false, true] {
+            let mut grants = Grants::default();
+            grants.frames[0] = Some(TABLE);
+            arena.store_u32(TABLE, at + 4, PAGE as u32);
+            arena.store_u16(TABLE, at, GTF_PERMIT_ACCESS);
+            let mapping = grants.map(&arena, 0, REFERENCE, Need::Write);
+            let mapping = mapping.expect("it is granted");
+            if is_taken_back {
+                arena.store_u16(TABLE, at, 0);
+            }
+            let unmapped = grants.unmap(&arena, mapping);
+            assert_eq!(unmapped == Err(GrantError::TakenBack), is_taken_back);
+        }
+    }
 }

@@ -2,10 +2,10 @@
 //!
 //! Source: `xen/include/public/io/netif.h`, Xen 4.17.
 
-use crate::back_ring::{BackRing, Publish};
+use crate::back_ring::{Attention, BackRing, Publish};
 use crate::device::{Nodes, XenbusState};
 use crate::domain::Domain;
-use crate::grant::{Mapping, Need};
+use crate::grant::Need;
 use crate::wire::Wire;
 use xen_sys::io::netif;
 
@@ -21,6 +21,10 @@ pub struct Netback {
     nodes: Nodes,
     state: XenbusState,
     rings: Option<Rings>,
+    /// What it had mapped when it went away, until it lets go.
+    kept: Option<Rings>,
+    /// It is not there at all.
+    is_away: bool,
     /// Requests that no frontend may send.
     pub errors: Vec<String>,
     /// Frames dropped because the guest had posted no page.
@@ -34,6 +38,7 @@ struct Rings {
     tx: BackRing,
     rx: BackRing,
     port: u32,
+    attention: Attention,
 }
 
 fn half(bytes: &[u8], at: usize) -> u16 {
@@ -57,6 +62,8 @@ impl Netback {
             nodes,
             state: XenbusState::Initialising,
             rings: None,
+            kept: None,
+            is_away: false,
             errors: Vec::new(),
             starved: 0,
             is_deaf: false,
@@ -68,6 +75,8 @@ impl Netback {
     /// Starts, for the first time or after it was gone, and waits for the frontend.
     pub fn restart(&mut self, domain: &mut Domain) {
         self.disconnect(domain);
+        self.let_go(domain);
+        self.is_away = false;
         for key in ["feature-rx-copy", "feature-sg", "feature-gso-tcpv4"] {
             self.nodes.write(domain, key, 1);
         }
@@ -89,8 +98,7 @@ impl Netback {
             wire.drop_all_for_guest(domain.now_ns);
             return;
         };
-        domain.events.take_notified(rings.port);
-        if !self.is_deaf {
+        if !self.is_deaf && rings.attention.looks(&mut domain.events, rings.port) {
             transmit(rings, domain, wire, &mut self.errors);
         }
         self.starved += receive(rings, domain, wire, &mut self.errors);
@@ -98,6 +106,9 @@ impl Netback {
 
     fn follow(&mut self, domain: &mut Domain) {
         let frontend = self.nodes.frontend_state(domain);
+        if self.is_away {
+            return;
+        }
         match (self.state, frontend) {
             (XenbusState::InitWait, XenbusState::Initialised | XenbusState::Connected) => {
                 self.connect(domain);
@@ -137,9 +148,10 @@ impl Netback {
             return;
         };
         self.rings = Some(Rings {
-            tx: BackRing::new(tx, netif::NET_TX_RING_SIZE, TX_SLOT_BYTES),
-            rx: BackRing::new(rx, netif::NET_RX_RING_SIZE, RX_SLOT_BYTES),
+            tx: BackRing::attach(arena, tx, netif::NET_TX_RING_SIZE, TX_SLOT_BYTES),
+            rx: BackRing::attach(arena, rx, netif::NET_RX_RING_SIZE, RX_SLOT_BYTES),
             port,
+            attention: Attention::default(),
         });
         self.become_state(domain, XenbusState::Connected);
     }
@@ -175,26 +187,52 @@ impl Netback {
         self.become_state(domain, XenbusState::Closed);
     }
 
-    /// Goes away and keeps the rings mapped.
-    pub fn leave_holding(&mut self, domain: &mut Domain) -> Vec<Mapping> {
-        let rings = self.rings.take();
-        self.become_state(domain, XenbusState::Closed);
-        rings.map_or(Vec::new(), |rings| vec![rings.tx.page, rings.rx.page])
-    }
-
     /// Lets go of the frontend.
     pub fn disconnect(&mut self, domain: &mut Domain) {
-        if let Some(Rings { tx, rx, .. }) = self.rings.take() {
-            domain.grants.unmap(&domain.arena, tx.page);
-            domain.grants.unmap(&domain.arena, rx.page);
+        if let Some(rings) = self.rings.take() {
+            self.unmap(domain, rings);
+        }
+    }
+
+    fn unmap(&mut self, domain: &mut Domain, rings: Rings) {
+        for ring in [rings.tx, rings.rx] {
+            if let Err(error) = domain.grants.unmap(&domain.arena, ring.page) {
+                self.errors.push(format!("a ring: {error:?}"));
+            }
+        }
+    }
+
+    /// Says again where it stands, as a backend may at any time.
+    pub fn repeat_state(&self, domain: &mut Domain) {
+        self.nodes.switch_to(domain, self.state);
+    }
+
+    /// The backend's domain goes down; the rings stay mapped until [`Netback::let_go`].
+    pub fn go_away(&mut self, domain: &mut Domain) {
+        self.kept = self.rings.take();
+        self.is_away = true;
+        self.become_state(domain, XenbusState::Closed);
+    }
+
+    /// What it had mapped when it went away is unmapped.
+    pub fn let_go(&mut self, domain: &mut Domain) {
+        if let Some(rings) = self.kept.take() {
+            self.unmap(domain, rings);
         }
     }
 }
 
 /// Takes frames off the guest; one page each, as no `feature-sg` was asked for.
 fn transmit(rings: &mut Rings, domain: &mut Domain, wire: &mut Wire, errors: &mut Vec<String>) {
-    let Rings { tx, port, .. } = rings;
+    let Rings {
+        tx,
+        port,
+        attention,
+        ..
+    } = rings;
+    let mut found = false;
     while let Some(bytes) = tx.take(&domain.arena) {
+        found = true;
         let (reference, offset) = (word(&bytes, 0), usize::from(half(&bytes, 4)));
         let (flags, id, size) = (half(&bytes, 6), half(&bytes, 8), half(&bytes, 10));
         let mut frame = vec![0; usize::from(size)];
@@ -217,6 +255,7 @@ fn transmit(rings: &mut Rings, domain: &mut Domain, wire: &mut Wire, errors: &mu
         response[2..4].copy_from_slice(&status.to_le_bytes());
         tx.respond(&domain.arena, &response);
     }
+    attention.looked(found, &mut domain.random);
     if tx.publish(&domain.arena) == Publish::Notify {
         domain.events.raise(&domain.arena, *port);
     }

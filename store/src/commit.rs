@@ -37,6 +37,9 @@ pub(crate) struct Log {
     pub(crate) at: u64,
     pub(crate) chain: u64,
     pub(crate) successor: Option<u32>,
+    /// The generation before the head's, where the log goes on in another segment as if the
+    /// head's had never been.
+    pub(crate) abandoned: Option<u64>,
     pub(crate) next_generation: u64,
     pub(crate) next_seq: u64,
     /// Last change that is durable.
@@ -48,8 +51,6 @@ pub(crate) struct Log {
     pub(crate) proof_wanted: bool,
     /// Footers to be written again with the next group.
     pub(crate) repairs: Vec<Footer>,
-    /// The head's header, where and what, to be written again with the next group.
-    pub(crate) header_again: Option<(u64, Vec<u8>)>,
 }
 
 /// The first group of an epoch.
@@ -172,7 +173,10 @@ impl Store {
 
     fn remaining(&self) -> u64 {
         let log = self.log();
-        self.layout().data_end(log.head).saturating_sub(log.at)
+        match log.abandoned {
+            Some(_) => 0,
+            None => self.layout().data_end(log.head).saturating_sub(log.at),
+        }
     }
 
     /// Whether something of `len` bytes may be written now, and where.
@@ -242,7 +246,6 @@ impl Store {
         for footer in core::mem::take(&mut self.log_mut().repairs) {
             ranges.push(self.footer_range(&footer));
         }
-        ranges.extend(self.log_mut().header_again.take());
         let (draft, contents) = self.fill();
         let in_flight = self.seal(draft, contents, ranges);
         self.in_flight = Some(in_flight);
@@ -280,14 +283,17 @@ impl Store {
         self.segments.begin(number, generation);
         let mut header = segment::Header::new(number, generation, self.log().epoch);
         header.successor = next;
-        header.previous_generation = old.generation;
+        let abandoned = self.log_mut().abandoned.take();
+        header.previous_generation = abandoned.unwrap_or(old.generation);
         header.chain = old.chain;
         header.next_seq = self.log().next_seq;
         header.data_start = (layout.data_start(number) - layout.start(number)) as u32;
         header.wall_ns = wall_ns;
         let (bitmap, seeds) = (self.segments.bitmap(), self.log().seeds);
         let bytes = segment::encode(&header, &bitmap, seeds, header.data_start as usize);
-        ranges.push(self.footer_range(&old));
+        if abandoned.is_none() {
+            ranges.push(self.footer_range(&old));
+        }
         ranges.push((layout.start(number), bytes));
         let log = self.log_mut();
         log.head = number;

@@ -69,8 +69,7 @@ pub(crate) struct Recovery {
     superblock: Superblock,
     stage: Stage,
     headers: Vec<Option<segment::Header>>,
-    /// Of the newest segment's header.
-    pub(crate) bitmap: Vec<u8>,
+    bitmap: Vec<u8>,
     /// By the generation of a segment: generation and chain of the header that follows it.
     ends: BTreeMap<u64, (u64, u64)>,
     rest: VecDeque<u32>,
@@ -78,6 +77,8 @@ pub(crate) struct Recovery {
     pub(crate) newest: Option<segment::Header>,
     /// How its log ends.
     pub(crate) tail: Option<Ending>,
+    /// Whether the newest segment holds no proven group: nothing says that its header was flushed.
+    pub(crate) head_is_unproven: bool,
     /// Whether a clean mark proves the tail.
     pub(crate) tail_is_proven: bool,
     pub(crate) replay: Replay,
@@ -111,6 +112,7 @@ impl Recovery {
             rest: VecDeque::new(),
             newest: None,
             tail: None,
+            head_is_unproven: true,
             tail_is_proven: false,
             replay: Replay::new(layout, seeds, memory_limit_bytes),
             repairs: vec![],
@@ -314,6 +316,7 @@ impl Recovery {
             Poll::Pending => (Stage::Tail(walk, Some(footer), others), WentOn::Waits),
             Poll::Ready(Err(error)) => failed(Stage::Tail(walk, Some(footer), others), error),
             Poll::Ready(Ok(Event::Group(taken))) => {
+                self.head_is_unproven = false;
                 self.replay.group(&taken);
                 (Stage::Tail(walk, Some(footer), others), WentOn::Yes)
             }

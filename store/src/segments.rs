@@ -181,6 +181,14 @@ impl Segments {
         self.note_holds(number);
     }
 
+    /// A segment that was released before anything else was durable goes on with its life.
+    pub(crate) fn resume(&mut self, offset: u64, generation: u64) {
+        let number = self.number_of(offset);
+        if self.get(number).usage == Use::Free {
+            self.begin(number, generation);
+        }
+    }
+
     /// To be called when a token of a free segment was given out.
     pub(crate) fn note_holds(&mut self, number: u32) {
         let held = Rc::strong_count(&self.all[number as usize].token) > 1;

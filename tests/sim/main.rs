@@ -3,8 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod after;
+mod answers;
+mod events;
+mod flushes;
 mod hostile;
 mod memory;
+mod reconnect;
 mod seeds;
 mod sweeps;
 

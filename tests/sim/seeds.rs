@@ -19,12 +19,32 @@ fn number(name: &str, otherwise: u64) -> u64 {
     given.map_or(otherwise, |text| text.parse().expect("a number"))
 }
 
+/// Plays as many seeds as the environment says, or `count`.
+pub(crate) fn each(count: u64, play: fn(u64)) {
+    let first = number("LAMPION_SIM_FIRST", 0);
+    for seed in first..first + number("LAMPION_SIM_COUNT", count) {
+        let replay = Replay(seed);
+        play(seed);
+        drop(replay);
+    }
+}
+
+/// Says how to see it again when a seed fails.
+struct Replay(u64);
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            println!("alone: LAMPION_SIM_COUNT=1 LAMPION_SIM_FIRST={}", self.0);
+        }
+    }
+}
+
 #[test]
 fn what_was_acknowledged_outlives_any_kill() {
-    let first = number("LAMPION_SIM_FIRST", 0);
-    for seed in first..first + number("LAMPION_SIM_COUNT", SEEDS) {
+    each(SEEDS, |seed| {
         passes(seed);
-    }
+    });
 }
 
 #[test]

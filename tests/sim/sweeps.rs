@@ -12,6 +12,8 @@ use tests::simulated::{Cut, LIMIT_NS, Options, Outcome, Simulation, request};
 use xen_sys::errno::Errno;
 
 const SECOND_NS: u64 = 1_000_000_000;
+/// How the hypervisor tells of a refused `EVTCHNOP_send`.
+const SEND: &str = "op 32 command 4:";
 /// More than any of these runs needs.
 const N_MAX: u64 = 3_000;
 
@@ -150,6 +152,12 @@ fn any_hypercall_may_be_refused() {
             };
             let _ = simulation.pass(2 * LIMIT_NS);
             let made = simulation.world(|world| world.domain.hypercalls);
+            // Xen refuses to notify only where the other end is gone, and then xenstore tells it:
+            // a notification that is merely lost is nothing a guest can know of.
+            let is_send = |refused: &String| refused.starts_with(SEND);
+            if simulation.world(|world| world.domain.refused.iter().any(is_send)) {
+                return made;
+            }
             if simulation.console().is_empty() {
                 // It was refused its console, and serves without.
                 crate::until_ready(&mut simulation);

@@ -43,6 +43,28 @@ impl fmt::Display for BadProducer {
     }
 }
 
+#[cfg(debug_assertions)]
+static FIRST_INDEX: core::sync::atomic::AtomicU32 = core::sync::atomic::AtomicU32::new(0);
+
+/// Has the indices of later rings begin at `index`; only with debug assertions.
+///
+/// They wrap after four thousand million requests, which no test waits for. A backend must go
+/// on from the producer of responses it finds, as Linux's do.
+#[cfg(debug_assertions)]
+pub fn set_first_index(index: u32) {
+    FIRST_INDEX.store(index, Ordering::Relaxed);
+}
+
+#[cfg(debug_assertions)]
+fn first_index() -> u32 {
+    FIRST_INDEX.load(Ordering::Relaxed)
+}
+
+#[cfg(not(debug_assertions))]
+fn first_index() -> u32 {
+    0
+}
+
 /// What a ring carries.
 pub trait Protocol {
     /// What we write.
@@ -104,14 +126,18 @@ pub struct FrontRing<P> {
 impl<P: Protocol> FrontRing<P> {
     /// An empty ring on a granted, zeroed page.
     pub fn new(grant: Grant) -> Self {
+        let first = first_index();
+        let event = first.wrapping_add(1);
         let page = grant.page();
-        page.store_u32(ring::REQ_EVENT, 1, Ordering::Relaxed);
-        page.store_u32(ring::RSP_EVENT, 1, Ordering::SeqCst);
+        page.store_u32(ring::REQ_PROD, first, Ordering::Relaxed);
+        page.store_u32(ring::RSP_PROD, first, Ordering::Relaxed);
+        page.store_u32(ring::REQ_EVENT, event, Ordering::Relaxed);
+        page.store_u32(ring::RSP_EVENT, event, Ordering::SeqCst);
         FrontRing {
             grant,
-            req_prod: 0,
-            req_published: 0,
-            rsp_cons: 0,
+            req_prod: first,
+            req_published: first,
+            rsp_cons: first,
             protocol: PhantomData,
         }
     }

@@ -9,6 +9,7 @@ mod check;
 mod dist;
 mod hosts;
 mod interrupt;
+mod mutants;
 mod progress;
 mod run;
 mod shell;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::bed::command;
-use crate::build;
+use crate::{build, mutants};
 
 /// What `cargo xtask sim` understands.
 #[derive(Debug, clap::Args)]
@@ -22,11 +22,17 @@ pub(crate) struct Arguments {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     first: u64,
+    /// Plants known bugs, or the one of this name, and shows that each is found.
+    #[arg(long, value_name = "NAME", num_args = 0..=1)]
+    mutants: Option<Option<String>>,
 }
 
 /// Plays the seeds, on every core. The first that fails ends it: it is played once more with a
 /// trace, and the exit code tells its kind (10 crash, 11 liveness, 12 correctness).
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(name) = &arguments.mutants {
+        return mutants::run(name.as_deref());
+    }
     let player = player()?;
     if let Some(seed) = arguments.seed {
         return replay(&player, seed);

@@ -6,9 +6,7 @@ use crate::disk::Moved;
 use crate::draft::Writes;
 use crate::format::checksum::Seeds;
 use crate::format::group::Joint;
-use crate::format::layout::Layout;
 use crate::format::record;
-use crate::format::segment;
 use crate::format::superblock::Superblock;
 use crate::options::State;
 use crate::recover::Recovery;
@@ -17,6 +15,7 @@ use crate::segments::Segments;
 use crate::store::Store;
 use crate::walk::Taken;
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::task::Poll;
@@ -56,7 +55,6 @@ impl Store {
             offset,
             chain,
         };
-        let header_again = header_again(&newest, &recovery.bitmap, aside.as_ref(), &layout, seeds);
         let records = aside
             .as_ref()
             .map_or_else(Vec::new, |aside| split(aside, seeds));
@@ -68,13 +66,13 @@ impl Store {
             at: layout.span(tail.offset),
             chain,
             successor: newest.successor,
+            abandoned: None,
             next_generation: recovery.max_generation.max(newest.generation) + 2,
             next_seq,
             durable_seq: replay.last_seq,
             first: None,
             proof_wanted: false,
             repairs: recovery.repairs,
-            header_again,
         });
         self.segments = core::mem::replace(&mut replay.segments, Segments::new(layout));
         // What only the unproven group frees is not reused before it is logged again.
@@ -82,10 +80,14 @@ impl Store {
             .unproven_frees
             .iter()
             .map(|number| self.segments.hold_free(*number));
+        let mut holds: Vec<Rc<()>> = holds.collect();
+        if aside.is_some() && recovery.head_is_unproven && newest.previous_generation > 0 {
+            holds.extend(self.abandon(newest.number, newest.previous_generation));
+        }
         let first = First {
             joint,
             records,
-            _holds: holds.collect(),
+            _holds: holds,
         };
         self.log_mut().first = Some(first);
         let writes = self.superblock_writes(&superblock);
@@ -95,6 +97,17 @@ impl Store {
             replay: Box::new(replay),
             aside,
         })
+    }
+
+    /// Leaves a head whose header may never have been flushed: what is logged again must not
+    /// depend on it. Without another segment it stays the head.
+    fn abandon(&mut self, head: u32, previous_generation: u64) -> Option<Rc<()>> {
+        if self.segments.available() == 0 {
+            return None;
+        }
+        self.log_mut().abandoned = Some(previous_generation);
+        self.segments.release(head);
+        Some(self.segments.hold_free(head))
     }
 
     pub(super) fn go_on_announcing(
@@ -124,6 +137,11 @@ impl Store {
         }
         let (layout, _) = self.identity.expect("set when recovery was judged");
         replay.segments = core::mem::replace(&mut self.segments, Segments::new(layout));
+        if let Some(aside) = &aside {
+            replay
+                .segments
+                .resume(aside.offset, aside.header.generation);
+        }
         let reason = "the disk could not be written while the store was opened: restart the VM";
         self.open_read_only(*replay, aside, String::from(reason));
         Next::Over
@@ -160,23 +178,6 @@ impl Store {
         }
         Next::Over
     }
-}
-
-/// The header of the head, if its first group is not proven: they were flushed together, and
-/// both may be in a cache only.
-fn header_again(
-    newest: &segment::Header,
-    bitmap: &[u8],
-    aside: Option<&Taken>,
-    layout: &Layout,
-    seeds: Seeds,
-) -> Option<(u64, Vec<u8>)> {
-    let is_first = aside.is_some_and(|aside| aside.chain_before == newest.chain);
-    let fits = newest.data_start.is_multiple_of(layout.working_unit);
-    (is_first && fits).then(|| {
-        let bytes = segment::encode(newest, bitmap, seeds, newest.data_start as usize);
-        (layout.start(newest.number), bytes)
-    })
 }
 
 /// The raw records of a group.

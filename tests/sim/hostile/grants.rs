@@ -105,7 +105,9 @@ fn check(world: &World, held: &[Mapping]) {
 
 fn release(world: &mut World, held: Vec<Mapping>) {
     for mapping in held {
-        world.domain.grants.unmap(&world.domain.arena, mapping);
+        let gfn = mapping.gfn;
+        let unmapped = world.domain.grants.unmap(&world.domain.arena, mapping);
+        assert_eq!(unmapped, Ok(()), "frame {gfn:#x}");
     }
 }
 

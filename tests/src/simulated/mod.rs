@@ -3,10 +3,12 @@
 //! The log and the page observer are the process', so one simulation runs at a time.
 
 mod attach;
+mod bare;
 mod client;
 mod heap;
 mod look;
 
+pub use bare::Bare;
 pub use client::{Client, Outcome};
 pub use look::{Held, faults, request};
 
@@ -40,6 +42,9 @@ const XVDA: u32 = 51712;
 pub const LIMIT_NS: u64 = 60_000_000_000;
 /// What one step of the guest takes.
 const STEP_NS: u64 = 5_000;
+
+/// Requests after which the indices of rings wrap at the latest, where they do.
+const WRAPS_WITHIN: u64 = 600;
 
 /// Rounds without any time going by after which a world counts as standing still.
 const STILL_MAX: u32 = 100_000;
@@ -106,6 +111,9 @@ pub struct Simulation {
     _alone: MutexGuard<'static, ()>,
 }
 
+/// Held by the one simulation there is.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn machine() -> &'static Machine {
     static MACHINE: OnceLock<&'static Machine> = OnceLock::new();
     MACHINE.get_or_init(Machine::leaked)
@@ -125,7 +133,6 @@ impl Simulation {
     /// # Errors
     /// Why the guest cannot begin.
     pub fn try_begin(options: Options) -> Result<Simulation, AttachError> {
-        static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         xen::page::set_observer(|gfn, offset, len, access| {
             let _turn = heap::worlds_turn();
@@ -158,6 +165,7 @@ impl Simulation {
 
     /// The toolstack makes the devices, and the guest starts.
     fn create(&mut self, mut world: World, disk: Option<Disk>) -> Result<(), AttachError> {
+        xen::ring::set_first_index(self.first_index());
         // The log is the process': where a guest before this one left it is not this one's start.
         kernel::logger::start(|_| {});
         kernel::logger::end_early();
@@ -186,6 +194,15 @@ impl Simulation {
         drop(turn);
         self.asleep = false;
         Ok(())
+    }
+
+    /// Where this life's rings begin: every other time their indices wrap soon.
+    fn first_index(&self) -> u32 {
+        let mut random = Random::new(self.options.seed ^ self.steps);
+        match random.below(2) {
+            0 => 0,
+            _ => 0_u32.wrapping_sub(random.below(WRAPS_WITHIN) as u32),
+        }
     }
 
     /// Does something with the world.
@@ -340,6 +357,8 @@ pub enum Cut {
 
 impl Drop for Simulation {
     fn drop(&mut self) {
+        // Whatever made a test fail, the others do not go on with it while the guest goes.
+        self.world(|world| world.interleaving = 0);
         // The guest goes before the memory it points into.
         drop(self.appliance.take());
         drop(self.machine.unload());

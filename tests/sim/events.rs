@@ -1,0 +1,56 @@
+//! Events that come while their port is masked, told when it is unmasked.
+
+use tests::simulated::Bare;
+use xen::Domid;
+use xen::event::Port;
+
+/// The ports that a scan names.
+fn named(bare: &Bare) -> Vec<Port> {
+    let mut ports = Vec::new();
+    bare.attachment()
+        .events
+        .take_pending(|port| ports.push(port));
+    ports
+}
+
+fn check(raised_before: bool, raised_while_masked: bool) {
+    let bare = Bare::begin(1);
+    let events = &bare.attachment().events;
+    let port = events.alloc_unbound(Domid(0)).expect("a port");
+    assert_eq!(named(&bare), []);
+    let raise = || {
+        bare.world(|world| {
+            world
+                .domain
+                .events
+                .raise(&world.domain.arena, port.number())
+        });
+    };
+    if raised_before {
+        raise();
+        assert!(events.any_pending());
+        assert_eq!(named(&bare), [port]);
+    }
+    events.mask(port);
+    bare.world(|world| world.domain.take_upcall());
+    if raised_while_masked {
+        raise();
+    }
+    assert!(!events.any_pending(), "a masked port says nothing");
+    assert!(!bare.world(|world| world.domain.has_upcall()));
+    events.unmask(port);
+    let woken = bare.world(|world| world.domain.has_upcall());
+    assert_eq!(woken, raised_while_masked, "what came meanwhile wakes");
+    let expected: &[Port] = if raised_while_masked { &[port] } else { &[] };
+    assert_eq!(named(&bare), expected);
+    assert_eq!(named(&bare), [], "each event is told once");
+}
+
+#[test]
+fn what_comes_while_a_port_is_masked_wakes_when_it_is_unmasked() {
+    for raised_before in [false, true] {
+        for raised_while_masked in [false, true] {
+            check(raised_before, raised_while_masked);
+        }
+    }
+}
