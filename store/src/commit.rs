@@ -47,8 +47,6 @@ pub(crate) struct Log {
     pub(crate) proof_wanted: bool,
     /// Footers to be written again with the next group.
     pub(crate) repairs: Vec<Footer>,
-    /// The head's header, where and what, to be written again with the next group.
-    pub(crate) header_again: Option<(u64, Vec<u8>)>,
 }
 
 /// The first group of an epoch.
@@ -241,7 +239,6 @@ impl Store {
         for footer in core::mem::take(&mut self.log_mut().repairs) {
             ranges.push(self.footer_range(&footer));
         }
-        ranges.extend(self.log_mut().header_again.take());
         let (draft, contents) = self.fill();
         let in_flight = self.seal(draft, contents, ranges);
         self.in_flight = Some(in_flight);

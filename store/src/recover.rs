@@ -69,8 +69,7 @@ pub(crate) struct Recovery {
     superblock: Superblock,
     stage: Stage,
     headers: Vec<Option<segment::Header>>,
-    /// Of the newest segment's header.
-    pub(crate) bitmap: Vec<u8>,
+    bitmap: Vec<u8>,
     /// By the generation of a segment: generation and chain of the header that follows it.
     ends: BTreeMap<u64, (u64, u64)>,
     rest: VecDeque<u32>,

@@ -6,9 +6,7 @@ use crate::disk::Moved;
 use crate::draft::Writes;
 use crate::format::checksum::Seeds;
 use crate::format::group::Joint;
-use crate::format::layout::Layout;
 use crate::format::record;
-use crate::format::segment;
 use crate::format::superblock::Superblock;
 use crate::options::State;
 use crate::recover::Recovery;
@@ -56,7 +54,6 @@ impl Store {
             offset,
             chain,
         };
-        let header_again = header_again(&newest, &recovery.bitmap, aside.as_ref(), &layout, seeds);
         let records = aside
             .as_ref()
             .map_or_else(Vec::new, |aside| split(aside, seeds));
@@ -74,7 +71,6 @@ impl Store {
             first: None,
             proof_wanted: false,
             repairs: recovery.repairs,
-            header_again,
         });
         self.segments = core::mem::replace(&mut replay.segments, Segments::new(layout));
         // What only the unproven group frees is not reused before it is logged again.
@@ -160,23 +156,6 @@ impl Store {
         }
         Next::Over
     }
-}
-
-/// The header of the head, if its first group is not proven: they were flushed together, and
-/// both may be in a cache only.
-fn header_again(
-    newest: &segment::Header,
-    bitmap: &[u8],
-    aside: Option<&Taken>,
-    layout: &Layout,
-    seeds: Seeds,
-) -> Option<(u64, Vec<u8>)> {
-    let is_first = aside.is_some_and(|aside| aside.chain_before == newest.chain);
-    let fits = newest.data_start.is_multiple_of(layout.working_unit);
-    (is_first && fits).then(|| {
-        let bytes = segment::encode(newest, bitmap, seeds, newest.data_start as usize);
-        (layout.start(newest.number), bytes)
-    })
 }
 
 /// The raw records of a group.
