@@ -67,12 +67,12 @@ fn small_values_survive_every_crash() {
 
 #[test]
 fn groups_of_every_length_survive_every_crash() {
-    check(Shape::LENGTHS, 1, 1_200);
+    check(Shape::LENGTHS, 1, 3_000);
 }
 
 #[test]
 fn groups_of_batches_survive_every_crash() {
-    check(Shape::GROUPS, 2, 45_000);
+    check(Shape::GROUPS, 2, 30_000);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn units_of_4_kib_survive_every_crash() {
 
 #[test]
 fn sectors_of_4_kib_survive_every_crash() {
-    check(Shape::LARGE_SECTORS, 1, 9_000);
+    check(Shape::LARGE_SECTORS, 1, 6_000);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn uploads_survive_every_crash() {
 
 #[test]
 fn the_seal_of_a_segment_survives_every_crash() {
-    check(Shape::SEGMENTS, 1, 9_000);
+    check(Shape::SEGMENTS, 1, 4_000);
 }
 
 #[test]

@@ -154,6 +154,9 @@ fn any_hypercall_may_be_refused() {
             let made = simulation.world(|world| world.domain.hypercalls);
             // Xen refuses to notify only where the other end is gone, and then xenstore tells it:
             // a notification that is merely lost is nothing a guest can know of.
+            if made <= n {
+                return made;
+            }
             let is_send = |refused: &String| refused.starts_with(SEND);
             if simulation.world(|world| world.domain.refused.iter().any(is_send)) {
                 return made;
