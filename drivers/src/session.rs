@@ -86,6 +86,14 @@ enum State<L> {
     Broken(Option<Task<()>>),
 }
 
+/// What a state came to.
+enum Moved {
+    No,
+    Yes,
+    /// There was a link, and it is gone.
+    Lost,
+}
+
 /// One device's way through connections.
 pub(crate) struct Session<C: Connect> {
     connect: C,
@@ -94,6 +102,8 @@ pub(crate) struct Session<C: Connect> {
     state: State<C::Link>,
     /// A device whose loss cannot be mended begins only once.
     once: bool,
+    /// Why the last try failed, if it did.
+    failed: Option<ConnectError>,
 }
 
 impl<C: Connect> Session<C> {
@@ -105,6 +115,7 @@ impl<C: Connect> Session<C> {
             path,
             state: State::Connecting(first),
             once,
+            failed: None,
         }
     }
 
@@ -132,34 +143,49 @@ impl<C: Connect> Session<C> {
 
     /// Advances handshakes; `true` when the link was lost in this step (it is gone already).
     pub(crate) fn step(&mut self) -> bool {
+        let mut lost = false;
+        // What a state waits for is registered when it is polled first, and nothing else may
+        // ever wake us: so it is polled in the step in which it began.
+        loop {
+            match self.advance() {
+                Moved::No => return lost,
+                Moved::Yes => {}
+                Moved::Lost => lost = true,
+            }
+        }
+    }
+
+    fn advance(&mut self) -> Moved {
         match &mut self.state {
-            State::Connecting(walk) => {
-                if let Poll::Ready(result) = task::poll(walk) {
+            State::Connecting(walk) => match task::poll(walk) {
+                Poll::Ready(result) => {
                     self.state = self.connected(result);
+                    Moved::Yes
                 }
-                false
-            }
-            State::Connected(_, monitor) => {
-                let lost = task::poll(monitor).is_ready();
-                if lost {
+                Poll::Pending => Moved::No,
+            },
+            State::Connected(_, monitor) => match task::poll(monitor) {
+                Poll::Ready(()) => {
                     self.lost();
+                    Moved::Lost
                 }
-                lost
-            }
-            State::Pausing(pause) => {
-                if task::poll(pause).is_ready() {
+                Poll::Pending => Moved::No,
+            },
+            State::Pausing(pause) => match task::poll(pause) {
+                Poll::Ready(()) => {
                     self.begin();
+                    Moved::Yes
                 }
-                false
-            }
+                Poll::Pending => Moved::No,
+            },
             State::Broken(farewell) => {
-                if farewell
+                let said = farewell
                     .as_mut()
-                    .is_some_and(|walk| task::poll(walk).is_ready())
-                {
+                    .is_some_and(|walk| task::poll(walk).is_ready());
+                if said {
                     *farewell = None;
                 }
-                false
+                Moved::No
             }
         }
     }
@@ -168,10 +194,18 @@ impl<C: Connect> Session<C> {
     pub(crate) fn break_off(&mut self, fault: BackendFault) {
         log::error!(
             "{}: the backend is not to be believed: {fault}; the device is disabled, the rest \
-             goes on; detach and attach it, or reboot the domain, to use it again",
+             goes on; reboot the domain to use it again",
             self.path
         );
-        self.state = State::Broken(Some(farewell(&self.handles, &self.path)));
+        self.give_up();
+    }
+
+    /// There is no way back from here.
+    fn give_up(&mut self) {
+        let mut walk = farewell(&self.handles, &self.path);
+        // Begun at once: nothing else may ever wake us.
+        let said = task::poll(&mut walk).is_ready();
+        self.state = State::Broken((!said).then_some(walk));
     }
 
     fn begin(&mut self) {
@@ -187,7 +221,7 @@ impl<C: Connect> Session<C> {
                 "{}: the backend went away; reboot the domain to use the device again",
                 self.path
             );
-            self.state = State::Broken(Some(farewell(&self.handles, &self.path)));
+            self.give_up();
         } else {
             log::warn!(
                 "{}: the backend went away; waiting for it to come back",
@@ -197,7 +231,8 @@ impl<C: Connect> Session<C> {
         }
     }
 
-    fn connected(&self, result: Result<Established<C::Link>, ConnectError>) -> State<C::Link> {
+    fn connected(&mut self, result: Result<Established<C::Link>, ConnectError>) -> State<C::Link> {
+        let failed = core::mem::replace(&mut self.failed, result.as_ref().err().copied());
         match result {
             Ok(Established {
                 link,
@@ -205,10 +240,13 @@ impl<C: Connect> Session<C> {
                 watch,
             }) => State::Connected(link, Box::pin(until_lost(frontend, watch))),
             Err(error) => {
-                log::warn!(
-                    "{}: cannot connect: {error}; trying again in 5 s",
-                    self.path
-                );
+                // Said once for all tries that fail alike.
+                if failed != Some(error) {
+                    log::warn!(
+                        "{}: cannot connect: {error}; trying again every 5 s",
+                        self.path
+                    );
+                }
                 let timers = self.handles.timers.clone();
                 State::Pausing(Box::pin(async move { timers.sleep(RETRY_NS).await }))
             }

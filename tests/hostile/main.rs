@@ -1,0 +1,5 @@
+//! Backends that lie, on real Xen.
+
+#![forbid(unsafe_code)]
+
+mod simulated;

@@ -1,0 +1,81 @@
+//! What the lies on real Xen have shown of the guest, again in the simulated world.
+//!
+//! Here is no backend but the test, which writes its states by hand and takes its time.
+
+use sim::device::XenbusState;
+use sim::domain::DOMID;
+use sim::machine::World;
+use tests::simulated::{Options, Simulation};
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+fn frontend_state(world: &World) -> XenbusState {
+    let path = format!("/local/domain/{DOMID}/device/vif/0/state");
+    XenbusState::parse(world.domain.xenstored.read(&path).unwrap_or_default())
+}
+
+fn set_backend_state(world: &mut World, state: XenbusState) {
+    let path = format!("/local/domain/0/backend/vif/{DOMID}/0/state");
+    world
+        .domain
+        .xenstored
+        .write(&path, state.digit().as_bytes());
+}
+
+fn until_frontend_is(simulation: &mut Simulation, state: XenbusState, limit_ns: u64) {
+    let ran = simulation.run(limit_ns, |world| frontend_state(world) == state);
+    assert_eq!(ran, Ok(()), "{state:?}:\n{}", simulation.console());
+}
+
+/// A guest whose network's backend has just begun to close, and does nothing of itself any more.
+fn closing_network() -> Simulation {
+    let mut simulation = Simulation::begin(Options {
+        disk_bytes: None,
+        interleaving: 0,
+        ..Options::new(1)
+    });
+    let connected = simulation.run(60 * SECOND_NS, |world| {
+        world.vif.as_ref().is_some_and(|vif| vif.rings().is_some())
+    });
+    assert_eq!(connected, Ok(()));
+    let _ = simulation.run(SECOND_NS, |_| false);
+    simulation.world(|world| {
+        let mut vif = world.vif.take().expect("a network interface");
+        vif.disconnect(&mut world.domain);
+        set_backend_state(world, XenbusState::Closing);
+    });
+    until_frontend_is(&mut simulation, XenbusState::Closed, SECOND_NS);
+    simulation.world(|world| set_backend_state(world, XenbusState::Closed));
+    until_frontend_is(&mut simulation, XenbusState::Initialising, SECOND_NS);
+    simulation
+}
+
+#[test]
+fn a_closed_backend_has_time_to_open_again() {
+    let mut simulation = closing_network();
+    // It asks where the backend is, and is told.
+    for _ in 0..3 {
+        assert_eq!(simulation.step(), Ok(()));
+    }
+    simulation.world(|world| set_backend_state(world, XenbusState::InitWait));
+    until_frontend_is(&mut simulation, XenbusState::Connected, SECOND_NS);
+    let console = simulation.console();
+    assert!(!console.contains("cannot connect"), "{console}");
+}
+
+#[test]
+fn a_backend_that_stays_closed_is_tried_for_ever_and_said_once() {
+    let mut simulation = closing_network();
+    let mut tries = 0;
+    let mut last = XenbusState::Initialising;
+    let ran = simulation.run(200 * SECOND_NS, |world| {
+        let now = frontend_state(world);
+        tries += u32::from(now != last && now == XenbusState::Initialising);
+        last = now;
+        false
+    });
+    let console = simulation.console();
+    assert_eq!(ran, Err(tests::simulated::Stuck::TooLate), "{console}");
+    assert!(tries >= 4, "{tries} tries:\n{console}");
+    assert_eq!(console.matches("cannot connect").count(), 1, "{console}");
+}
