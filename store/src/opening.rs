@@ -134,7 +134,6 @@ impl Store {
     }
 
     fn refuse(&mut self, sentence: String) -> Next {
-        log::error!("store: {sentence}");
         self.state = State::Refused(sentence.into());
         self.disk.stop_writing();
         Next::Over
@@ -349,7 +348,6 @@ impl Store {
         }
         self.disk.stop_writing();
         self.install(replay);
-        log::error!("store: read-only: {reason}");
         self.state = State::ReadOnly(reason.into());
     }
 

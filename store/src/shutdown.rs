@@ -29,7 +29,6 @@ impl Store {
             return;
         }
         let sentence = format!("{what}; {todo}");
-        log::error!("store: read-only: {sentence}");
         self.state = State::ReadOnly(sentence.into());
         self.disk.stop_writing();
         if let Some(in_flight) = self.in_flight.take() {

@@ -6,6 +6,7 @@ use sim::device::XenbusState;
 use sim::domain::DOMID;
 use sim::machine::World;
 use tests::simulated::{Options, Simulation};
+use xen_sys::io::ring;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -78,4 +79,38 @@ fn a_backend_that_stays_closed_is_tried_for_ever_and_said_once() {
     assert_eq!(ran, Err(tests::simulated::Stuck::TooLate), "{console}");
     assert!(tries >= 4, "{tries} tries:\n{console}");
     assert_eq!(console.matches("cannot connect").count(), 1, "{console}");
+}
+
+#[test]
+fn a_lie_of_a_disk_is_told_once_with_what_helps() {
+    let mut simulation = Simulation::begin(Options {
+        interleaving: 0,
+        ..Options::new(1)
+    });
+    let ready = simulation.run(60 * SECOND_NS, |world| {
+        world.domain.console_text().contains("store: ready")
+    });
+    assert_eq!(ready, Ok(()), "{}", simulation.console());
+    simulation.world(|world| {
+        let (backend, _) = world.vbd.as_ref().expect("a disk");
+        let (gfn, port) = backend.ring().expect("it is connected");
+        let arena = &world.domain.arena;
+        let produced = arena.load_u32(gfn, ring::RSP_PROD).unwrap_or(0);
+        arena.store_u32(gfn, ring::RSP_PROD, produced.wrapping_add(33));
+        world.domain.events.raise(&world.domain.arena, port);
+        world.vbd = None;
+    });
+    let _ = simulation.run(5 * SECOND_NS, |_| false);
+    let console = simulation.console();
+    let errors: Vec<&str> = console
+        .lines()
+        .filter_map(|line| line.split_once(" ERROR ").map(|(_, said)| said))
+        .collect();
+    let of = |start: &str| errors.iter().filter(|said| said.starts_with(start)).count();
+    assert_eq!(of("device/vbd/51712: "), 1, "{console}");
+    assert!(of("store: ") <= 1, "{console}");
+    assert!(
+        !console.contains("detach"),
+        "nothing but a new start helps:\n{console}"
+    );
 }
