@@ -28,6 +28,13 @@ fn until_frontend_is(simulation: &mut Simulation, state: XenbusState, limit_ns: 
     assert_eq!(ran, Ok(()), "{state:?}:\n{}", simulation.console());
 }
 
+/// The guest asks where the backend is, and is told.
+fn look_at_backend(simulation: &mut Simulation) {
+    for _ in 0..3 {
+        assert_eq!(simulation.step(), Ok(()));
+    }
+}
+
 /// A guest whose network's backend has just begun to close, and does nothing of itself any more.
 fn closing_network() -> Simulation {
     let mut simulation = Simulation::begin(Options {
@@ -46,6 +53,7 @@ fn closing_network() -> Simulation {
         set_backend_state(world, XenbusState::Closing);
     });
     until_frontend_is(&mut simulation, XenbusState::Closed, SECOND_NS);
+    look_at_backend(&mut simulation);
     simulation.world(|world| set_backend_state(world, XenbusState::Closed));
     until_frontend_is(&mut simulation, XenbusState::Initialising, SECOND_NS);
     simulation
@@ -54,10 +62,7 @@ fn closing_network() -> Simulation {
 #[test]
 fn a_closed_backend_has_time_to_open_again() {
     let mut simulation = closing_network();
-    // It asks where the backend is, and is told.
-    for _ in 0..3 {
-        assert_eq!(simulation.step(), Ok(()));
-    }
+    look_at_backend(&mut simulation);
     simulation.world(|world| set_backend_state(world, XenbusState::InitWait));
     until_frontend_is(&mut simulation, XenbusState::Connected, SECOND_NS);
     let console = simulation.console();

@@ -217,7 +217,7 @@ impl Frontend {
         if !matches!(state, Unknown | Initialising | InitWait) {
             self.switch_to(Closing).await?;
             self.switch_to(Closed).await?;
-            self.wait_for(watch, &[Closed, InitWait, Unknown]).await?;
+            self.wait(watch, &[Closed, InitWait, Unknown], &[]).await?;
         }
         self.switch_to(Initialising).await?;
         // A closed backend opens again when it sees that, which takes it a while.
