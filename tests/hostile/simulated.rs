@@ -5,6 +5,7 @@
 use sim::device::XenbusState;
 use sim::domain::DOMID;
 use sim::machine::World;
+use sim::xenstored::Access;
 use tests::simulated::{Options, Simulation};
 use xen_sys::io::ring;
 
@@ -35,8 +36,8 @@ fn look_at_backend(simulation: &mut Simulation) {
     }
 }
 
-/// A guest whose network's backend has just begun to close, and does nothing of itself any more.
-fn closing_network() -> Simulation {
+/// A guest whose network is there, and whose backend does nothing of itself any more.
+fn connected_network() -> Simulation {
     let mut simulation = Simulation::begin(Options {
         disk_bytes: None,
         interleaving: 0,
@@ -50,13 +51,37 @@ fn closing_network() -> Simulation {
     simulation.world(|world| {
         let mut vif = world.vif.take().expect("a network interface");
         vif.disconnect(&mut world.domain);
-        set_backend_state(world, XenbusState::Closing);
     });
+    simulation
+}
+
+/// A guest whose network's backend has closed, and has not yet seen that it is wanted again.
+fn closing_network() -> Simulation {
+    let mut simulation = connected_network();
+    simulation.world(|world| set_backend_state(world, XenbusState::Closing));
     until_frontend_is(&mut simulation, XenbusState::Closed, SECOND_NS);
     look_at_backend(&mut simulation);
     simulation.world(|world| set_backend_state(world, XenbusState::Closed));
     until_frontend_is(&mut simulation, XenbusState::Initialising, SECOND_NS);
     simulation
+}
+
+/// Where the directory above may not be read, the daemon does not say that there is nothing.
+#[test]
+fn a_backend_whose_nodes_are_gone_has_gone() {
+    let mut simulation = connected_network();
+    simulation.world(|world| {
+        let parent = format!("/local/domain/0/backend/vif/{DOMID}");
+        world.domain.xenstored.allow(&parent, DOMID, Access::None);
+        world.domain.xenstored.remove(&format!("{parent}/0"));
+    });
+    let _ = simulation.run(SECOND_NS, |_| false);
+    let console = simulation.console();
+    assert_eq!(
+        console.matches("the backend went away").count(),
+        1,
+        "{console}"
+    );
 }
 
 #[test]

@@ -128,11 +128,12 @@ impl Frontend {
     /// Where the backend stands.
     ///
     /// # Errors
-    /// [`XsError`]; a missing node is [`XenbusState::Unknown`].
+    /// [`XsError`]; a missing node is [`XenbusState::Unknown`], and so is one that is not ours to
+    /// read: where the directory is gone, too, the daemon does not say that there is nothing.
     pub async fn backend_state(&self) -> Result<XenbusState, XsError> {
         match self.xenstore.read(&format!("{}/state", self.backend)).await {
             Ok(value) => Ok(XenbusState::parse(&value)),
-            Err(XsError::NotFound) => Ok(XenbusState::Unknown),
+            Err(XsError::NotFound | XsError::Denied) => Ok(XenbusState::Unknown),
             Err(error) => Err(error),
         }
     }
