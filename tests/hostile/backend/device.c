@@ -165,13 +165,19 @@ void device_open(struct device *device, const struct kind *kind, unsigned domid)
     say("done: attached");
 }
 
-static void disconnect(struct device *device)
+void device_let_go(struct device *device)
 {
     if (!device->connected)
         return;
     device->connected = false;
     xenevtchn_unbind(device->events, device->port);
-    say("seen: the frontend went");
+}
+
+static void disconnect(struct device *device)
+{
+    if (device->connected)
+        say("seen: the frontend went");
+    device_let_go(device);
 }
 
 static void connect(struct device *device)

@@ -61,6 +61,9 @@ struct device {
 /* Opens the libraries and writes the nodes up to InitWait. */
 void device_open(struct device *device, const struct kind *kind, unsigned domid);
 
+/* Ends the connection, if there is one: its rings are not looked at any more. */
+void device_let_go(struct device *device);
+
 /* Looks at the frontend's state, and follows it when it is another. */
 void device_step(struct device *device);
 

@@ -141,6 +141,7 @@ void pages_check(void)
 
 void pages_release(struct device *device)
 {
+    device_let_go(device);
     for (unsigned i = 0; i < held_count; i++) {
         if (xengnttab_unmap(device->grants, held[i].bytes, 1))
             die("reference %u cannot be unmapped", held[i].reference);

@@ -40,7 +40,7 @@ void pages_stamp(void);
 /* Says how many pages are held, and what became of them. */
 void pages_check(void);
 
-/* Lets go of every page. */
+/* Lets go of every page, and of the connection they belong to. */
 void pages_release(struct device *device);
 
 #endif
