@@ -4,6 +4,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 use core::cell::RefCell;
+use drivers::Phase;
 use drivers::blkfront::{self, Blkfront, Operation, TRANSFER_BYTES_MAX};
 use store::blob::PageRun;
 use store::block::{
@@ -69,6 +70,10 @@ impl BlockDevice for Disk {
             self.runs.insert(id.0, run);
         }
         Ok(())
+    }
+
+    fn is_lost(&self) -> bool {
+        self.front.borrow().phase() == Phase::Broken
     }
 
     fn poll(&mut self) -> Option<Completion> {

@@ -113,4 +113,8 @@ pub trait BlockDevice {
     fn submit(&mut self, id: RequestId, request: Request) -> Result<(), SubmitError>;
     /// One ended request, if any.
     fn poll(&mut self) -> Option<Completion>;
+    /// Whether it was there and will not come back.
+    fn is_lost(&self) -> bool {
+        false
+    }
 }

@@ -164,6 +164,14 @@ impl Store {
         if self.is_marking() {
             return self.advance_closing();
         }
+        // Said before the first write fails: who asks whether we write wants to know now.
+        if self.disk.device().is_lost() {
+            self.stop_writing(
+                "the disk went away",
+                "restart the VM to open the store again",
+            );
+            return Moved::Yes;
+        }
         let committed = self.advance_commit();
         if !self.is_writing() {
             return Moved::Yes;

@@ -144,3 +144,25 @@ fn a_lie_of_a_disk_is_told_once_with_what_helps() {
         "nothing but a new start helps:\n{console}"
     );
 }
+
+/// Nobody writes: it is not the first write that finds out.
+#[test]
+fn a_disk_that_goes_is_told_before_anybody_writes() {
+    let mut simulation = Simulation::begin(Options {
+        interleaving: 0,
+        ..Options::new(1)
+    });
+    let ready = simulation.run(60 * SECOND_NS, |world| {
+        world.domain.console_text().contains("store: ready")
+    });
+    assert_eq!(ready, Ok(()), "{}", simulation.console());
+    simulation.world(|world| {
+        let path = format!("/local/domain/0/backend/vbd/{DOMID}/51712/state");
+        let state = XenbusState::Closing.digit();
+        world.domain.xenstored.write(&path, state.as_bytes());
+    });
+    let _ = simulation.run(SECOND_NS, |_| false);
+    let console = simulation.console();
+    let told = "store: read-only: the disk went away; restart the VM";
+    assert_eq!(console.matches(told).count(), 1, "{console}");
+}
