@@ -71,6 +71,8 @@ fn what_a_disk_says_after_it_is_connected_changes_nothing_until_it_vanishes() {
 
     disk.tell("vanish");
     disk.guest.wait_for_console("the backend went away");
+    disk.wait_until_said("seen: the frontend went", 0);
+    disk.stamp();
     disk.guest.wait_for("/readyz?for=write", 503);
     assert_eq!(disk.guest.request("GET", "/kv/a/8", b"").body, b"1");
     disk.assert_told_once("the backend went away; reboot the domain");

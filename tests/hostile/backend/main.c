@@ -13,9 +13,10 @@
  *     stamp            writes a pattern into every page it holds
  *     check            says whether any of them has changed
  *     release          lets go of the pages: until then every one is kept
+ *     ask              asks the guest for its address (a network alone)
  *     quit
  *
- * What it does of itself is told by "seen:", "lied:" and, where the guest has
+ * What comes of itself is told by "seen:", "lied:" and, where the guest has
  * made a mistake, "foreign:", "changed:" or "again:".
  */
 #include <poll.h>
