@@ -23,6 +23,8 @@ fn check(lie: &str, words: &str) {
     network.lie(lie);
     network.guest.wait_for_console("is not to be believed");
     network.wait_until_said("seen: the frontend went", 0);
+    // A lie that takes a while writes into the ring as long.
+    network.wait_until_said("lied: ", 0);
     network.stamp();
     network.guest.type_line("status");
     network.guest.wait_for_console("status: store ready");

@@ -115,7 +115,7 @@ static enum outcome flips(struct device *device, struct disk *disk,
 
     response->operation = request->operation;
     response->status = BLKIF_RSP_OKAY;
-    say("lied: answer and producer flip");
+    say("begun: answer and producer flip");
     flip(&what);
     return LIED;
 }

@@ -81,7 +81,7 @@ static bool flips(struct device *device, struct network *network)
     honest.id = lie.id = request.id;
     memcpy(&what.honest, &honest, 8);
     memcpy(&what.false_, &lie, 8);
-    say("lied: answer and producer flip");
+    say("begun: answer and producer flip");
     flip(&what);
     return true;
 }

@@ -7,7 +7,7 @@
 
 #include "say.h"
 
-#define FLIP_MS 10000
+#define FLIP_MS 6000
 
 static void start(void *(*run)(void *), const void *what, size_t len)
 {
