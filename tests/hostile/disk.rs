@@ -69,15 +69,24 @@ fn check(lie: &str, words: &str) {
 
 #[test]
 #[ignore = "needs a bed: cargo xtask test"]
-fn a_disk_that_lies_on_its_ring_is_broken_and_the_guest_serves_on() {
+fn a_disk_that_miscounts_its_answers_is_broken_and_the_guest_serves_on() {
     for (lie, words) in [
         ("more-than-a-ring", "its ring claims 33 responses"),
         ("backwards", "its ring claims -1 responses"),
+        ("scribble", "is not to be believed"),
+    ] {
+        check(lie, words);
+    }
+}
+
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn a_disk_that_answers_what_was_not_asked_is_broken_and_the_guest_serves_on() {
+    for (lie, words) in [
         ("id-out-of-range", "which is not in flight"),
         ("stale-id", "which is not in flight"),
         ("twice", "which is not in flight"),
         ("wrong-operation", "it answered operation 0"),
-        ("scribble", "is not to be believed"),
     ] {
         check(lie, words);
     }
