@@ -102,6 +102,8 @@ pub(crate) struct Session<C: Connect> {
     state: State<C::Link>,
     /// A device whose loss cannot be mended begins only once.
     once: bool,
+    /// Why the last try failed, if it did.
+    failed: Option<ConnectError>,
 }
 
 impl<C: Connect> Session<C> {
@@ -113,6 +115,7 @@ impl<C: Connect> Session<C> {
             path,
             state: State::Connecting(first),
             once,
+            failed: None,
         }
     }
 
@@ -190,7 +193,7 @@ impl<C: Connect> Session<C> {
     pub(crate) fn break_off(&mut self, fault: BackendFault) {
         log::error!(
             "{}: the backend is not to be believed: {fault}; the device is disabled, the rest \
-             goes on; detach and attach it, or reboot the domain, to use it again",
+             goes on; reboot the domain to use it again",
             self.path
         );
         self.state = State::Broken(Some(farewell(&self.handles, &self.path)));
@@ -232,7 +235,8 @@ impl<C: Connect> Session<C> {
         }))
     }
 
-    fn connected(&self, result: Result<Established<C::Link>, ConnectError>) -> State<C::Link> {
+    fn connected(&mut self, result: Result<Established<C::Link>, ConnectError>) -> State<C::Link> {
+        let failed = core::mem::replace(&mut self.failed, result.as_ref().err().copied());
         match result {
             Ok(Established {
                 link,
@@ -243,10 +247,13 @@ impl<C: Connect> Session<C> {
                 State::Connected(link, Box::pin(until_lost(frontend, watch)), since_ns)
             }
             Err(error) => {
-                log::warn!(
-                    "{}: cannot connect: {error}; trying again in 5 s",
-                    self.path
-                );
+                // Said once for all tries that fail alike.
+                if failed != Some(error) {
+                    log::warn!(
+                        "{}: cannot connect: {error}; trying again every 5 s",
+                        self.path
+                    );
+                }
                 self.pause()
             }
         }

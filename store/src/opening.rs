@@ -134,7 +134,6 @@ impl Store {
     }
 
     fn refuse(&mut self, sentence: String) -> Next {
-        log::error!("store: {sentence}");
         self.state = State::Refused(sentence.into());
         self.disk.stop_writing();
         Next::Over

@@ -31,6 +31,8 @@ pub struct Recipe {
     pub disks: Vec<String>,
     /// Network devices.
     pub vifs: u32,
+    /// Whether it waits to be unpaused (real Xen only).
+    pub paused: bool,
     /// The kernel's command line.
     pub command_line: String,
 }
@@ -41,6 +43,7 @@ impl Default for Recipe {
             memory: MEMORY_MIB,
             disks: Vec::new(),
             vifs: 1,
+            paused: false,
             command_line: ADDRESS.into(),
         }
     }
@@ -67,11 +70,13 @@ impl Guest {
             memory,
             disks,
             vifs,
+            paused,
             command_line,
         } = recipe;
         let disks = disks.join(" ");
+        let paused = if *paused { "paused" } else { "" };
         bed.run(&format!(
-            "vm create {name} memory={memory} vifs={vifs} {disks} -- {command_line}"
+            "vm create {name} memory={memory} vifs={vifs} {disks} {paused} -- {command_line}"
         ));
         Guest {
             bed: bed.clone(),
@@ -177,6 +182,22 @@ impl Guest {
             );
             thread::sleep(Duration::from_millis(200));
         }
+    }
+
+    /// Lets one that was created paused begin.
+    ///
+    /// # Panics
+    /// When it cannot.
+    pub fn unpause(&self) {
+        self.bed.run(&format!("vm unpause {}", self.name));
+    }
+
+    /// Types a line on its console.
+    ///
+    /// # Panics
+    /// When it has none.
+    pub fn type_line(&self, line: &str) {
+        self.bed.run(&format!("vm input {} {line}", self.name));
     }
 
     /// `running` or `gone …`, as the bed says.

@@ -195,13 +195,23 @@ impl Frontend {
         watch: &Watch,
         wanted: &[XenbusState],
     ) -> Result<XenbusState, HandshakeError> {
+        let ends = [XenbusState::Closing, XenbusState::Closed];
+        self.wait(watch, wanted, &ends).await
+    }
+
+    async fn wait(
+        &self,
+        watch: &Watch,
+        wanted: &[XenbusState],
+        ends: &[XenbusState],
+    ) -> Result<XenbusState, HandshakeError> {
         let walk = async {
             loop {
                 let state = self.backend_state().await?;
                 if wanted.contains(&state) {
                     return Ok(state);
                 }
-                if matches!(state, XenbusState::Closing | XenbusState::Closed) {
+                if ends.contains(&state) {
                     return Err(HandshakeError::Closed);
                 }
                 watch.fired().await;
@@ -213,7 +223,8 @@ impl Frontend {
         }
     }
 
-    /// Brings both ends to the start of a handshake, whatever an earlier life left behind.
+    /// Brings both ends to the start of a handshake, the backend to `InitWait`, whatever an
+    /// earlier life left behind.
     ///
     /// # Errors
     /// [`HandshakeError`].
@@ -223,9 +234,11 @@ impl Frontend {
         if !matches!(state, Unknown | Initialising | InitWait) {
             self.switch_to(Closing).await?;
             self.switch_to(Closed).await?;
-            self.wait_for(watch, &[Closed, InitWait, Unknown]).await?;
+            self.wait(watch, &[Closed, InitWait, Unknown], &[]).await?;
         }
         self.switch_to(Initialising).await?;
+        // A closed backend opens again when it sees that, which takes it a while.
+        self.wait(watch, &[InitWait], &[]).await?;
         Ok(())
     }
 }

@@ -92,6 +92,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let bed = Bed::start(&Request {
         hypervisor,
         cpu: outer::CPU.to_owned(),
+        cpu_count: 1,
         icount: false,
         disks: vec![Disk {
             path: disk,

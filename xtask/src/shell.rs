@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 use crate::bed::agent::Agent;
 use crate::bed::doors::{CONTROL, Forward};
 use crate::bed::outer::{self, Disk};
-use crate::bed::{Bed, Request};
+use crate::bed::{Bed, Request, hostile};
 use crate::hosts::Hypervisor;
 use crate::interrupt;
 
@@ -35,6 +35,12 @@ pub(crate) struct Arguments {
     /// The outer machine's CPU model.
     #[arg(long, default_value = outer::CPU)]
     cpu: String,
+    /// How many CPUs it has.
+    #[arg(long, default_value_t = 1)]
+    cpus: u32,
+    /// Brings the hostile backend along, for `hostile`.
+    #[arg(long)]
+    hostile: bool,
     /// Takes a file along, as /payload/NAME.
     #[arg(long = "file", value_name = "NAME=PATH")]
     files: Vec<String>,
@@ -117,9 +123,13 @@ fn request(arguments: &Arguments) -> Result<Request> {
         on, icount, cpu, ..
     } = arguments;
     let (hypervisor, cpu) = (*on, cpu.clone());
+    if arguments.hostile {
+        payload.push(hostile::file()?);
+    }
     Ok(Request {
         hypervisor,
         cpu,
+        cpu_count: arguments.cpus,
         icount: *icount,
         disks,
         payload,

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::bed::outer::{self, Disk};
-use crate::bed::{Bed, Request, command, linux_guest};
+use crate::bed::{Bed, Request, command, hostile, linux_guest};
 use crate::build;
 use crate::hosts::Hypervisor;
 
@@ -25,6 +25,8 @@ pub(crate) struct Suite {
     icount: bool,
     /// With a Linux guest to compare with in the payload.
     linux_guest: bool,
+    /// With the hostile backend in the payload, and a CPU for it alone.
+    hostile: bool,
     /// A persistent disk, with a log of all writes to it.
     recorded_disk: bool,
     /// Run against the image that is wrong on purpose: words of the failure to be seen.
@@ -33,12 +35,13 @@ pub(crate) struct Suite {
 
 /// Every bed there is a suite for. A target that does not exist yet is
 /// skipped, and said to be.
-pub(crate) const SUITES: [Suite; 5] = [
+pub(crate) const SUITES: [Suite; 6] = [
     Suite {
         target: "image",
         hypervisor: Hypervisor::Xen,
         icount: false,
         linux_guest: false,
+        hostile: false,
         recorded_disk: false,
         wrong: None,
     },
@@ -47,6 +50,7 @@ pub(crate) const SUITES: [Suite; 5] = [
         hypervisor: Hypervisor::Emulation,
         icount: false,
         linux_guest: false,
+        hostile: false,
         recorded_disk: false,
         wrong: None,
     },
@@ -55,6 +59,7 @@ pub(crate) const SUITES: [Suite; 5] = [
         hypervisor: Hypervisor::Xen,
         icount: false,
         linux_guest: false,
+        hostile: false,
         recorded_disk: true,
         wrong: None,
     },
@@ -63,14 +68,25 @@ pub(crate) const SUITES: [Suite; 5] = [
         hypervisor: Hypervisor::Xen,
         icount: false,
         linux_guest: false,
+        hostile: false,
         recorded_disk: true,
         wrong: Some("was acknowledged as version"),
+    },
+    Suite {
+        target: "hostile",
+        hypervisor: Hypervisor::Xen,
+        icount: false,
+        linux_guest: false,
+        hostile: true,
+        recorded_disk: false,
+        wrong: None,
     },
     Suite {
         target: "counts",
         hypervisor: Hypervisor::Xen,
         icount: true,
         linux_guest: true,
+        hostile: false,
         recorded_disk: false,
         wrong: None,
     },
@@ -90,6 +106,8 @@ impl Suite {
         let mut bed = Bed::start(&Request {
             hypervisor: self.hypervisor,
             cpu: outer::CPU.to_owned(),
+            // A backend that changes what the guest looks at must run meanwhile.
+            cpu_count: if self.hostile { 2 } else { 1 },
             icount: self.icount,
             disks: disks.clone(),
             payload: self.payload(image)?,
@@ -124,6 +142,9 @@ impl Suite {
         let mut files = vec![("lampion".to_owned(), image.to_owned())];
         if self.linux_guest {
             files.extend(linux_guest::files()?);
+        }
+        if self.hostile {
+            files.push(hostile::file()?);
         }
         Ok(files)
     }

@@ -42,7 +42,6 @@ async fn connect(
     let frontend = Frontend::locate(&handles.xenstore, &handles.timers, &path).await?;
     let watch = frontend.watch_backend().await?;
     frontend.restart(&watch).await?;
-    frontend.wait_for(&watch, &[XenbusState::InitWait]).await?;
     let (queue, port, ring) =
         build(&handles, &frontend, number, requests).ok_or(ConnectError::Resources)?;
     frontend

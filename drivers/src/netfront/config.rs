@@ -42,7 +42,6 @@ async fn connect(
     let frontend = Frontend::locate(&handles.xenstore, &handles.timers, &path).await?;
     let watch = frontend.watch_backend().await?;
     frontend.restart(&watch).await?;
-    frontend.wait_for(&watch, &[XenbusState::InitWait]).await?;
 
     // Features are valid from InitWait on.
     if !frontend.read_backend_flag("feature-rx-copy").await? {

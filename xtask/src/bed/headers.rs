@@ -1,6 +1,6 @@
 //! Xen's public headers of two releases, out of Debian's packages.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
@@ -10,17 +10,17 @@ use crate::progress::Progress;
 /// Where a tree has them.
 const DIRECTORY: &str = "usr/include/xen";
 
+/// The base release.
+const BASE: Recipe = Recipe {
+    name: "headers-4.17",
+    purpose: "the headers of Xen 4.17",
+    suites: &["bookworm"],
+    packages: &["libxen-dev"],
+};
+
 /// Each release, and what makes its tree.
 const RELEASES: [(&str, Recipe); 2] = [
-    (
-        "4.17",
-        Recipe {
-            name: "headers-4.17",
-            purpose: "the headers of Xen 4.17",
-            suites: &["bookworm"],
-            packages: &["libxen-dev"],
-        },
-    ),
+    ("4.17", BASE),
     (
         "4.20",
         Recipe {
@@ -31,6 +31,11 @@ const RELEASES: [(&str, Recipe); 2] = [
         },
     ),
 ];
+
+/// The tree of the release that the bed's dom0 runs, static libraries included.
+pub(super) fn base(root: &Path, progress: &Progress) -> Result<Tree> {
+    Tree::open(root, &BASE, progress)
+}
 
 /// The releases, and where their headers are.
 pub(crate) fn directories() -> Result<Vec<(&'static str, PathBuf)>> {

@@ -13,6 +13,7 @@ pub(crate) mod command;
 mod cpio;
 pub(crate) mod doors;
 pub(crate) mod headers;
+pub(crate) mod hostile;
 pub(crate) mod image;
 pub(crate) mod initramfs;
 pub(crate) mod linux_guest;
@@ -47,6 +48,8 @@ pub(crate) struct Request {
     pub(crate) hypervisor: Hypervisor,
     /// The outer machine's CPU model.
     pub(crate) cpu: String,
+    /// How many CPUs it has; dom0 and each guest have one.
+    pub(crate) cpu_count: u32,
     /// Count instructions instead of time.
     pub(crate) icount: bool,
     /// Disks beside the payload.
@@ -77,6 +80,7 @@ impl Bed {
         disks.extend(request.disks.iter().cloned());
         let options = Options {
             cpu: request.cpu.clone(),
+            cpu_count: request.cpu_count,
             memory_mib: 2048,
             icount: request.icount,
             disks,

@@ -36,6 +36,7 @@ pub(crate) struct Software {
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
     pub(crate) cpu: String,
+    pub(crate) cpu_count: u32,
     pub(crate) memory_mib: u32,
     /// Count instructions instead of time, so that runs repeat.
     pub(crate) icount: bool,
@@ -52,7 +53,7 @@ pub(crate) fn arguments(software: &Software, options: &Options) -> Vec<String> {
         "tcg,thread=multi"
     };
     let mut words: Vec<String> = [
-        "-nodefaults -no-user-config -display none -no-reboot -smp 1",
+        "-nodefaults -no-user-config -display none -no-reboot",
         "-chardev stdio,id=monitor,signal=off -mon chardev=monitor,mode=control",
     ]
     .iter()
@@ -60,10 +61,12 @@ pub(crate) fn arguments(software: &Software, options: &Options) -> Vec<String> {
     .map(str::to_owned)
     .collect();
     let memory = options.memory_mib.to_string();
+    let cpu_count = options.cpu_count.to_string();
     let kernel = software.kernel.display().to_string();
     let pairs = [
         ("-accel", accel),
         ("-cpu", &options.cpu),
+        ("-smp", &cpu_count),
         ("-m", &memory),
         ("-kernel", &kernel),
         ("-append", &software.append),

@@ -98,6 +98,7 @@ fn recipe() -> Recipe {
             &[
                 ("init", include_str!("../bed/guest/init-xen")),
                 ("bin/vm", include_str!("../bed/guest/vm-xen")),
+                ("bin/hostile", include_str!("../bed/guest/hostile")),
                 ("etc/xen/scripts/block", include_str!("../bed/guest/block")),
                 ("etc/xen/xl.conf", ""),
             ],
