@@ -7,6 +7,7 @@ mod bed;
 mod build;
 mod check;
 mod dist;
+mod fuzz;
 mod hosts;
 mod interrupt;
 mod progress;
@@ -43,6 +44,8 @@ enum Verb {
     Abi,
     /// Plays the appliance in a simulated world, seed after seed.
     Sim(sim::Arguments),
+    /// Looks for bytes that do harm, guided by what code they reach.
+    Fuzz(fuzz::Arguments),
     /// Packs the image with its configuration and checksums.
     Dist,
     /// Formatting, lints, documentation and the host's tests.
@@ -70,6 +73,7 @@ fn perform(verb: Verb) -> Result<bool> {
         Verb::Test(arguments) => return test::run(&arguments),
         Verb::Abi => abi::run()?,
         Verb::Sim(arguments) => sim::run(&arguments)?,
+        Verb::Fuzz(arguments) => return fuzz::run(&arguments),
         Verb::Dist => dist::run()?,
         Verb::Check => check::run()?,
         Verb::Bed(arguments) => shell::run(&arguments)?,
