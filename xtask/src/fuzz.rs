@@ -29,7 +29,7 @@ const SECONDS: u64 = 10;
 /// Seconds after which one input counts as a hang.
 const HANG_S: u32 = 20;
 /// Bytes of the longest input: longer ones reach nothing that shorter ones do not.
-const INPUT_BYTES_MAX: u32 = 4096;
+const INPUT_BYTES_MAX: u32 = 2048;
 /// Edges below which a run has seen nothing: the counters are not there.
 const EDGES_MIN: u32 = 20;
 
@@ -187,7 +187,9 @@ impl Place {
     fn fuzz(&self, driver: &Path, seconds: u64) -> Result<bool> {
         let mut fuzzer = started(driver, &self.target);
         fuzzer.arg(format!("-max_total_time={seconds}"));
+        // Long from the start: most inputs are programs, and a short one does little.
         fuzzer.arg(format!("-max_len={INPUT_BYTES_MAX}"));
+        fuzzer.arg("-len_control=0");
         fuzzer.arg(format!("-artifact_prefix={}/", self.harm.display()));
         if self.words.exists() {
             fuzzer.arg(format!("-dict={}", self.words.display()));

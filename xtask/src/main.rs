@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod abi;
+mod analyse;
 mod bed;
 mod build;
 mod check;
@@ -46,6 +47,8 @@ enum Verb {
     Sim(sim::Arguments),
     /// Looks for bytes that do harm, guided by what code they reach.
     Fuzz(fuzz::Arguments),
+    /// Runs tests under Miri and the address sanitizer.
+    Analyse(analyse::Arguments),
     /// Packs the image with its configuration and checksums.
     Dist,
     /// Formatting, lints, documentation and the host's tests.
@@ -74,6 +77,7 @@ fn perform(verb: Verb) -> Result<bool> {
         Verb::Abi => abi::run()?,
         Verb::Sim(arguments) => sim::run(&arguments)?,
         Verb::Fuzz(arguments) => return fuzz::run(&arguments),
+        Verb::Analyse(arguments) => return analyse::run(&arguments),
         Verb::Dist => dist::run()?,
         Verb::Check => check::run()?,
         Verb::Bed(arguments) => shell::run(&arguments)?,

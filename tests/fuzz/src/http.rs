@@ -5,7 +5,7 @@
 //! the same, each is one, and the connection ends.
 
 use crate::disk;
-use crate::harness::{self, Bench, Client, SECOND_NS};
+use crate::harness::{self, Bench, Client};
 use crate::replies::{self, Content, Reply};
 use service::{Input, Progress};
 
@@ -50,6 +50,7 @@ fn talk(mode: u8, input: &[u8], slice_max: usize, room: usize) -> Vec<u8> {
     let mut client = bench.client();
     client.wire.slice_max = slice_max;
     let mut rest = input;
+    let mut moved = 0;
     for _ in 0..STEPS_MAX {
         let (piece, later) = rest.split_at(rest.len().min(slice_max));
         client.say(piece);
@@ -57,22 +58,31 @@ fn talk(mode: u8, input: &[u8], slice_max: usize, room: usize) -> Vec<u8> {
         client.wire.room = room;
         bench.service.step_store(bench.now);
         client.step(&mut bench);
-        if is_over(&mut client, &mut bench, rest.is_empty()) {
-            return client.wire.output;
+        match client.progress {
+            Progress::Finish | Progress::Abort => return client.wire.output,
+            Progress::Peer { deadline_ns } if rest.is_empty() => {
+                let before = std::mem::replace(&mut moved, motion(&client));
+                if moved == before {
+                    wait(&mut client, &mut bench, deadline_ns);
+                }
+            }
+            Progress::Peer { .. } | Progress::Store { .. } | Progress::Again => {}
         }
     }
     panic!("no end: {:?}", client.progress);
 }
 
-/// Whether the connection has ended; if it waits for more than there is, the peer ends.
-fn is_over(client: &mut Client, bench: &mut Bench, is_said: bool) -> bool {
-    match client.progress {
-        Progress::Finish | Progress::Abort => return true,
-        Progress::Peer { .. } if is_said && client.wire.end.is_some() => bench.pass(SECOND_NS),
-        Progress::Peer { .. } if is_said && client.unread_bytes() == 0 => {
-            client.wire.end = Some(Input::Finished);
-        }
-        Progress::Peer { .. } | Progress::Store { .. } | Progress::Again => {}
+/// What the connection has taken and given.
+fn motion(client: &Client) -> usize {
+    client.wire.taken + client.wire.output.len()
+}
+
+/// All is said: the peer ends its side, and then waits as long as it takes.
+fn wait(client: &mut Client, bench: &mut Bench, deadline_ns: u64) {
+    if client.unread_bytes() == 0 && client.wire.end.is_none() {
+        client.wire.end = Some(Input::Finished);
+    } else {
+        let ahead_ns = deadline_ns.saturating_sub(bench.now.monotonic_ns);
+        bench.pass(ahead_ns.max(1));
     }
-    false
 }
