@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 /// What keeps a corpus readable: files of one target, and bytes of all of them.
-const FILES_MAX: usize = 40;
+const FILES_MAX: usize = 60;
 const BYTES_MAX: usize = 64 << 10;
 
 fn corpus() -> PathBuf {
