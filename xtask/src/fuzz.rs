@@ -195,6 +195,8 @@ impl Place {
             fuzzer.arg(format!("-dict={}", self.words.display()));
         }
         fuzzer.arg(&self.news).arg(&self.corpus);
+        // Its frames are for who replays the input; here they would hide what was said.
+        fuzzer.env("RUST_BACKTRACE", "0");
         let _ = fs::remove_file(&self.log);
         let ended = command::logged(&mut fuzzer, &self.log);
         let told = String::from_utf8_lossy(&fs::read(&self.log)?).into_owned();
@@ -209,6 +211,9 @@ impl Place {
             }
             Err(error) => {
                 println!("{}: {error:#}", self.target);
+                for line in panic(&told) {
+                    println!("{}: {line}", self.target);
+                }
                 self.tell_harm(&told);
                 Ok(false)
             }
@@ -249,6 +254,15 @@ impl Place {
     }
 }
 
+/// Where the target panicked, and with what words; nothing for a hang.
+fn panic(told: &str) -> Vec<&str> {
+    let lines = told.lines();
+    lines
+        .skip_while(|line| !line.contains(" panicked at "))
+        .take_while(|line| !line.starts_with("note: "))
+        .collect()
+}
+
 /// Runs and edges, of the last line that tells them.
 fn figures(told: &str) -> Option<(u64, u32)> {
     let line = told
@@ -267,7 +281,16 @@ fn figures(told: &str) -> Option<(u64, u32)> {
 
 #[cfg(test)]
 mod tests {
-    use super::figures;
+    use super::{figures, panic};
+
+    #[test]
+    fn what_a_panic_said_is_told() {
+        let told = "#2\tINITED\nthread '<unnamed>' (7) panicked at a.rs:1:2:\nno room\n\
+                    note: run with `RUST_BACKTRACE=1`\n==7== ERROR\n";
+        let said = ["thread '<unnamed>' (7) panicked at a.rs:1:2:", "no room"];
+        assert_eq!(panic(told), said);
+        assert_eq!(panic("ALARM: working on the last Unit\n"), [""; 0]);
+    }
 
     #[test]
     fn the_figures_of_the_last_line_are_told() {
