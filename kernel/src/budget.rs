@@ -37,7 +37,7 @@ impl Budget {
     /// Size of the disk in memory that serves where there is none.
     pub fn memory_disk_bytes(self) -> u64 {
         (self.store_bytes - self.store_bytes / 4)
-            .max(MEMORY_DISK_BYTES_MIN.min(2 * self.store_bytes))
+            .max(MEMORY_DISK_BYTES_MIN.min(self.store_bytes.saturating_mul(2)))
     }
 
     /// The store's index and cache, beside a disk or a disk in memory.
@@ -64,7 +64,7 @@ impl Budget {
         let fixed = 4 * MIB + pool_bytes;
         let rest = ram_bytes.saturating_sub(fixed);
         let socket_bytes = (rest / 4).clamp(MIB / 2, 16 * MIB);
-        let store_bytes = rest.saturating_sub(socket_bytes) * 3 / 4;
+        let store_bytes = rest.saturating_sub(socket_bytes) / 4 * 3;
         let heap_bytes_min = 2 * MIB + MIB / 2;
         Budget {
             pool_pages,
@@ -90,6 +90,15 @@ mod tests {
             let pool = u64::from(budget.pool_pages) * 4096;
             let sum = pool + budget.socket_bytes + budget.store_bytes + 2 * MIB;
             assert!(sum <= ram, "{mib} MiB: {sum} of {ram} given away");
+        }
+    }
+
+    #[test]
+    fn a_memory_map_that_lies_overflows_nothing() {
+        for ram in [0, u64::MAX / 4, u64::MAX] {
+            let budget = Budget::from_ram(ram);
+            assert!(budget.store_bytes <= ram.max(MIB / 2));
+            assert!(budget.memory_disk_bytes() <= budget.store_bytes.saturating_mul(2));
         }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use toml::{Table, Value};
 
 /// A crate, what it may import of ours, and what its tests may import besides.
-const MAY_IMPORT: [(&str, &[&str], &[&str]); 10] = [
+const MAY_IMPORT: [(&str, &[&str], &[&str]); 11] = [
     ("xen-sys", &[], &[]),
     ("xen", &["xen-sys"], &["sim"]),
     ("drivers", &["xen"], &["sim"]),
@@ -26,6 +26,13 @@ const MAY_IMPORT: [(&str, &[&str], &[&str]); 10] = [
         "tests",
         &[
             "xen-sys", "xen", "drivers", "store", "net", "service", "kernel", "sim",
+        ],
+        &[],
+    ),
+    (
+        "fuzz",
+        &[
+            "xen-sys", "xen", "drivers", "store", "service", "kernel", "sim",
         ],
         &[],
     ),

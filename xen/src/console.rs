@@ -8,8 +8,8 @@
 
 use crate::Xen;
 use crate::event::{Events, Port};
-use crate::page::SharedPage;
-use core::sync::atomic::{Ordering, fence};
+use crate::page::{self, SharedPage};
+use core::sync::atomic::Ordering;
 use xen_sys::io::console::{IN, IN_BYTES, IN_CONS, IN_PROD, OUT, OUT_BYTES, OUT_CONS, OUT_PROD};
 
 /// The console.
@@ -103,7 +103,7 @@ fn put(page: &SharedPage, bytes: &[u8]) -> usize {
     if !taken.is_empty() {
         let new = prod.wrapping_add(taken.len() as u32);
         page.store_u32(OUT_PROD, new, Ordering::Release);
-        fence(Ordering::SeqCst);
+        page::fence();
     }
     taken.len()
 }

@@ -7,10 +7,10 @@
 //!
 //! Source: `xen/include/public/grant_table.h`, Xen 4.17.
 
-use crate::page::{Gfn, MapFrame, Page, SharedPage, map_foreign};
+use crate::page::{self, Gfn, MapFrame, Page, SharedPage, map_foreign};
 use crate::{Domid, Errno, Xen};
 use alloc::vec::Vec;
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::Ordering;
 use xen_sys::grant_table::{
     ENTRIES_PER_FRAME, GNTTAB_NR_RESERVED_ENTRIES, GTF_PERMIT_ACCESS, GTF_READING, GTF_READONLY,
     GTF_WRITING,
@@ -108,7 +108,7 @@ impl GrantTable {
         let (entries, offset) = self.place(reference);
         entries.store_u16(offset + 2, domid.0, Ordering::Relaxed);
         entries.store_u32(offset + 4, frame, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
+        page::fence();
         let flags = match access {
             GrantAccess::ReadWrite => GTF_PERMIT_ACCESS,
             GrantAccess::ReadOnly => GTF_PERMIT_ACCESS | GTF_READONLY,

@@ -24,6 +24,8 @@ pub mod grant;
 pub mod page;
 pub mod ring;
 pub mod task;
+#[cfg(test)]
+mod tests;
 pub mod xenbus;
 pub mod xenstore;
 

@@ -442,6 +442,11 @@ pub(crate) fn map_foreign(mapper: &mut dyn MapFrame, gfn: Gfn) -> SharedPage {
     unsafe { SharedPage::foreign(base, gfn) }
 }
 
+/// What we did to shared pages before it is seen by everybody before what we do after it.
+pub(crate) fn fence() {
+    core::sync::atomic::fence(Ordering::SeqCst);
+}
+
 /// Which way an observed access goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {

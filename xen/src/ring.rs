@@ -18,10 +18,10 @@
 //! Source: `xen/include/public/io/ring.h`, Xen 4.17.
 
 use crate::grant::Grant;
-use crate::page::Plain;
+use crate::page::{self, Plain};
 use core::fmt;
 use core::marker::PhantomData;
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::Ordering;
 use xen_sys::io::{blkif, netif, ring};
 
 /// The backend moved its producer where it cannot be: it is not to be believed any more.
@@ -185,7 +185,7 @@ impl<P: Protocol> FrontRing<P> {
         page.store_u32(ring::REQ_PROD, new, Ordering::Release);
         self.req_published = new;
         // Our producer must be visible before we read whether it is waited for.
-        fence(Ordering::SeqCst);
+        page::fence();
         let event = page.load_u32(ring::REQ_EVENT, Ordering::Relaxed);
         new.wrapping_sub(event) < new.wrapping_sub(old)
     }
@@ -222,7 +222,7 @@ impl<P: Protocol> FrontRing<P> {
             Ordering::Relaxed,
         );
         // The request for an event must be visible before we look once more.
-        fence(Ordering::SeqCst);
+        page::fence();
         page.load_u32(ring::RSP_PROD, Ordering::Relaxed) != self.rsp_cons
     }
 }

@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod abi;
+mod analyse;
 mod bed;
 mod build;
 mod check;
 mod dist;
+mod fuzz;
 mod hosts;
 mod interrupt;
 mod mutants;
@@ -44,6 +46,10 @@ enum Verb {
     Abi,
     /// Plays the appliance in a simulated world, seed after seed.
     Sim(sim::Arguments),
+    /// Looks for bytes that do harm, guided by what code they reach.
+    Fuzz(fuzz::Arguments),
+    /// Runs tests under Miri and the address sanitizer.
+    Analyse(analyse::Arguments),
     /// Packs the image with its configuration and checksums.
     Dist,
     /// Formatting, lints, documentation and the host's tests.
@@ -71,6 +77,8 @@ fn perform(verb: Verb) -> Result<bool> {
         Verb::Test(arguments) => return test::run(&arguments),
         Verb::Abi => abi::run()?,
         Verb::Sim(arguments) => sim::run(&arguments)?,
+        Verb::Fuzz(arguments) => return fuzz::run(&arguments),
+        Verb::Analyse(arguments) => return analyse::run(&arguments),
         Verb::Dist => dist::run()?,
         Verb::Check => check::run()?,
         Verb::Bed(arguments) => shell::run(&arguments)?,

@@ -167,7 +167,12 @@ impl Bench {
     }
 
     pub(crate) fn sized(config: Config, disk_bytes: u64) -> Self {
-        let mut bench = Bench::opening(config, disk_bytes);
+        Bench::on(config, MemoryDisk::new(disk_bytes))
+    }
+
+    /// On a disk that may hold a store already.
+    pub(crate) fn on(config: Config, disk: MemoryDisk) -> Self {
+        let mut bench = Bench::before(config, disk);
         bench.until_ready();
         bench
     }
@@ -187,7 +192,7 @@ impl Bench {
 
     /// Before the first step of the store.
     pub(crate) fn opening(config: Config, disk_bytes: u64) -> Self {
-        Bench::on(config, MemoryDisk::new(disk_bytes))
+        Bench::before(config, MemoryDisk::new(disk_bytes))
     }
 
     /// The same disk after a cut of power.
@@ -195,7 +200,7 @@ impl Bench {
         let again = self
             .disk
             .under(self.disk.geometry().expect("memory has a shape"));
-        let mut bench = Bench::on(self.service.config().clone(), again);
+        let mut bench = Bench::before(self.service.config().clone(), again);
         bench.now = self.now;
         bench.until_ready();
         bench
@@ -216,7 +221,7 @@ impl Bench {
         places.len()
     }
 
-    fn on(config: Config, disk: MemoryDisk) -> Self {
+    fn before(config: Config, disk: MemoryDisk) -> Self {
         let mood = Rc::new(RefCell::new(Mood::Good));
         let device = MoodyDisk {
             disk: disk.clone(),

@@ -1,10 +1,10 @@
 //! Bytes to and from the daemon: two byte rings in one shared page.
 
 use crate::event::{Events, Port};
-use crate::page::SharedPage;
+use crate::page::{self, SharedPage};
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
-use core::sync::atomic::{Ordering, fence};
+use core::sync::atomic::Ordering;
 use xen_sys::io::xs_wire::{
     REQ, REQ_CONS, REQ_PROD, RSP, RSP_CONS, RSP_PROD, XENSTORE_PAYLOAD_MAX, XENSTORE_RING_SIZE,
     XsdSockmsg,
@@ -100,7 +100,7 @@ impl Link {
         }
         self.page
             .store_u32(REQ_PROD, prod.wrapping_add(count as u32), Ordering::Release);
-        fence(Ordering::SeqCst);
+        page::fence();
         count > 0
     }
 
@@ -117,7 +117,7 @@ impl Link {
             self.incoming.push(self.page.load_u8(at, Ordering::Relaxed));
         }
         self.page.store_u32(RSP_CONS, prod, Ordering::Release);
-        fence(Ordering::SeqCst);
+        page::fence();
         self.split();
         available > 0
     }
