@@ -62,7 +62,7 @@ fn check(shape: Shape, seeds: u64, distinct_min: u64) {
 
 #[test]
 fn small_values_survive_every_crash() {
-    check(Shape::SMALL, 2, 30_000);
+    check(Shape::SMALL, 2, 35_000);
 }
 
 #[test]
@@ -72,12 +72,12 @@ fn groups_of_every_length_survive_every_crash() {
 
 #[test]
 fn groups_of_batches_survive_every_crash() {
-    check(Shape::GROUPS, 2, 30_000);
+    check(Shape::GROUPS, 2, 50_000);
 }
 
 #[test]
 fn units_of_4_kib_survive_every_crash() {
-    check(Shape::PAGES, 1, 10_000);
+    check(Shape::PAGES, 1, 14_000);
 }
 
 #[test]

@@ -25,6 +25,9 @@ pub(crate) struct Arguments {
     /// Plants known bugs, or the one of this name, and shows that each is found.
     #[arg(long, value_name = "NAME", num_args = 0..=1)]
     mutants: Option<Option<String>>,
+    /// Crashes the store at every point of new workloads, for so many minutes.
+    #[arg(long, value_name = "MINUTES", num_args = 0..=1, default_missing_value = "60")]
+    hunt: Option<u32>,
 }
 
 /// Plays the seeds, on every core. The first that fails ends it: it is played once more with a
@@ -32,6 +35,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if let Some(name) = &arguments.mutants {
         return mutants::run(name.as_deref());
+    }
+    if let Some(minutes) = arguments.hunt {
+        return hunt(minutes);
     }
     let player = player()?;
     if let Some(seed) = arguments.seed {
@@ -57,6 +63,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Runs the explorer of the store's crashes for as long as is asked for.
+fn hunt(minutes: u32) -> Result<()> {
+    let mut cargo = build::cargo(&crate::checkout());
+    cargo.args([
+        "test",
+        "--profile",
+        "sim",
+        "-p",
+        "tests",
+        "--test",
+        "crash",
+        "--",
+    ]);
+    cargo.args(["--ignored", "--exact", "hunt::hunt", "--nocapture"]);
+    cargo.env("LAMPION_CRASH_MINUTES", minutes.to_string());
+    command::visible(&mut cargo)
 }
 
 /// Builds the program that plays, with the profile that is fast and observes.
