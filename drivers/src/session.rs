@@ -217,7 +217,7 @@ impl<C: Connect> Session<C> {
             _ => 0,
         };
         if self.handles.timers.now_ns().saturating_sub(since_ns) < RETRY_NS {
-            log::warn!("{path}: the backend went away again; trying again in 5 s");
+            log::warn!("{path}: the backend went away soon after it came; trying again in 5 s");
             return self.pause();
         }
         log::warn!("{path}: the backend went away; waiting for it to come back");
@@ -264,7 +264,11 @@ impl<C: Connect> Session<C> {
 async fn until_lost(frontend: Frontend, watch: Watch) {
     loop {
         watch.fired().await;
-        let state = frontend.backend_state().await;
+        let mut state = frontend.backend_state().await;
+        // The watch does not fire again for a reply that was lost.
+        while state == Err(XsError::NoReply) {
+            state = frontend.backend_state().await;
+        }
         // Without xenstore nothing is known; the rings go on.
         if state.is_ok_and(|state| !is_at_work(state)) {
             return;

@@ -86,7 +86,7 @@ pub(crate) struct Recovery {
     pub(crate) repairs: Vec<Footer>,
     /// Segments that only the last group frees.
     pub(crate) unproven_frees: Vec<u32>,
-    /// Highest generation of any header with an intact bitmap, and of what lies in the successor.
+    /// Highest generation of any header with an intact bitmap.
     pub(crate) max_generation: u64,
     walked: u32,
 }

@@ -263,7 +263,7 @@ fn read_back(store: &mut Store, name: &Name, value: &Value) {
 }
 
 /// Steps a store whose disk answers at once until it rests.
-fn drive(store: &mut Store) {
+pub(crate) fn drive(store: &mut Store) {
     let rests = (0..STEPS_MAX).any(|ns| store.step(worker::now(ns)) != Wake::Now);
     assert!(rests, "the store never comes to rest");
 }

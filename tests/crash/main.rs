@@ -4,6 +4,7 @@
 
 mod explore;
 mod forgetful;
+mod generations;
 mod hunt;
 mod image;
 mod io;

@@ -50,14 +50,15 @@ impl Store {
             clean: None,
             ..old
         };
+        let last_generation = recovery.max_generation.max(newest.generation);
+        let lost_epochs = superblock.epoch - replay.max_epoch();
         let joint = Joint {
             generation: newest.generation,
             offset,
             chain,
         };
-        let records = aside
-            .as_ref()
-            .map_or_else(Vec::new, |aside| split(aside, seeds));
+        let split = |aside| split(aside, seeds);
+        let records = aside.as_ref().map_or_else(Vec::new, split);
         self.log = Some(Log {
             seeds,
             epoch: superblock.epoch,
@@ -67,7 +68,7 @@ impl Store {
             chain,
             successor: newest.successor,
             abandoned: None,
-            next_generation: recovery.max_generation.max(newest.generation) + 2,
+            next_generation: next_generation(last_generation, lost_epochs),
             next_seq,
             durable_seq: replay.last_seq,
             first: None,
@@ -178,6 +179,12 @@ impl Store {
         }
         Next::Over
     }
+}
+
+/// Each opening that came to nothing has used up an epoch, and a generation with it: what it may
+/// have left of a group must not pass for a part of ours.
+fn next_generation(last: u64, lost_epochs: u64) -> u64 {
+    last.saturating_add(lost_epochs.saturating_mul(2))
 }
 
 /// The raw records of a group.

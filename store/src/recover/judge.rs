@@ -147,9 +147,6 @@ impl Recovery {
                 }
                 Poll::Ready(Ok(None)) => at += u64::from(self.layout.unit),
                 Poll::Ready(Ok(Some(header))) => {
-                    // A crash may keep a group and lose its segment's header: under the same
-                    // generation again, the group would stand for the one to be written there.
-                    self.max_generation = self.max_generation.max(header.generation);
                     if header.epoch >= epoch && !chains.contains(&header.chain) {
                         let start = self.layout.start(number);
                         self.replay

@@ -60,6 +60,8 @@ pub(super) struct Life {
     loss: u64,
     delay_max_ns: u64,
     slow_ns: u64,
+    /// How many of a million unflushed sectors a power cut makes unreadable.
+    torn: u32,
     /// The network's backend comes back then.
     away_until_ns: Option<u64>,
     /// How long nobody ran, in all.
@@ -82,6 +84,7 @@ impl Life {
             loss: [0, 0, 20_000][random.below(3) as usize],
             delay_max_ns: [0, 100_000, 3_000_000][random.below(3) as usize],
             slow_ns: [0, 300_000, 5_000_000][random.below(3) as usize],
+            torn: [0, 0, 100_000][random.below(3) as usize],
             ..Life::calm(nature)
         }
     }
@@ -94,6 +97,7 @@ impl Life {
             loss: 0,
             delay_max_ns: 0,
             slow_ns: 0,
+            torn: 0,
             away_until_ns: None,
             stalled_ns: 0,
             disk_left: false,
@@ -137,6 +141,7 @@ impl Life {
         let faults = disk.faults();
         *faults = sim::disk::Faults::default();
         faults.slow.max_ns = self.slow_ns;
+        faults.unreadable_at_crash = self.torn;
         match self.nature {
             Nature::Honest => {}
             Nature::LyingFlush => faults.flush = Flush::Lies,
