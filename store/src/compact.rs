@@ -299,7 +299,9 @@ impl Store {
         });
         let best = candidates.max_by_key(|(_, segment)| {
             let dead = payload.saturating_sub(segment.live);
-            let age = (newest - segment.generation + 1).min(1 << 16);
+            // How many segments were begun since: the epoch stands above that count.
+            let newer = (newest as u32).wrapping_sub(segment.generation as u32);
+            let age = (u64::from(newer) + 1).min(1 << 16);
             if short {
                 dead << 16
             } else {

@@ -51,7 +51,6 @@ impl Store {
             ..old
         };
         let last_generation = recovery.max_generation.max(newest.generation);
-        let lost_epochs = superblock.epoch - replay.max_epoch();
         let joint = Joint {
             generation: newest.generation,
             offset,
@@ -68,7 +67,7 @@ impl Store {
             chain,
             successor: newest.successor,
             abandoned: None,
-            next_generation: next_generation(last_generation, lost_epochs),
+            next_generation: next_generation(last_generation, superblock.epoch),
             next_seq,
             durable_seq: replay.last_seq,
             first: None,
@@ -181,10 +180,13 @@ impl Store {
     }
 }
 
-/// Each opening that came to nothing has used up an epoch, and a generation with it: what it may
-/// have left of a group must not pass for a part of ours.
-fn next_generation(last: u64, lost_epochs: u64) -> u64 {
-    last.saturating_add(lost_epochs.saturating_mul(2))
+/// Generations of an epoch are its own. A crash may have left a part of a group of any epoch
+/// where ours is written next, with the same records at the same place: under the same
+/// generation it could pass for a part of ours. Below the epoch they go on counting.
+fn next_generation(last: u64, epoch: u64) -> u64 {
+    let epoch = epoch.min(u64::from(u32::MAX));
+    let first = epoch << 32 | u64::from((last as u32).wrapping_add(1));
+    first.max(last.saturating_add(1))
 }
 
 /// The raw records of a group.
