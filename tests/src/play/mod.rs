@@ -207,6 +207,13 @@ impl Play {
                 outcome = client.answer(world);
                 outcome.is_some()
             });
+            if let Some(Outcome::Lost(_)) = outcome
+                && self.nature != Nature::Honest
+            {
+                // A value that such a disk has spoilt is broken off, and its connection with it.
+                client = self.simulation.world(Client::connect);
+                continue;
+            }
             let Some(Outcome::Answer(answer)) = outcome else {
                 return Err(missing(format!("key {key}: {outcome:?}, {ran:?}")));
             };
