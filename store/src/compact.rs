@@ -316,7 +316,8 @@ impl Store {
             number,
             generation: segment.generation,
             extents: segment.extents.iter().copied().collect(),
-            scanner: Scanner::new(end, Unreadable::Fails),
+            // Between groups that count there may be what a crash tore; a group is judged whole.
+            scanner: Scanner::new(end, Unreadable::Zeros),
         };
         self.compaction.victim = Some(victim);
         Moved::Yes

@@ -47,6 +47,16 @@ fn what_was_acknowledged_outlives_any_kill() {
     });
 }
 
+/// What each has found: compaction took a torn gap between groups for damage.
+const ONCE_FAILED: [u64; 1] = [164];
+
+#[test]
+fn seeds_that_once_failed_pass() {
+    for seed in ONCE_FAILED {
+        passes(seed);
+    }
+}
+
 #[test]
 fn one_seed_is_one_run() {
     let first = passes(7);
