@@ -79,11 +79,6 @@ impl BackRing {
             Publish::Quiet
         }
     }
-
-    /// Requests taken and not answered.
-    pub fn unanswered(&self) -> u32 {
-        self.req_cons.wrapping_sub(self.rsp_prod_pvt)
-    }
 }
 
 /// Whether a backend looks at its rings.

@@ -206,11 +206,6 @@ impl Grants {
         Ok(())
     }
 
-    /// References that are mapped now.
-    pub fn mapped_count(&self) -> usize {
-        self.mapped.len()
-    }
-
     /// Entries that permit access now, and the frame of each.
     pub fn permitted(&self, arena: &Arena) -> Vec<(u32, u64)> {
         let references = 0..FRAMES_MAX as u32 * ENTRIES_PER_FRAME;

@@ -57,7 +57,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
         )?);
     }
     match finish(children)? {
-        Ending::Failed(seed) => replay(&player, seed),
+        Ending::Failed(seed) => {
+            replay(&player, seed)?;
+            bail!(
+                "seed {seed} failed beside others and passes alone: one seed is not one run; look \
+                 at what was said above, and for state that outlives a seed"
+            )
+        }
         Ending::Played(sum) => {
             sum.report(began.elapsed());
             Ok(())
