@@ -10,25 +10,10 @@ mod hostile;
 mod memory;
 mod reconnect;
 mod seeds;
+mod starved;
 mod sweeps;
 
-use tests::simulated::{LIMIT_NS, Options, Outcome, Simulation, faults, request};
-
-/// Between two questions whether it serves.
-const PAUSE_NS: u64 = 50_000_000;
-
-/// Asks until the appliance says that it serves.
-fn until_ready(simulation: &mut Simulation) {
-    for _ in 0..100 {
-        match request(simulation, "GET", "/readyz?for=write", b"") {
-            Outcome::Answer(answer) if answer.status == 200 => return,
-            _ => {}
-        }
-        // Only the time has to go by.
-        let _ = simulation.run(PAUSE_NS, |_| false);
-    }
-    panic!("it never serves:\n{}", simulation.console());
-}
+use tests::simulated::{LIMIT_NS, Options, Outcome, Simulation, faults, request, until_ready};
 
 #[test]
 fn a_value_comes_back() {

@@ -7,8 +7,7 @@
 
 use crate::after;
 use sim::disk::FailNth;
-use tests::data::value;
-use tests::simulated::{Cut, LIMIT_NS, Options, Outcome, Simulation, request};
+use tests::simulated::{Cut, LIMIT_NS, Options, Simulation, check_all, put_all};
 use xen_sys::errno::Errno;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -21,35 +20,6 @@ fn options() -> Options {
     Options {
         interleaving: 0,
         ..Options::new(3)
-    }
-}
-
-/// What is written, some of it in several requests to the disk.
-fn values() -> [(&'static str, Vec<u8>); 3] {
-    [
-        ("/kv/a/small", value(1, 1, 100)),
-        ("/kv/a/large", value(2, 1, 80_000)),
-        ("/kv/a/again", value(3, 1, 3_000)),
-    ]
-}
-
-/// Writes them; which were acknowledged.
-fn put_all(simulation: &mut Simulation) -> Vec<bool> {
-    let put = |(target, body): (&str, Vec<u8>)| {
-        let answered = request(simulation, "PUT", target, &body);
-        matches!(answered, Outcome::Answer(answer) if matches!(answer.status, 201 | 204))
-    };
-    values().into_iter().map(put).collect()
-}
-
-/// What was acknowledged is there, and what was not is there whole or not at all.
-fn check_all(simulation: &mut Simulation, acknowledged: &[bool]) {
-    for ((target, body), acknowledged) in values().into_iter().zip(acknowledged) {
-        match request(simulation, "GET", target, b"") {
-            Outcome::Answer(answer) if answer.status == 200 => assert!(answer.body == body),
-            Outcome::Answer(answer) if answer.status == 404 && !acknowledged => {}
-            other => panic!("{target}: {other:?}:\n{}", simulation.console()),
-        }
     }
 }
 

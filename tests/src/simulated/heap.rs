@@ -1,12 +1,14 @@
-//! How much memory the guest holds: the host's allocator, counting what is taken in a guest's name.
+//! How much memory the guest holds, and its refusal: the host's allocator, counting in a guest's name.
 //!
 //! The guest and its world share a thread. Who of them runs is said here: the guest while it is
 //! stepped, and not while a hypercall of its, or an access that is observed, lets the world act.
 #![expect(unsafe_code, reason = "an allocator")]
 
 use kernel::machine::HeapUsage;
+use sim::machine::World;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
+use std::ptr;
 
 /// The system's allocator, counted.
 struct Counted;
@@ -18,6 +20,16 @@ thread_local! {
     static IS_GUEST: Cell<bool> = const { Cell::new(false) };
     static HELD_BYTES: Cell<i64> = const { Cell::new(0) };
     static PEAK_BYTES: Cell<i64> = const { Cell::new(0) };
+    static REFUSAL: Cell<Option<Refusal>> = const { Cell::new(None) };
+}
+
+/// One allocation of the guest's that is refused.
+#[derive(Clone, Copy)]
+struct Refusal {
+    /// How many are granted before.
+    left: u64,
+    /// Looks at the world as the refusal finds it.
+    look: fn(&mut World),
 }
 
 fn count(bytes: i64) {
@@ -31,9 +43,33 @@ fn count(bytes: i64) {
     });
 }
 
-// SAFETY: every call is the system allocator's, with the same arguments.
+/// Whether this allocation is the one to refuse.
+fn is_refused() -> bool {
+    if !IS_GUEST.try_with(Cell::get).unwrap_or(false) {
+        return false;
+    }
+    match REFUSAL.try_with(Cell::take) {
+        Ok(Some(Refusal { left: 0, look })) => {
+            let _turn = worlds_turn();
+            super::machine().with(look);
+            true
+        }
+        Ok(Some(refusal)) => {
+            let left = refusal.left - 1;
+            REFUSAL.set(Some(Refusal { left, ..refusal }));
+            false
+        }
+        _ => false,
+    }
+}
+
+// SAFETY: every call is the system allocator's, with the same arguments, or is refused; nothing
+// here unwinds: `look` aborts instead.
 unsafe impl GlobalAlloc for Counted {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_refused() {
+            return ptr::null_mut();
+        }
         count(layout.size() as i64);
         // SAFETY: passed on from the caller.
         unsafe { System.alloc(layout) }
@@ -46,12 +82,18 @@ unsafe impl GlobalAlloc for Counted {
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if is_refused() {
+            return ptr::null_mut();
+        }
         count(layout.size() as i64);
         // SAFETY: passed on from the caller.
         unsafe { System.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, place: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if new_size > layout.size() && is_refused() {
+            return ptr::null_mut();
+        }
         count(new_size as i64 - layout.size() as i64);
         // SAFETY: passed on from the caller.
         unsafe { System.realloc(place, layout, new_size) }
@@ -81,6 +123,19 @@ impl Drop for Turn {
 pub(super) fn begin() {
     HELD_BYTES.set(0);
     PEAK_BYTES.set(0);
+}
+
+/// Refuses this thread's guest its `n`-th allocation from now (0 is the next), once.
+///
+/// `look` is called first, while the guest is still in the middle of what it did. It aborts
+/// rather than panics.
+pub fn refuse_nth(n: u64, look: fn(&mut World)) {
+    REFUSAL.set(Some(Refusal { left: n, look }));
+}
+
+/// Whether the allocation that [`refuse_nth`] told of has not come.
+pub fn is_refusal_due() -> bool {
+    REFUSAL.get().is_some()
 }
 
 /// What this thread's guest holds, and held at most.

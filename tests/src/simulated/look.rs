@@ -3,6 +3,9 @@
 use super::{Client, LIMIT_NS, Outcome, Simulation};
 use sim::machine::World;
 
+/// Between two questions whether it serves.
+const PAUSE_NS: u64 = 50_000_000;
+
 /// One request on a connection of its own.
 pub fn request(simulation: &mut Simulation, method: &str, target: &str, body: &[u8]) -> Outcome {
     let mut client = simulation.world(Client::connect);
@@ -17,6 +20,22 @@ pub fn request(simulation: &mut Simulation, method: &str, target: &str, body: &[
         Some(outcome) => outcome,
         None => Outcome::Lost(format!("{ran:?}")),
     }
+}
+
+/// Asks until the appliance says that it serves.
+///
+/// # Panics
+/// If it never does.
+pub fn until_ready(simulation: &mut Simulation) {
+    for _ in 0..100 {
+        match request(simulation, "GET", "/readyz?for=write", b"") {
+            Outcome::Answer(answer) if answer.status == 200 => return,
+            _ => {}
+        }
+        // Only the time has to go by.
+        let _ = simulation.run(PAUSE_NS, |_| false);
+    }
+    panic!("it never serves:\n{}", simulation.console());
 }
 
 /// What the guest did that no guest may, as the others tell it.

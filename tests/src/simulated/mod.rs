@@ -7,10 +7,13 @@ mod bare;
 mod client;
 mod heap;
 mod look;
+mod three;
 
 pub use bare::Bare;
 pub use client::{Client, Outcome};
-pub use look::{Held, faults, request};
+pub use heap::{is_refusal_due, refuse_nth};
+pub use look::{Held, faults, request, until_ready};
+pub use three::{check_all, put_all, put_each};
 
 use kernel::machine::{HeapUsage, Host, Seed};
 use kernel::run::{Appliance, Wake};
@@ -133,6 +136,19 @@ impl Simulation {
     /// # Errors
     /// Why the guest cannot begin.
     pub fn try_begin(options: Options) -> Result<Simulation, AttachError> {
+        Simulation::try_begin_on(options, None)
+    }
+
+    /// A world in which the guest has just been created on a disk that has been in use.
+    ///
+    /// # Panics
+    /// If the guest cannot begin.
+    pub fn begin_on(options: Options, disk: Disk) -> Simulation {
+        let begun = Simulation::try_begin_on(options, Some(disk));
+        begun.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn try_begin_on(options: Options, used: Option<Disk>) -> Result<Simulation, AttachError> {
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         xen::page::set_observer(|gfn, offset, len, access| {
             let _turn = heap::worlds_turn();
@@ -146,6 +162,7 @@ impl Simulation {
         let mut random = Random::new(options.seed);
         let domain = Domain::new(random.word(), pool_pages(&options).max(1), 0);
         let disk = options.disk_bytes.map(|len| Disk::new(len, random.fork()));
+        let disk = used.or(disk);
         let world = World {
             interleaving: options.interleaving,
             ..new_world(domain, &mut random)
