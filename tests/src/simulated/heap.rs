@@ -1,4 +1,4 @@
-//! How much memory the guest holds, and its refusal: the host's allocator, counting in a guest's name.
+//! How much memory the guest holds, and its refusal: an allocator that counts in a guest's name.
 //!
 //! The guest and its world share a thread. Who of them runs is said here: the guest while it is
 //! stepped, and not while a hypercall of its, or an access that is observed, lets the world act.
