@@ -114,7 +114,7 @@ impl Recovery {
             tail: None,
             head_is_unproven: true,
             tail_is_proven: false,
-            replay: Replay::new(layout, seeds, memory_limit_bytes),
+            replay: Replay::new(layout, memory_limit_bytes),
             repairs: vec![],
             unproven_frees: vec![],
             max_generation: 0,

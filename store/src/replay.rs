@@ -3,7 +3,6 @@
 //! The order in which groups are replayed does not matter: a key resolves by
 //! sequence, and equal sequences by their place in the log.
 
-use crate::format::checksum::Seeds;
 use crate::format::layout::Layout;
 use crate::format::record::{self, Owner, Record};
 use crate::index::{Entry, Form, Index, Quota, Tomb};
@@ -23,7 +22,6 @@ pub(crate) struct Finding {
 
 /// What has been read so far.
 pub(crate) struct Replay {
-    seeds: Seeds,
     pub(crate) segments: Segments,
     pub(crate) index: Index,
     pub(crate) large: Large,
@@ -43,9 +41,8 @@ pub(crate) struct Replay {
 const FINDINGS_MAX: usize = 64;
 
 impl Replay {
-    pub(crate) fn new(layout: Layout, seeds: Seeds, memory_limit_bytes: u64) -> Self {
+    pub(crate) fn new(layout: Layout, memory_limit_bytes: u64) -> Self {
         Replay {
-            seeds,
             segments: Segments::new(layout),
             index: Index::default(),
             large: Large::default(),
@@ -103,14 +100,12 @@ impl Replay {
 
     /// Replays records that lie at `offset` of the device.
     pub(crate) fn records(&mut self, records: &[u8], offset: u64, count: u32) {
-        let generation = self.segments.generation_at(offset);
         let mut at = 0;
         let mut seen = 0;
         while at < records.len() {
             let pos = offset + at as u64;
-            let seed = self.seeds.place(generation, pos);
-            let Some(found) = record::decode(&records[at..], seed) else {
-                self.find(pos, "a record is damaged in an intact group");
+            let Some(found) = record::decode_proven(&records[at..]) else {
+                self.find(pos, "an intact group holds what is no record");
                 return;
             };
             self.record(&found.record, pos, found.len);
@@ -226,9 +221,7 @@ impl Replay {
         let mut numbers = Vec::new();
         let mut at = taken.header.header_len;
         while at < taken.bytes.len() {
-            let pos = taken.offset + at as u64;
-            let seed = self.seeds.place(taken.header.generation, pos);
-            let Some(found) = record::decode(&taken.bytes[at..], seed) else {
+            let Some(found) = record::decode_proven(&taken.bytes[at..]) else {
                 break;
             };
             if let Record::Free { number, generation } = found.record {

@@ -10,8 +10,9 @@ use crate::format::group::{self, HEADER_BYTES, Header};
 use alloc::vec::Vec;
 use core::task::Poll;
 
-/// Bytes of one read; halved while there is no memory for it.
-const READ_BYTES: usize = 256 * 1024;
+/// Bytes of one read, doubled from the first on: most looks end soon. Halved while there is no
+/// memory for it.
+const READ_BYTES_MAX: usize = 256 * 1024;
 const READ_BYTES_MIN: usize = 16 * 1024;
 /// The header of a group, TLVs included, must lie in this.
 const HEADER_WINDOW: u64 = 512;
@@ -25,6 +26,8 @@ pub(crate) struct Scanner {
     buffer: Vec<u8>,
     fetch: Option<Fetch>,
     unreadable: Unreadable,
+    /// Of the next read.
+    ahead_bytes: usize,
     /// Bytes read so far, for budgets.
     pub(crate) read_bytes: u64,
 }
@@ -38,6 +41,7 @@ impl Scanner {
             buffer: Vec::new(),
             fetch: None,
             unreadable,
+            ahead_bytes: READ_BYTES_MIN,
             read_bytes: 0,
         }
     }
@@ -89,8 +93,9 @@ impl Scanner {
         }
     }
 
-    fn begin_read(&self, disk: &mut Disk, at: u64) -> Result<Fetch, FetchError> {
-        let mut bytes = READ_BYTES;
+    fn begin_read(&mut self, disk: &mut Disk, at: u64) -> Result<Fetch, FetchError> {
+        let mut bytes = self.ahead_bytes;
+        self.ahead_bytes = (2 * bytes).min(READ_BYTES_MAX);
         let sector = disk
             .known_geometry()
             .map_or(512, |geometry| geometry.sector_bytes);

@@ -21,13 +21,21 @@ const HUNT: Effort = Effort {
     interrupt_one_in: [64, 200, 0],
 };
 
-/// Of eight seeds, so many are of a kind: compaction costs ten times as much an image.
-const KINDS: [Shape; 8] = [
+/// Of sixteen seeds, so many are of a kind: the last two cost several times as much an image.
+const KINDS: [Shape; 16] = [
     Shape::SMALL,
     Shape::GROUPS,
     Shape::SMALL,
     Shape::PAGES,
+    Shape::SMALL,
+    Shape::GROUPS,
     Shape::LARGE_SECTORS,
+    Shape::UPLOADS,
+    Shape::SMALL,
+    Shape::GROUPS,
+    Shape::SMALL,
+    Shape::PAGES,
+    Shape::GROUPS,
     Shape::UPLOADS,
     Shape::SEGMENTS,
     Shape::COMPACTION,
@@ -41,11 +49,11 @@ fn number(name: &str) -> Option<u64> {
 
 /// A kind and its lives, longer by the seed.
 fn shape_of(seed: u64) -> Shape {
-    let shape = KINDS[(seed % 8) as usize];
+    let shape = KINDS[(seed % 16) as usize];
     Shape {
-        lives: shape.lives + (seed / 8 % 3) as u32,
-        submissions: shape.submissions * (1 + (seed / 24 % 2) as u32),
-        discard: (seed / 48).is_multiple_of(2),
+        lives: shape.lives + (seed / 16 % 3) as u32,
+        submissions: shape.submissions * (1 + (seed / 48 % 2) as u32),
+        discard: (seed / 96).is_multiple_of(2),
         ..shape
     }
 }

@@ -247,15 +247,21 @@ pub(crate) fn copy(out: &mut Vec<u8>, record: &[u8], seed: u32) {
 
 /// The record `bytes` begin with, if it is intact under `seed`.
 pub(crate) fn decode(bytes: &[u8], seed: u32) -> Option<Found<'_>> {
+    let found = decode_proven(bytes)?;
+    let crc_at = found.len - CRC_BYTES;
+    let crc = Cursor::new(&bytes[crc_at..]).u32()?;
+    (crc == crc32c(seed, &bytes[..crc_at])).then_some(found)
+}
+
+/// The record `bytes` begin with, where the checksum of its whole group has proven it.
+pub(crate) fn decode_proven(bytes: &[u8]) -> Option<Found<'_>> {
     let mut c = Cursor::new(bytes);
     let kind = c.u8()?;
     let body_len = c.length()?;
     let body_at = c.position();
     let body = c.take(body_len)?;
     let crc_at = c.position();
-    if c.u32()? != crc32c(seed, &bytes[..crc_at]) {
-        return None;
-    }
+    c.u32()?;
     let (record, data_at) = decode_body(kind, body)?;
     Some(Found {
         record,

@@ -4,7 +4,6 @@ use super::{Next, SEQ_JUMP, Stage, hex, number_of};
 use crate::commit::{First, Log};
 use crate::disk::Moved;
 use crate::draft::Writes;
-use crate::format::checksum::Seeds;
 use crate::format::group::Joint;
 use crate::format::record;
 use crate::format::superblock::Superblock;
@@ -56,7 +55,6 @@ impl Store {
             offset,
             chain,
         };
-        let split = |aside| split(aside, seeds);
         let records = aside.as_ref().map_or_else(Vec::new, split);
         self.log = Some(Log {
             seeds,
@@ -190,12 +188,11 @@ fn next_generation(last: u64, epoch: u64) -> u64 {
 }
 
 /// The raw records of a group.
-fn split(taken: &Taken, seeds: Seeds) -> Vec<Vec<u8>> {
+fn split(taken: &Taken) -> Vec<Vec<u8>> {
     let mut records = Vec::new();
     let mut at = taken.header.header_len;
     while at < taken.bytes.len() {
-        let seed = seeds.place(taken.header.generation, taken.offset + at as u64);
-        let Some(found) = record::decode(&taken.bytes[at..], seed) else {
+        let Some(found) = record::decode_proven(&taken.bytes[at..]) else {
             break;
         };
         records.push(taken.bytes[at..at + found.len].to_vec());
