@@ -62,7 +62,7 @@ fn check(shape: Shape, seeds: u64, distinct_min: u64) {
 
 #[test]
 fn small_values_survive_every_crash() {
-    check(Shape::SMALL, 2, 35_000);
+    check(Shape::SMALL, 3, 25_000);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn groups_of_every_length_survive_every_crash() {
 
 #[test]
 fn groups_of_batches_survive_every_crash() {
-    check(Shape::GROUPS, 2, 50_000);
+    check(Shape::GROUPS, 3, 50_000);
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn the_seal_of_a_segment_survives_every_crash() {
 
 #[test]
 fn compaction_survives_every_crash() {
-    check(Shape::COMPACTION, 1, 5_000);
+    check(Shape::COMPACTION, 1, 3_000);
 }
 
 #[test]
