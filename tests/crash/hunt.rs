@@ -1,4 +1,4 @@
-//! The same for as long as there is time: seeds nobody has seen, and longer lives.
+//! The same for as long as there is time: seeds nobody has seen, and lives of other lengths.
 //!
 //! `LAMPION_CRASH_MINUTES` says how long; `LAMPION_CRASH_SEED` is the first seed, else the
 //! clock's. Each seed is printed before its result, so that a failure can be had again.
@@ -10,6 +10,7 @@
 use crate::explore::{Effort, Figures};
 use crate::points;
 use crate::shape::Shape;
+use sim::random::Random;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -47,13 +48,15 @@ fn number(name: &str) -> Option<u64> {
     Some(number.unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
 }
 
-/// A kind and its lives, longer by the seed.
+/// A kind, and how many lives of what length, by the seed: an image of a short log is opened
+/// several times as fast as one of a long one, and both are wanted.
 fn shape_of(seed: u64) -> Shape {
     let shape = KINDS[(seed % 16) as usize];
+    let mut random = Random::new(!seed);
     Shape {
-        lives: shape.lives + (seed / 16 % 3) as u32,
-        submissions: shape.submissions * (1 + (seed / 48 % 2) as u32),
-        discard: (seed / 96).is_multiple_of(2),
+        lives: shape.lives + random.below(3) as u32,
+        submissions: shape.submissions / 4 * (1 + random.below(5) as u32),
+        discard: random.chance(1, 2),
         ..shape
     }
 }
