@@ -12,7 +12,7 @@ use core::fmt::Write;
 use core::task::Poll;
 use service::{AuthMode, Service, Token};
 use store::{
-    Batch, BucketName, Change, Condition, Headers, Key, Reader, Refusal, State, Store, Ticket,
+    At, Batch, BucketName, Change, Condition, Headers, Key, Reader, Refusal, State, Store, Ticket,
 };
 
 /// How long the token can be read in xenstore.
@@ -62,7 +62,7 @@ impl FirstToken {
         }
         let stored = service
             .store_mut()
-            .open_value(&BucketName::system(), &key());
+            .open_value(At::NOW, &BucketName::system(), &key());
         if let Ok(Some((_, reader))) = stored {
             return self.read(reader, String::new(), service);
         }

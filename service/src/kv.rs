@@ -20,7 +20,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use store::{
-    Batch, BucketName, Change, Committed, Condition, Headers, Key, Metadata, Now, Refusal,
+    At, Batch, BucketName, Change, Committed, Condition, Headers, Key, Metadata, Now, Refusal,
 };
 
 /// The bucket everybody may read, its scripts aside.
@@ -185,7 +185,7 @@ fn delete(
         // Without its conditions the answer would be 404, so they do not count
         // (RFC 9110 section 13.2.1).
         Err(problem) if problem.kind == Kind::ConditionFailed => {
-            let current = service.store.lookup(&place.bucket, &place.key);
+            let current = service.store.lookup(At::NOW, &place.bucket, &place.key);
             return Err(if matches!(current, Ok(None)) {
                 nothing_to_delete()
             } else {
@@ -252,7 +252,7 @@ fn condition(
     }
     let current = service
         .store
-        .lookup(&place.bucket, &place.key)
+        .lookup(At::NOW, &place.bucket, &place.key)
         .map_err(refusal::unavailable)?;
     conditions
         .write(current.as_ref())

@@ -16,7 +16,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use core::fmt::Write;
-use store::{BucketName, Key, KeyQuery, Metadata, State, Unavailable};
+use store::{At, BucketName, Key, KeyQuery, Metadata, State, Unavailable};
 
 /// Keys on a page nobody gave a length.
 const LIMIT_DEFAULT: usize = 100;
@@ -47,6 +47,7 @@ pub(crate) fn keys(
         end,
         limit: limit_of(limit.as_deref())?,
         reverse: flag("reverse", reverse.as_deref())?,
+        at: At::NOW,
     };
     let wanted = query.limit;
     let mut found: Vec<(Key, Metadata)> = Vec::new();

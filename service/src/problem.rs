@@ -41,9 +41,11 @@ kinds! {
     CrossSite 403 "cross-site" "Another site's page asked for a change."
     PlaintextRefused 403 "plaintext-refused" "The token is not taken over plain HTTP."
     NoSuchKey 404 "no-such-key" "There is no value under this key."
+    NoSuchSnapshot 404 "no-such-snapshot" "There is no snapshot of this name."
     NoSuchPath 404 "no-such-path" "There is nothing here."
     MethodNotAllowed 405 "method-not-allowed" "The resource does not have this method."
     RequestTimeout 408 "request-timeout" "The request did not arrive in time."
+    SnapshotExists 409 "snapshot-exists" "There is a snapshot of this name already."
     ConditionFailed 412 "condition-failed" "A precondition does not hold."
     ValueTooLarge 413 "value-too-large" "The value is longer than the store takes."
     TargetTooLong 414 "target-too-long" "The request line is too long."
@@ -67,6 +69,7 @@ kinds! {
     NoSpaceMemory 507 "no-space-memory" "The index has no memory left."
     NoSpaceQuota 507 "no-space-quota" "The bucket's quota is used up."
     TooManyBuckets 507 "too-many-buckets" "There are as many buckets as there can be."
+    TooManySnapshots 507 "too-many-snapshots" "The list of snapshots is full."
 }
 
 /// A refusal with its sentence and numbers.

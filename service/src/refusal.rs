@@ -19,6 +19,20 @@ pub(crate) fn problem(refusal: Refusal) -> Problem {
             let detail = format!("There can be {limit} buckets, and there are.");
             Problem::new(Kind::TooManyBuckets, detail).number("limit", limit.into())
         }
+        Refusal::NoSuchSnapshot => Problem::new(
+            Kind::NoSuchSnapshot,
+            "There is no snapshot of this name; GET the list of those there are.",
+        ),
+        Refusal::SnapshotExists => Problem::new(
+            Kind::SnapshotExists,
+            "There is a snapshot of this name; delete it first, or take another name.",
+        ),
+        Refusal::TooManySnapshots { count } => {
+            let detail = format!(
+                "The list of snapshots and rollbacks is full with {count} snapshots; delete some."
+            );
+            Problem::new(Kind::TooManySnapshots, detail).number("count", count.into())
+        }
         Refusal::Unavailable(why) => unavailable(why),
         Refusal::OutcomeUnknown => outcome_unknown(),
     }

@@ -15,7 +15,7 @@ use crate::value::{self, Door};
 use crate::welcome;
 use alloc::format;
 use alloc::vec::Vec;
-use store::{BucketName, Key, Now};
+use store::{At, BucketName, Key, Now};
 
 const INDEX: &[u8] = b"index.html";
 const MISSING: &[u8] = b"404.html";
@@ -97,7 +97,7 @@ fn is_directory(service: &Service, bucket: &BucketName, path: &[u8]) -> Result<b
     };
     let found = service
         .store
-        .lookup(&place.bucket, &place.key)
+        .lookup(At::NOW, &place.bucket, &place.key)
         .map_err(refusal::unavailable)?;
     Ok(found.is_some())
 }

@@ -15,7 +15,7 @@ use crate::route::Action;
 use crate::service::Service;
 use alloc::boxed::Box;
 use alloc::format;
-use store::{Headers, Metadata, Now, Reader};
+use store::{At, Headers, Metadata, Now, Reader};
 
 /// What curl says of a body when nobody told it what it is.
 const CURL_DEFAULT_TYPE: &str = "application/x-www-form-urlencoded";
@@ -64,7 +64,7 @@ pub(crate) fn begin(
     media: &'static str,
     now: Now,
 ) -> Result<Option<Action>, Problem> {
-    let opened = service.store.open_value(&place.bucket, &place.key);
+    let opened = service.store.open_value(At::NOW, &place.bucket, &place.key);
     let Some((version, reader)) = opened.map_err(refusal::unavailable)? else {
         return Ok(None);
     };

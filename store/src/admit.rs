@@ -6,7 +6,8 @@
 
 use crate::format::checksum::crc32c;
 use crate::format::layout::{CHUNK_BYTES, METADATA_BYTES_MAX};
-use crate::index;
+use crate::index::views::NOW;
+use crate::index::{self, Form};
 use crate::metadata;
 use crate::name::{BucketName, Key};
 use crate::queue::{Body, Current, Op, Outcome, Waiting};
@@ -178,29 +179,30 @@ impl Store {
         if let Some(pending) = self.queue.pending(bucket, key) {
             return pending.clone();
         }
-        if let Some(entry) = self.index.get(bucket.as_str(), key.as_bytes()) {
-            let chunks = match entry.form {
-                index::Form::Whole => 0,
-                index::Form::Chunked => self.large.stored_len(entry.seq),
-            };
+        let (name, key) = (bucket.as_str(), key.as_bytes());
+        let observed = self.queue.undone_by(bucket);
+        let views = self.views();
+        let Some(seen) = self.index.seen_under((name, views), key, NOW) else {
             return Current {
-                metadata: Some(entry.metadata()),
-                stored_len: u64::from(entry.record_len) + chunks,
-                charge: entry.charge(key.as_bytes()),
-                observed: None,
+                observed,
+                ..Current::default()
             };
-        }
-        let tomb = self.index.tomb(bucket.as_str(), key.as_bytes());
-        let stored_len = tomb.map_or(0, |tomb| u64::from(tomb.record_len));
+        };
+        let chunks = match seen.form {
+            Form::Chunked => self.large.stored_len(seen.seq),
+            _ => 0,
+        };
         Current {
-            stored_len,
-            ..Current::default()
+            metadata: seen.is_put().then(|| seen.metadata()),
+            stored_len: seen.record_len(name, key) + chunks,
+            charge: seen.charge(key),
+            observed,
+            kept: views.newest().is_some_and(|newest| newest > seen.seq),
         }
     }
 
     fn propose(&mut self, proposals: Vec<Proposal>) -> Result<Submitted, Refusal> {
-        if self.queue.waiting.len() >= WAITING_MAX || self.queue.waiting_bytes >= self.waiting_max()
-        {
+        if self.is_queue_full() {
             return Err(Refusal::Unavailable(Unavailable::Busy));
         }
         let all_deletes = proposals
@@ -230,6 +232,11 @@ impl Store {
                 self.queue.defer(observed, Err(refusal)),
             )),
         }
+    }
+
+    /// Whether so much waits that nothing more is taken for now.
+    pub(crate) fn is_queue_full(&self) -> bool {
+        self.queue.waiting.len() >= WAITING_MAX || self.queue.waiting_bytes >= self.waiting_max()
     }
 
     fn judge(&mut self, proposals: Vec<Proposal>) -> Result<Verdict, (Refusal, Option<u64>)> {
@@ -283,12 +290,11 @@ impl Store {
         batch: u64,
     ) -> (Op, Current) {
         let seq = self.log().next_seq + number;
-        let modified_wall_ns = self.now.wall_ns;
+        // As precise as the index keeps it.
+        let modified_wall_ns = self.now.wall_ns / 1_000_000 * 1_000_000;
         let key = proposal.key.as_bytes();
-        let growth = match (&proposal.body, current.metadata.is_some()) {
-            (Body::Delete, _) | (_, true) => 0,
-            (_, false) => index::growth(key),
-        };
+        let replaces = current.metadata.is_some() && !current.kept;
+        let growth = if replaces { 0 } else { index::growth(key) };
         let deleted = matches!(proposal.body, Body::Delete);
         let charge = match deleted {
             true => 0,
@@ -309,7 +315,8 @@ impl Store {
             pos: 0,
         };
         op.record_len = crate::commit::record_len(&op);
-        op.delta = i64::from(op.record_len) - current.stored_len as i64;
+        let freed = if current.kept { 0 } else { current.stored_len };
+        op.delta = i64::from(op.record_len) - freed as i64;
         let metadata = (!deleted).then_some(Metadata {
             seq: Seq(seq),
             len_bytes: proposal.value_len,
@@ -321,6 +328,7 @@ impl Store {
             stored_len: u64::from(op.record_len) + proposal.chunks_len,
             charge,
             observed: Some(batch),
+            kept: false,
         };
         (op, version)
     }
@@ -337,7 +345,9 @@ impl Store {
             return Err(Refusal::TooLarge { limit_bytes });
         }
         let growth: u64 = verdict.ops.iter().map(|op| op.growth).sum();
+        let all_deletes = verdict.ops.iter().all(|op| matches!(op.body, Body::Delete));
         if growth > 0
+            && !all_deletes
             && let Some(refusal) = self.memory_refusal(growth)
         {
             return Err(refusal);
@@ -389,7 +399,7 @@ impl Store {
                 continue;
             };
             let limit_bytes = bucket.quota.map_or(0, |quota| quota.limit_bytes);
-            let pending = bucket.charged_bytes as i64 + self.queue.pending_charge(name);
+            let pending = bucket.totals.charged_bytes as i64 + self.queue.pending_charge(name);
             let used_bytes = u64::try_from(pending).unwrap_or(0);
             if limit_bytes > 0 && charge > 0 && used_bytes + charge as u64 > limit_bytes {
                 return Err(Refusal::NoSpace(NoSpace::Quota {

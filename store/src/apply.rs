@@ -10,11 +10,13 @@ use crate::blob::Blob;
 use crate::cache::Cached;
 use crate::commit::{ChunkWritten, Contents, Copied};
 use crate::compact::Subject;
+use crate::format::codec::varint_len;
 use crate::format::layout::CHUNK_BYTES;
-use crate::index::{Entry, Form, Quota, Replaced, Tomb};
+use crate::index::{Form, Quota, Retired, Version};
 use crate::queue::{Body, Op};
 use crate::store::Store;
 use alloc::rc::Rc;
+use alloc::vec::Vec;
 
 impl Store {
     pub(crate) fn apply(&mut self, contents: Contents) {
@@ -73,10 +75,11 @@ impl Store {
             len,
         } = copied;
         let moved = match what {
-            Subject::Put { bucket, key } => self.index.relocate(bucket.as_str(), key, *from, *to),
-            Subject::Tomb { bucket, key } => {
-                self.index.relocate_tomb(bucket.as_str(), key, *from, *to)
-            }
+            Subject::Version {
+                bucket, key, seq, ..
+            } => self
+                .index
+                .relocate(bucket.as_str(), (key, *seq), *from, *to),
             Subject::Quota { bucket } => self.index.relocate_quota(bucket.as_str(), *from, *to),
             Subject::Chunk {
                 upload,
@@ -111,31 +114,28 @@ impl Store {
         let bucket = op.bucket.as_str();
         let key = op.key.as_ref().map_or(&[][..], |key| key.as_bytes());
         let (pos, record_len) = (op.pos, op.record_len);
-        let replaced = match &op.body {
+        let retired = match &op.body {
             Body::Put { value } => {
-                let entry = entry_of(&op, value.len() as u64, Form::Whole);
-                self.index.put(bucket, key, entry)
+                let version = version_of(&op, value.len() as u64, Form::Whole);
+                self.index.write(bucket, key, version)
             }
             Body::Manifest {
                 upload,
                 value_len,
                 upload_id,
             } => {
-                let entry = entry_of(&op, *value_len, Form::Chunked);
+                let version = Version {
+                    upload_len: varint_len(*upload) as u8,
+                    ..version_of(&op, *value_len, Form::Chunked)
+                };
                 self.large.manifests.insert(op.seq, *upload);
                 self.uploads.committed(*upload_id, &mut self.queue.reserved);
-                self.index.put(bucket, key, entry)
+                self.index.write(bucket, key, version)
             }
-            Body::Delete => self.index.delete(
-                bucket,
-                key,
-                Tomb {
-                    pos,
-                    seq: op.seq,
-                    record_len,
-                    puts: 0,
-                },
-            ),
+            Body::Delete => self
+                .index
+                .write(bucket, key, version_of(&op, 0, Form::Tomb)),
+            Body::Views(change) => return self.index.set_views(change.views.clone()),
             Body::Quota { limit_bytes } => {
                 let quota = Quota {
                     pos,
@@ -147,11 +147,11 @@ impl Store {
                     self.segments
                         .remove_live(old.pos, u64::from(old.record_len));
                 }
-                Replaced::default()
+                Vec::new()
             }
         };
         self.segments.add_live(pos, u64::from(record_len));
-        self.retire(&replaced);
+        self.retire(&retired);
         if let Body::Put { value } = &op.body {
             self.cache_committed(pos, value, &op.metadata);
         }
@@ -174,20 +174,16 @@ impl Store {
         self.cache.insert(pos, cached, value.len() as u64);
     }
 
-    /// What a change replaced counts no longer.
-    pub(crate) fn retire(&mut self, replaced: &Replaced) {
-        if let Some(tomb) = replaced.tomb {
-            self.segments
-                .remove_live(tomb.pos, u64::from(tomb.record_len));
-        }
-        let Some(entry) = replaced.entry else { return };
-        self.segments
-            .remove_live(entry.pos, u64::from(entry.record_len));
-        self.cache.remove(entry.pos);
-        if entry.form == Form::Chunked
-            && let Some(upload) = self.large.manifests.remove(&entry.seq)
-        {
-            self.retire_chunks(upload);
+    /// What no view sees any more counts no longer.
+    pub(crate) fn retire(&mut self, retired: &[Retired]) {
+        for record in retired {
+            self.segments.remove_live(record.pos, record.len);
+            self.cache.remove(record.pos);
+            if record.form == Form::Chunked
+                && let Some(upload) = self.large.manifests.remove(&record.seq)
+            {
+                self.retire_chunks(upload);
+            }
         }
     }
 
@@ -201,16 +197,16 @@ impl Store {
     }
 }
 
-fn entry_of(op: &Op, value_len: u64, form: Form) -> Entry {
-    Entry {
+fn version_of(op: &Op, value_len: u64, form: Form) -> Version {
+    Version {
         pos: op.pos,
         seq: op.seq,
-        modified_wall_ns: op.modified_wall_ns,
-        record_len: op.record_len,
+        modified_ms: op.modified_wall_ns / 1_000_000,
         value_len: value_len as u32,
         checksum: op.value_crc,
-        puts: 0,
         metadata_len: op.metadata.len() as u16,
         form,
+        upload_len: 0,
+        dead: 0,
     }
 }

@@ -18,6 +18,8 @@ use crate::format::group::{self, Joint};
 use crate::format::layout::{GROUP_HEADER_ROOM, RESERVE_SEGMENTS};
 use crate::format::record::{Owner, Record};
 use crate::format::segment::{self, Footer};
+use crate::format::views;
+use crate::index::views::Views;
 use crate::queue::{Body, Op, Waiting};
 use crate::shutdown::RESTART;
 use crate::store::Store;
@@ -59,6 +61,8 @@ pub(crate) struct First {
     pub(crate) joint: Joint,
     /// Raw records of the group whose durability was not proven.
     pub(crate) records: Vec<Vec<u8>>,
+    /// Snapshots and rollbacks, unless they are among the records.
+    pub(crate) views: Option<Views>,
     /// Tokens of segments that must not be reused before this group is durable.
     pub(crate) _holds: Vec<Rc<()>>,
 }
@@ -278,6 +282,10 @@ impl Store {
             }
         };
         let next = self.segments.pick_free(Some(number));
+        if !self.index.views().rollbacks.is_empty() {
+            let oldest = self.segments.oldest_generation();
+            self.index.forget_rollbacks(oldest, self.log().generation);
+        }
         let wall_ns = self.now.wall_ns;
         let generation = self.log().next_generation;
         self.segments.begin(number, generation);
@@ -314,13 +322,28 @@ impl Store {
         let place = (log.at, log.generation);
         let mut draft = Draft::begin(layout, log.seeds, place, room, joint);
         let mut contents = Contents::default();
+        let views = match &first {
+            Some(first) => first.views.as_ref(),
+            None => Some(self.index.views()),
+        };
+        let begins = draft.offset == layout.data_start(self.log().head);
+        if let Some(views) = views.filter(|views| begins && views.seq > 0) {
+            draft.push(&Record::Views {
+                seq: views.seq,
+                list: &views::encode(views),
+            });
+        }
         if let Some(first) = first {
             let pos = draft.offset + draft.bytes.len() as u64;
             let from = draft.bytes.len();
             for record in &first.records {
                 draft.push_copy(record);
             }
-            contents.relogged = Some((pos, draft.bytes[from..].to_vec(), draft.records));
+            contents.relogged = Some((
+                pos,
+                draft.bytes[from..].to_vec(),
+                first.records.len() as u32,
+            ));
             return (draft, contents);
         }
         self.log_mut().proof_wanted = false;
@@ -446,6 +469,10 @@ fn record_of(op: &Op) -> Record<'_> {
             seq: op.seq,
             bucket: op.bucket.as_str(),
             limit_bytes: *limit_bytes,
+        },
+        Body::Views(change) => Record::Views {
+            seq: op.seq,
+            list: &change.list,
         },
     }
 }

@@ -17,7 +17,7 @@ use crate::draft::Draft;
 use crate::fetch::{FetchError, Unreadable};
 use crate::format::group::Header;
 use crate::format::layout::{Layout, RESERVE_SEGMENTS};
-use crate::format::record::{self, Record};
+use crate::format::record::{self, Owner, Record};
 use crate::name::BucketName;
 use crate::scan::Scanner;
 use crate::store::Store;
@@ -32,13 +32,11 @@ const AHEAD_BYTES: u64 = 128 * 1024;
 /// What a record is about, as far as its place matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Subject {
-    Put {
+    Version {
         bucket: BucketName,
         key: Box<[u8]>,
-    },
-    Tomb {
-        bucket: BucketName,
-        key: Box<[u8]>,
+        seq: u64,
+        is_put: bool,
     },
     Chunk {
         upload: u64,
@@ -212,14 +210,9 @@ impl Store {
     /// Whether the record of `what` at `pos` is the one that counts.
     fn counts_at(&self, what: &Subject, pos: u64) -> bool {
         match what {
-            Subject::Put { bucket, key } => self
-                .index
-                .get(bucket.as_str(), key)
-                .is_some_and(|entry| entry.pos == pos),
-            Subject::Tomb { bucket, key } => self
-                .index
-                .tomb(bucket.as_str(), key)
-                .is_some_and(|tomb| tomb.pos == pos),
+            Subject::Version {
+                bucket, key, seq, ..
+            } => self.index.is_at(bucket.as_str(), key, *seq, pos),
             Subject::Chunk { upload, number, .. } => {
                 self.large.position(*upload, *number) == Some(pos)
             }
@@ -233,12 +226,15 @@ impl Store {
     }
 
     fn forget(&mut self, what: &Subject) {
-        let Subject::Put { bucket, key } = what else {
-            return;
-        };
-        if let Some(tomb) = self.index.forget_put(bucket.as_str(), key) {
-            self.segments
-                .remove_live(tomb.pos, u64::from(tomb.record_len));
+        if let Subject::Version {
+            bucket,
+            key,
+            is_put: true,
+            ..
+        } = what
+        {
+            let retired = self.index.forget_put(bucket.as_str(), key);
+            self.retire(&retired);
         }
     }
 
@@ -331,15 +327,18 @@ impl Store {
 
 fn subject(record: &Record<'_>) -> Option<Subject> {
     let named = |bucket: &str| BucketName::stored(bucket);
+    let version = |owner: Owner<'_>, is_put: bool| {
+        let bucket = named(owner.bucket)?;
+        Some(Subject::Version {
+            bucket,
+            key: owner.key.into(),
+            seq: owner.seq,
+            is_put,
+        })
+    };
     Some(match *record {
-        Record::Put { owner, .. } | Record::Manifest { owner, .. } => Subject::Put {
-            bucket: named(owner.bucket)?,
-            key: owner.key.into(),
-        },
-        Record::Tombstone { owner } => Subject::Tomb {
-            bucket: named(owner.bucket)?,
-            key: owner.key.into(),
-        },
+        Record::Put { owner, .. } | Record::Manifest { owner, .. } => version(owner, true)?,
+        Record::Tombstone { owner } => version(owner, false)?,
         Record::Chunk {
             upload,
             number,
@@ -352,6 +351,6 @@ fn subject(record: &Record<'_>) -> Option<Subject> {
         Record::Quota { bucket, .. } => Subject::Quota {
             bucket: named(bucket)?,
         },
-        Record::Free { .. } | Record::Unknown { .. } => return None,
+        Record::Free { .. } | Record::Views { .. } | Record::Unknown { .. } => return None,
     })
 }

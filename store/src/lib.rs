@@ -39,6 +39,7 @@ mod request;
 mod scan;
 mod segments;
 mod shutdown;
+mod snapshots;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -46,12 +47,12 @@ mod uploads;
 mod walk;
 
 pub use memory_disk::MemoryDisk;
-pub use name::{BucketName, Key, NameError};
+pub use name::{BucketName, Key, NameError, SnapshotName};
 pub use options::{FormatPermission, Options, State, Statistics, Wake};
 pub use reader::Reader;
 pub use request::{
-    Batch, Change, Committed, Condition, Headers, KeyPage, KeyQuery, Metadata, NoSpace, ReadError,
-    Refusal, Seq, Ticket, Unavailable, Upload,
+    At, Batch, Change, Committed, Condition, Headers, KeyPage, KeyQuery, Metadata, NoSpace,
+    ReadError, Refusal, Seq, SnapshotStatus, Ticket, Unavailable, Upload,
 };
 pub use store::Store;
 

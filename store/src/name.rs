@@ -9,6 +9,9 @@ pub(crate) const KEY_BYTES_MAX: usize = 1024;
 /// Longest bucket name, in bytes.
 pub(crate) const BUCKET_BYTES_MAX: usize = 64;
 
+/// Longest name of a snapshot, in bytes.
+const SNAPSHOT_BYTES_MAX: usize = 64;
+
 /// A name as the store accepts it: `[a-z0-9_-]{1,64}`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BucketName(Box<str>);
@@ -17,6 +20,10 @@ pub struct BucketName(Box<str>);
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key(Box<[u8]>);
 
+/// The name of a snapshot: `[a-z0-9._-]{1,64}`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SnapshotName(Box<str>);
+
 /// Why a name was not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameError {
@@ -24,6 +31,8 @@ pub enum NameError {
     Bucket,
     /// Not 1 to 1024 bytes.
     Key,
+    /// Not `[a-z0-9._-]{1,64}`.
+    Snapshot,
 }
 
 impl fmt::Display for NameError {
@@ -31,6 +40,7 @@ impl fmt::Display for NameError {
         f.write_str(match self {
             NameError::Bucket => "a bucket name is 1 to 64 of a-z, 0-9, _ and -",
             NameError::Key => "a key is 1 to 1024 bytes",
+            NameError::Snapshot => "a snapshot's name is 1 to 64 of a-z, 0-9, ., _ and -",
         })
     }
 }
@@ -76,6 +86,26 @@ impl BucketName {
     /// Whether this is the appliance's own bucket, which is never listed.
     pub fn is_system(&self) -> bool {
         &*self.0 == SYSTEM
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl SnapshotName {
+    /// Checks the grammar: `[a-z0-9._-]{1,64}`.
+    ///
+    /// # Errors
+    /// [`NameError::Snapshot`].
+    pub fn new(name: &str) -> Result<Self, NameError> {
+        let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-');
+        let sound = (1..=SNAPSHOT_BYTES_MAX).contains(&name.len()) && name.bytes().all(allowed);
+        match sound {
+            true => Ok(SnapshotName(name.into())),
+            false => Err(NameError::Snapshot),
+        }
     }
 
     /// The name.

@@ -9,6 +9,7 @@
 //! - `delta`, `growth`, `reserved` and the charges are the sums over what is
 //!   pending, so that with the durable numbers they give what will be.
 
+use crate::index::views::Views;
 use crate::name::{BucketName, Key};
 use crate::request::{Committed, Metadata, Refusal, Ticket};
 use alloc::boxed::Box;
@@ -35,13 +36,28 @@ pub(crate) enum Body {
     Quota {
         limit_bytes: u64,
     },
+    /// Other snapshots and rollbacks than before.
+    Views(Box<ViewsChange>),
+}
+
+/// A change of the snapshots and rollbacks.
+#[derive(Debug)]
+pub(crate) struct ViewsChange {
+    /// As they are then.
+    pub(crate) views: Views,
+    /// As the record has it.
+    pub(crate) list: Vec<u8>,
+    /// What it changes of the buckets' charges.
+    pub(crate) charges: Vec<(BucketName, i64)>,
+    /// Whether it is a rollback, and of what: `None` is of everything.
+    pub(crate) undoes: Option<Option<BucketName>>,
 }
 
 /// One accepted change.
 #[derive(Debug)]
 pub(crate) struct Op {
     pub(crate) bucket: BucketName,
-    /// `None` for a quota.
+    /// `None` for a quota, and for snapshots, whose bucket is the system's.
     pub(crate) key: Option<Key>,
     pub(crate) seq: u64,
     pub(crate) modified_wall_ns: u64,
@@ -70,9 +86,10 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Deletes may use a part of the reserve.
+    /// What makes room, or undoes, may use a part of the reserve.
     pub(crate) fn only_deletes(&self) -> bool {
-        self.ops.iter().all(|op| matches!(op.body, Body::Delete))
+        let makes_room = |op: &Op| matches!(op.body, Body::Delete | Body::Views(_));
+        self.ops.iter().all(makes_room)
     }
 }
 
@@ -85,6 +102,8 @@ pub(crate) struct Current {
     pub(crate) charge: u64,
     /// The pending batch this was seen in.
     pub(crate) observed: Option<u64>,
+    /// A snapshot keeps this version: who writes the key again frees nothing.
+    pub(crate) kept: bool,
 }
 
 /// All that is pending.
@@ -100,6 +119,10 @@ pub(crate) struct Queue {
     pub(crate) growth: u64,
     pub(crate) reserved: u64,
     charges: BTreeMap<BucketName, i64>,
+    /// The last pending change of snapshots and rollbacks, and what pending rollbacks undo, with
+    /// their batches.
+    views: Option<Views>,
+    undone: Vec<(Option<BucketName>, u64)>,
 }
 
 /// A ticket whose outcome is known already.
@@ -127,6 +150,35 @@ impl Queue {
         self.charges.get(bucket).copied().unwrap_or(0)
     }
 
+    /// Snapshots and rollbacks as they will be, if any change of them is pending.
+    pub(crate) fn pending_views(&self) -> Option<&Views> {
+        self.views.as_ref()
+    }
+
+    /// The last pending rollback that concerns a bucket.
+    pub(crate) fn undone_by(&self, bucket: &BucketName) -> Option<u64> {
+        let concerns = |only: &Option<BucketName>| only.as_ref().is_none_or(|only| only == bucket);
+        let of_bucket = self.undone.iter().filter(|(only, _)| concerns(only));
+        of_bucket.map(|(_, batch)| *batch).max()
+    }
+
+    /// A change of views is accepted: what is pending is kept by a new snapshot, or undone.
+    fn accept_views(&mut self, batch: u64, change: &ViewsChange) {
+        for (bucket, charge) in &change.charges {
+            *self.charges.entry(bucket.clone()).or_default() += charge;
+        }
+        if let Some(undone) = &change.undoes {
+            let concerned = |name: &BucketName| undone.as_ref().is_none_or(|only| only == name);
+            self.overlay.retain(|name, _| !concerned(name));
+            self.undone.push((undone.clone(), batch));
+        }
+        let is_kept = change.views.newest() == Some(change.views.seq);
+        for current in self.overlay.values_mut().flat_map(BTreeMap::values_mut) {
+            current.kept |= is_kept;
+        }
+        self.views = Some(change.views.clone());
+    }
+
     /// Takes in an accepted batch; `versions` are its keys afterwards.
     pub(crate) fn accept(
         &mut self,
@@ -145,6 +197,9 @@ impl Queue {
             self.delta += op.delta;
             self.growth += op.growth;
             *self.charges.entry(op.bucket.clone()).or_default() += op.charge;
+            if let Body::Views(change) = &op.body {
+                self.accept_views(batch.id, change);
+            }
         }
         self.waiting_bytes += batch.bytes;
         let ticket = Ticket(Rc::clone(&batch.outcome));
@@ -174,10 +229,14 @@ impl Queue {
     pub(crate) fn settle_op(&mut self, batch: u64, op: &Op) {
         self.delta -= op.delta;
         self.growth -= op.growth;
-        if let Some(charge) = self.charges.get_mut(&op.bucket) {
-            *charge -= op.charge;
-            if *charge == 0 {
-                self.charges.remove(&op.bucket);
+        self.settle_charge(&op.bucket, op.charge);
+        if let Body::Views(change) = &op.body {
+            for (bucket, charge) in &change.charges {
+                self.settle_charge(bucket, *charge);
+            }
+            let last = self.views.as_ref().is_some_and(|views| views.seq == op.seq);
+            if last {
+                self.views = None;
             }
         }
         let Some(key) = &op.key else { return };
@@ -195,10 +254,20 @@ impl Queue {
         }
     }
 
+    fn settle_charge(&mut self, bucket: &BucketName, settled: i64) {
+        if let Some(charge) = self.charges.get_mut(bucket) {
+            *charge -= settled;
+            if *charge == 0 {
+                self.charges.remove(bucket);
+            }
+        }
+    }
+
     /// All batches up to `batch` are durable: answers that waited for them are released.
     pub(crate) fn durable_through(&mut self, batch: u64) {
         assert!(batch >= self.durable_batch && batch <= self.last_batch);
         self.durable_batch = batch;
+        self.undone.retain(|(_, undoing)| *undoing > batch);
         let (ready, rest) = core::mem::take(&mut self.deferred)
             .into_iter()
             .partition(|(observed, _, _)| *observed <= batch);

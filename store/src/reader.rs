@@ -12,11 +12,11 @@ use crate::fetch::{Fetch, FetchError, Unreadable};
 use crate::format::checksum::crc32c;
 use crate::format::layout::CHUNK_BYTES;
 use crate::format::record::{self, Record};
-use crate::index::{Entry, Form};
+use crate::index::{Form, Version};
 use crate::large::Table;
 use crate::metadata;
 use crate::name::{BucketName, Key};
-use crate::request::{Headers, Metadata, ReadError};
+use crate::request::{At, Headers, Metadata, ReadError};
 use crate::store::Store;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -31,7 +31,7 @@ type Piece = (Box<dyn PageRun>, Range<usize>);
 pub struct Reader {
     bucket: BucketName,
     key: Key,
-    entry: Entry,
+    version: Version,
     headers: Option<Headers>,
     /// A value of one record that has not been given out.
     value: Option<Blob>,
@@ -48,14 +48,15 @@ pub struct Reader {
 impl Store {
     pub(crate) fn begin_reader(
         &mut self,
+        at: At,
         bucket: &BucketName,
         key: &Key,
     ) -> Option<(Metadata, Reader)> {
-        let entry = *self.index.get(bucket.as_str(), key.as_bytes())?;
+        let version = self.index.get_at(bucket.as_str(), key.as_bytes(), at.0)?;
         let mut reader = Reader {
             bucket: bucket.clone(),
             key: key.clone(),
-            entry,
+            version,
             headers: None,
             value: None,
             fetch: None,
@@ -65,9 +66,9 @@ impl Store {
             failed: None,
             segments: BTreeMap::new(),
         };
-        self.hold_segment(&mut reader, entry.pos);
-        if entry.form == Form::Chunked {
-            let table = self.large.of_manifest(entry.seq);
+        self.hold_segment(&mut reader, version.pos);
+        if version.form == Form::Chunked {
+            let table = self.large.of_manifest(version.seq);
             reader.chunks =
                 Some(table.map_or((0, Rc::default()), |(id, table)| (id, Rc::clone(table))));
             if let Some((_, table)) = reader.chunks.clone() {
@@ -77,13 +78,13 @@ impl Store {
                     .filter(|pos| **pos != crate::large::MISSING);
                 there.for_each(|pos| self.hold_segment(&mut reader, *pos));
             }
-        } else if let Some(cached) = self.cache.get(entry.pos)
+        } else if let Some(cached) = self.cache.get(version.pos)
             && let Some(headers) = metadata::decode(&cached.metadata)
         {
             reader.headers = Some(headers);
             reader.value = (!cached.value.is_empty()).then_some(cached.value);
         }
-        Some((entry.metadata(), reader))
+        Some((version.metadata(), reader))
     }
 
     fn hold_segment(&self, reader: &mut Reader, pos: u64) {
@@ -169,7 +170,11 @@ impl Store {
         if reader.headers.is_some() {
             return Poll::Ready(Ok(()));
         }
-        let (pos, len) = (reader.entry.pos, reader.entry.record_len as usize);
+        let (bucket, key) = (reader.bucket.as_str(), reader.key.as_bytes());
+        let (pos, len) = (
+            reader.version.pos,
+            reader.version.record_len(bucket, key) as usize,
+        );
         let result = match self.poll_record(reader, pos, len) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(Err(error)) => Err(error),
@@ -189,7 +194,7 @@ impl Store {
         run: Box<dyn PageRun>,
         range: Range<usize>,
     ) -> Result<(), ReadError> {
-        let entry = reader.entry;
+        let entry = reader.version;
         let seed = self.seed_at(reader, entry.pos);
         let found = record::decode(&run.bytes()[range.clone()], seed);
         let checked = found.and_then(|found| {
@@ -254,7 +259,7 @@ impl Store {
         let Some((upload, table)) = reader.chunks.clone() else {
             return Poll::Ready(Ok(reader.value.take()));
         };
-        let len = u64::from(reader.entry.value_len);
+        let len = u64::from(reader.version.value_len);
         let number = reader.next_chunk;
         let before = u64::from(number) * CHUNK_BYTES as u64;
         if before >= len {
@@ -262,7 +267,7 @@ impl Store {
         }
         let data_len = (len - before).min(CHUNK_BYTES as u64) as usize;
         let Some(pos) = table.position(number) else {
-            let error = self.corrupt(reader, reader.entry.pos);
+            let error = self.corrupt(reader, reader.version.pos);
             reader.failed = Some(error.clone());
             return Poll::Ready(Err(error));
         };
@@ -310,8 +315,8 @@ impl Store {
         reader.crc = crc32c(reader.crc, &run.bytes()[data.clone()]);
         reader.next_chunk += 1;
         let end = u64::from(reader.next_chunk) * CHUNK_BYTES as u64;
-        let last = end >= u64::from(reader.entry.value_len);
-        if last && reader.crc != reader.entry.checksum {
+        let last = end >= u64::from(reader.version.value_len);
+        if last && reader.crc != reader.version.checksum {
             return Err(self.corrupt(reader, pos));
         }
         Ok(Blob::new(run, data))
@@ -325,7 +330,7 @@ impl core::fmt::Debug for Reader {
             f,
             "bucket {} key {key} sequence {}",
             self.bucket.as_str(),
-            self.entry.seq
+            self.version.seq
         )
     }
 }

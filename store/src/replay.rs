@@ -3,9 +3,11 @@
 //! The order in which groups are replayed does not matter: a key resolves by
 //! sequence, and equal sequences by their place in the log.
 
+use crate::format::codec::varint_len;
 use crate::format::layout::Layout;
 use crate::format::record::{self, Owner, Record};
-use crate::index::{Entry, Form, Index, Quota, Tomb};
+use crate::format::views;
+use crate::index::{Form, Index, Quota, Version};
 use crate::large::{CHUNKS_MAX, Large};
 use crate::segments::Segments;
 use crate::walk::Taken;
@@ -37,6 +39,10 @@ pub(crate) struct Replay {
     memory_limit_bytes: u64,
 }
 
+/// Sequences of the index, and its positions, lie below.
+pub(crate) const SEQ_END: u64 = 1 << 48;
+/// The last millisecond a version can have been modified in.
+const MODIFIED_MS_MAX: u64 = (1 << 48) - 1;
 /// Findings kept; the first ones tell enough.
 const FINDINGS_MAX: usize = 64;
 
@@ -118,8 +124,6 @@ impl Replay {
     }
 
     fn record(&mut self, record: &Record<'_>, pos: u64, len: usize) {
-        let segments = &self.segments;
-        let order = |pos: u64| (segments.generation_at(pos), pos);
         match *record {
             Record::Put {
                 owner,
@@ -127,10 +131,8 @@ impl Replay {
                 value_crc,
                 value,
             } => {
-                let entry = entry(&owner, (pos, len), metadata, value_crc, value.len() as u64);
-                self.index
-                    .recover_put(owner.bucket, owner.key, entry, order);
-                self.see_seq(owner.seq);
+                let len = value.len() as u64;
+                self.version(&owner, version(&owner, pos, metadata, value_crc, len));
             }
             Record::Manifest {
                 owner,
@@ -139,26 +141,22 @@ impl Replay {
                 value_len,
                 upload,
             } => {
-                let whole = entry(&owner, (pos, len), metadata, value_crc, value_len);
-                let entry = Entry {
+                let whole = version(&owner, pos, metadata, value_crc, value_len);
+                self.large.manifests.insert(owner.seq, upload);
+                let manifest = Version {
                     form: Form::Chunked,
+                    upload_len: varint_len(upload) as u8,
                     ..whole
                 };
-                self.index
-                    .recover_put(owner.bucket, owner.key, entry, order);
-                self.large.manifests.insert(owner.seq, upload);
-                self.see_seq(owner.seq);
+                self.version(&owner, manifest);
             }
             Record::Tombstone { owner } => {
-                let tomb = Tomb {
-                    pos,
-                    seq: owner.seq,
-                    record_len: len as u32,
-                    puts: 0,
+                let whole = version(&owner, pos, &[], 0, 0);
+                let tomb = Version {
+                    form: Form::Tomb,
+                    ..whole
                 };
-                self.index
-                    .recover_tomb(owner.bucket, owner.key, tomb, order);
-                self.see_seq(owner.seq);
+                self.version(&owner, tomb);
             }
             Record::Chunk {
                 upload,
@@ -181,8 +179,20 @@ impl Replay {
                     },
                 );
             }
+            Record::Views { seq, list } => self.views(pos, seq, list),
             Record::Unknown { ignorable } => self.newer |= !ignorable,
         }
+    }
+
+    fn version(&mut self, owner: &Owner<'_>, version: Version) {
+        if owner.seq == 0 || owner.seq >= SEQ_END {
+            self.find(version.pos, "a sequence is out of range");
+            return;
+        }
+        let segments = &self.segments;
+        let order = |pos: u64| (segments.generation_at(pos), pos);
+        self.index.recover(owner.bucket, owner.key, version, order);
+        self.see_seq(owner.seq);
     }
 
     fn chunk(&mut self, (upload, number): (u64, u32), pos: u64, data: &[u8]) {
@@ -211,6 +221,26 @@ impl Replay {
         self.see_seq(quota.seq);
     }
 
+    fn views(&mut self, pos: u64, seq: u64, list: &[u8]) {
+        match views::decode(seq, list) {
+            Some(views) => self.index.recover_views(views),
+            None => self.find(pos, "a list of snapshots is none"),
+        }
+        self.see_seq(seq);
+    }
+
+    /// The first list of snapshots in a group that is not replayed yet, where no group before it
+    /// has brought one: what is replayed meanwhile has to know what is kept.
+    pub(crate) fn views_of(&mut self, taken: &Taken) {
+        let mut at = taken.header.header_len;
+        while let Some(found) = record::decode_proven(&taken.bytes[at..]) {
+            if let Record::Views { seq, list } = found.record {
+                return self.views(taken.offset + at as u64, seq, list);
+            }
+            at += found.len;
+        }
+    }
+
     fn see_seq(&mut self, seq: u64) {
         self.last_seq = self.last_seq.max(seq);
         self.next_seq = self.next_seq.max(seq.saturating_add(1));
@@ -235,62 +265,57 @@ impl Replay {
 
     /// All is replayed: what nothing points at is dropped, what counts is added up.
     pub(crate) fn finish(&mut self) {
-        self.index.drop_needless_tombs();
+        self.index.finish();
+        let buckets = self.index.buckets.iter();
+        let versions = buckets.flat_map(|(name, bucket)| {
+            let versions = bucket.versions();
+            versions.map(move |(key, version)| (name.as_str(), key, version))
+        });
+        let versions = versions.filter(|(_, _, version)| version.form != Form::Ghost);
         let mut wanted = BTreeSet::new();
-        for bucket in self.index.buckets.values() {
-            let chunked = bucket
-                .live
-                .values()
-                .filter(|entry| entry.form == Form::Chunked);
-            wanted.extend(chunked.map(|entry| entry.seq));
+        let mut broken = Vec::new();
+        for (name, key, version) in versions {
+            self.segments
+                .add_live(version.pos, version.record_len(name, key));
+            if version.form != Form::Chunked {
+                continue;
+            }
+            wanted.insert(version.seq);
+            let table = self.large.of_manifest(version.seq);
+            let value_len = u64::from(version.value_len);
+            if !table.is_some_and(|(_, table)| table.is_complete(value_len)) {
+                broken.push(version.pos);
+            }
+            for (pos, len) in table.into_iter().flat_map(|(id, table)| table.records(id)) {
+                self.segments.add_live(pos, len);
+            }
+        }
+        for quota in self
+            .index
+            .buckets
+            .values()
+            .filter_map(|bucket| bucket.quota)
+        {
+            self.segments
+                .add_live(quota.pos, u64::from(quota.record_len));
         }
         self.large.retain_manifests(|seq| wanted.contains(&seq));
-        let mut broken = Vec::new();
-        for bucket in self.index.buckets.values() {
-            for entry in bucket.live.values() {
-                self.segments
-                    .add_live(entry.pos, u64::from(entry.record_len));
-                if entry.form == Form::Whole {
-                    continue;
-                }
-                let table = self.large.of_manifest(entry.seq);
-                if !table.is_some_and(|(_, table)| table.is_complete(u64::from(entry.value_len))) {
-                    broken.push(entry.pos);
-                }
-                for (pos, len) in table.into_iter().flat_map(|(id, table)| table.records(id)) {
-                    self.segments.add_live(pos, len);
-                }
-            }
-            for tomb in bucket.tombs.values() {
-                self.segments.add_live(tomb.pos, u64::from(tomb.record_len));
-            }
-            if let Some(quota) = &bucket.quota {
-                self.segments
-                    .add_live(quota.pos, u64::from(quota.record_len));
-            }
-        }
         for pos in broken {
             self.find(pos, "a large value lacks chunks");
         }
     }
 }
 
-fn entry(
-    owner: &Owner<'_>,
-    (pos, len): (u64, usize),
-    metadata: &[u8],
-    checksum: u32,
-    value_len: u64,
-) -> Entry {
-    Entry {
+fn version(owner: &Owner<'_>, pos: u64, metadata: &[u8], checksum: u32, value_len: u64) -> Version {
+    Version {
         pos,
         seq: owner.seq,
-        modified_wall_ns: owner.modified_wall_ns,
-        record_len: len as u32,
+        modified_ms: (owner.modified_wall_ns / 1_000_000).min(MODIFIED_MS_MAX),
         value_len: value_len as u32,
         checksum,
-        puts: 0,
         metadata_len: metadata.len() as u16,
         form: Form::Whole,
+        upload_len: 0,
+        dead: 0,
     }
 }

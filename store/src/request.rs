@@ -1,6 +1,6 @@
 //! What can be asked of a store, and how it answers.
 
-use crate::name::{BucketName, Key};
+use crate::name::{BucketName, Key, SnapshotName};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -8,6 +8,36 @@ use core::fmt;
 /// The number of one change; they never repeat and never go back.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seq(pub u64);
+
+/// Which state is read: that of now, or a snapshot's; see [`crate::Store::at`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct At(pub(crate) u64);
+
+impl At {
+    /// What is durable now.
+    pub const NOW: At = At(crate::index::views::NOW);
+}
+
+impl Default for At {
+    fn default() -> Self {
+        At::NOW
+    }
+}
+
+/// A snapshot, and what it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotStatus {
+    /// Its name.
+    pub name: SnapshotName,
+    /// The last change it can show.
+    pub seq: Seq,
+    /// When it was taken, milliseconds since 1970.
+    pub taken_wall_ms: u64,
+    /// Keys in it.
+    pub keys: u64,
+    /// Bytes of keys, values and headers in it.
+    pub live_bytes: u64,
+}
 
 /// Representation headers kept with a value and given back with it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,6 +173,15 @@ pub enum Refusal {
         /// How many.
         limit: u32,
     },
+    /// There is no snapshot of this name.
+    NoSuchSnapshot,
+    /// There is a snapshot of this name already.
+    SnapshotExists,
+    /// No room in the list of snapshots and rollbacks: delete some.
+    TooManySnapshots {
+        /// How many there are.
+        count: u32,
+    },
     /// Not now, or not any more.
     Unavailable(Unavailable),
     /// The write or flush failed after it was begun: nobody knows whether it happened.
@@ -192,6 +231,8 @@ pub struct KeyQuery {
     pub limit: usize,
     /// From the end.
     pub reverse: bool,
+    /// Of which state.
+    pub at: At,
 }
 
 /// A page of keys.

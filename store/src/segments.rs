@@ -125,6 +125,12 @@ impl Segments {
         Rc::clone(&self.get(self.number_of(offset)).token)
     }
 
+    /// The generation of the oldest segment that is not free.
+    pub(crate) fn oldest_generation(&self) -> u64 {
+        let used = self.all.iter().filter(|segment| segment.usage == Use::Log);
+        used.map(|segment| segment.generation).min().unwrap_or(0)
+    }
+
     /// Begins a life of a segment.
     pub(crate) fn begin(&mut self, number: u32, generation: u64) {
         let segment = &mut self.all[number as usize];

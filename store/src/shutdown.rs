@@ -208,10 +208,6 @@ impl Store {
         u64::try_from(live as i64 + self.queue.delta).unwrap_or(0)
     }
 
-    pub(crate) fn limit_bytes(&self) -> u64 {
-        self.layout().limit_bytes()
-    }
-
     pub(crate) fn layout(&self) -> crate::format::layout::Layout {
         self.identity
             .expect("a store that is open knows its layout")

@@ -23,7 +23,7 @@ use crate::opening::Opening;
 use crate::queue::Queue;
 use crate::reader::Reader;
 use crate::request::{
-    Batch, Committed, Condition, Headers, KeyPage, KeyQuery, Metadata, ReadError, Refusal, Seq,
+    At, Batch, Committed, Condition, Headers, KeyPage, KeyQuery, Metadata, ReadError, Refusal, Seq,
     Ticket, Unavailable, Upload,
 };
 use crate::segments::Segments;
@@ -172,6 +172,11 @@ impl Store {
         if !self.is_writing() {
             return Moved::Yes;
         }
+        if self.index.is_reaping() {
+            let retired = self.index.reap();
+            self.retire(&retired);
+            return Moved::Yes;
+        }
         let compacted = match self.is_draining() {
             true => Moved::No,
             false => self.advance_compaction(),
@@ -228,19 +233,22 @@ impl Store {
         }
     }
 
-    /// The current durable version of a key.
+    /// The version of a key in a durable state.
     ///
     /// # Errors
     /// [`Unavailable`] while opening or when refused.
-    pub fn lookup(&self, bucket: &BucketName, key: &Key) -> Result<Option<Metadata>, Unavailable> {
+    pub fn lookup(
+        &self,
+        at: At,
+        bucket: &BucketName,
+        key: &Key,
+    ) -> Result<Option<Metadata>, Unavailable> {
         self.readable()?;
-        Ok(self
-            .index
-            .get(bucket.as_str(), key.as_bytes())
-            .map(|entry| entry.metadata()))
+        let found = self.index.get_at(bucket.as_str(), key.as_bytes(), at.0);
+        Ok(found.map(|version| version.metadata()))
     }
 
-    /// Begins to read the current version of a key.
+    /// Begins to read the version of a key in a durable state.
     ///
     /// Its metadata comes now, headers and value by [`Store::read`].
     ///
@@ -248,11 +256,12 @@ impl Store {
     /// [`Unavailable`] while opening or when refused.
     pub fn open_value(
         &mut self,
+        at: At,
         bucket: &BucketName,
         key: &Key,
     ) -> Result<Option<(Metadata, Reader)>, Unavailable> {
         self.readable()?;
-        Ok(self.begin_reader(bucket, key))
+        Ok(self.begin_reader(at, bucket, key))
     }
 
     /// The headers of the value, once the first record has been read.
@@ -271,7 +280,7 @@ impl Store {
     /// [`Unavailable`] while opening or when refused.
     pub fn keys(&self, bucket: &BucketName, query: &KeyQuery) -> Result<KeyPage, Unavailable> {
         self.readable()?;
-        let page = self.index.page(bucket, query);
+        let page = self.index.page(bucket, query, query.at.0);
         Ok(KeyPage {
             seq: self.durable_seq(),
             ..page
@@ -282,7 +291,7 @@ impl Store {
     pub fn buckets(&self) -> Vec<BucketName> {
         let listed = |name: &BucketName, live: bool| live && !name.is_system();
         let live = self.index.buckets.iter();
-        let live = live.filter(|(name, bucket)| listed(name, !bucket.live.is_empty()));
+        let live = live.filter(|(name, bucket)| listed(name, bucket.totals.keys > 0));
         live.map(|(name, _)| name.clone()).collect()
     }
 

@@ -22,7 +22,7 @@ use sim::disk::{Event, Replay, SECTOR_BYTES};
 use sim::random::Random;
 use std::collections::HashSet;
 use std::task::Poll;
-use store::{Batch, Change, State as Phase, Store, Wake};
+use store::{At, Batch, Change, State as Phase, Store, Wake};
 
 /// How deep a crash may lie in a recovery's recovery.
 const DEPTHS: usize = 3;
@@ -211,14 +211,20 @@ impl Explorer {
         let values = &state.values;
         if self.random.chance(1, READ_ALL_ONE_IN) {
             for (name, value) in values {
-                read_back(store, name, value);
+                read_back(store, At::NOW, name, value);
+            }
+            for (snapshot, values) in &state.snapshots {
+                let at = model::at(store, snapshot);
+                for (name, value) in values.iter() {
+                    read_back(store, at, name, value);
+                }
             }
             return found;
         }
         for touched in &states[window.acked.saturating_sub(1)..=found] {
             for name in &touched.touched {
                 if let Some(value) = values.get(name) {
-                    read_back(store, name, value);
+                    read_back(store, At::NOW, name, value);
                 }
             }
         }
@@ -257,8 +263,8 @@ impl Explorer {
     }
 }
 
-fn read_back(store: &mut Store, name: &Name, value: &Value) {
-    let read = model::compare(store, name, value, &mut drive);
+fn read_back(store: &mut Store, at: At, name: &Name, value: &Value) {
+    let read = model::compare(store, at, (name, value), &mut drive);
     assert_eq!(read, Ok(()), "{name:?} cannot be read");
 }
 

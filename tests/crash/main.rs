@@ -16,4 +16,5 @@ mod phase;
 mod points;
 mod rig;
 mod shape;
+mod undo;
 mod worker;

@@ -4,7 +4,7 @@ use sim::random::Random;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Poll;
-use store::{BucketName, Key, KeyQuery, ReadError, Store};
+use store::{At, BucketName, Key, KeyQuery, ReadError, SnapshotName, Store};
 
 /// Bucket and key.
 pub(crate) type Name = (&'static str, Vec<u8>);
@@ -40,10 +40,15 @@ impl Value {
     }
 }
 
+/// Values by their names.
+pub(crate) type Values = BTreeMap<Name, Rc<Value>>;
+
 /// All there is after one batch.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct State {
-    pub(crate) values: BTreeMap<Name, Rc<Value>>,
+    pub(crate) values: Values,
+    /// What each snapshot shows.
+    pub(crate) snapshots: BTreeMap<String, Rc<Values>>,
     /// What the last batch changed.
     pub(crate) touched: Vec<Name>,
 }
@@ -53,6 +58,7 @@ impl State {
     pub(crate) fn next(&self) -> State {
         State {
             values: self.values.clone(),
+            snapshots: self.snapshots.clone(),
             touched: Vec::new(),
         }
     }
@@ -60,6 +66,21 @@ impl State {
     pub(crate) fn put(&mut self, name: Name, value: Rc<Value>) {
         self.touched.push(name.clone());
         self.values.insert(name, value);
+    }
+
+    pub(crate) fn take_snapshot(&mut self, name: &str) {
+        let values = Rc::new(self.values.clone());
+        self.snapshots.insert(name.to_owned(), values);
+    }
+
+    /// Back to a snapshot, in one bucket or in all.
+    pub(crate) fn roll_back(&mut self, to: &str, bucket: Option<&str>) {
+        let then = Rc::clone(&self.snapshots[to]);
+        let concerned = |name: &Name| bucket.is_none_or(|bucket| bucket == name.0);
+        self.values.retain(|name, _| !concerned(name));
+        let then = then.iter().filter(|(name, _)| concerned(name));
+        self.values
+            .extend(then.map(|(name, value)| (name.clone(), Rc::clone(value))));
     }
 
     pub(crate) fn delete(&mut self, name: Name) {
@@ -85,17 +106,43 @@ impl Listed {
     }
 }
 
-/// What a store lists, in order.
-pub(crate) struct Listing(Vec<Listed>);
+/// What a store lists, in order: now, and in each snapshot.
+pub(crate) struct Listing {
+    now: Vec<Listed>,
+    snapshots: BTreeMap<String, Vec<Listed>>,
+}
 
 /// Lists everything.
 pub(crate) fn list(store: &Store) -> Listing {
+    let snapshots = store.snapshots().expect("a store that reads");
+    let snapshots = snapshots.into_iter().map(|snapshot| {
+        let at = at(store, snapshot.name.as_str());
+        let listed = list_at(store, at);
+        let keys = listed.len() as u64;
+        assert_eq!(snapshot.keys, keys, "of {}", snapshot.name.as_str());
+        (snapshot.name.as_str().to_owned(), listed)
+    });
+    Listing {
+        snapshots: snapshots.collect(),
+        now: list_at(store, At::NOW),
+    }
+}
+
+/// The state a snapshot shows.
+pub(crate) fn at(store: &Store, name: &str) -> At {
+    let name = SnapshotName::new(name).expect("a snapshot's name");
+    let at = store.at(&name).expect("a store that reads");
+    at.expect("a snapshot that is listed")
+}
+
+fn list_at(store: &Store, at: At) -> Vec<Listed> {
     let query = KeyQuery {
         limit: usize::MAX,
+        at,
         ..KeyQuery::default()
     };
     let mut listed = Vec::new();
-    for bucket in store.buckets() {
+    for bucket in ["b", "c"].map(|name| BucketName::new(name).expect("a bucket's name")) {
         let page = store.keys(&bucket, &query).expect("a store that reads");
         listed.extend(page.keys.into_iter().map(|(key, metadata)| Listed {
             bucket: bucket.as_str().to_owned(),
@@ -104,15 +151,24 @@ pub(crate) fn list(store: &Store) -> Listing {
             checksum: metadata.checksum,
         }));
     }
-    Listing(listed)
+    listed
+}
+
+fn is_list_of(listed: &[Listed], values: &Values) -> bool {
+    let mut both = listed.iter().zip(values);
+    listed.len() == values.len() && both.all(|(listed, (name, value))| listed.is(name, value))
 }
 
 impl Listing {
-    /// Whether it is this state: every key and no other, each value's length and checksum.
+    /// Whether it is this state: every key and no other, each value's length and checksum, and
+    /// the same of every snapshot and of no other.
     pub(crate) fn is(&self, state: &State) -> bool {
-        let mut both = self.0.iter().zip(&state.values);
-        self.0.len() == state.values.len()
-            && both.all(|(listed, (name, value))| listed.is(name, value))
+        let mut both = self.snapshots.iter().zip(&state.snapshots);
+        is_list_of(&self.now, &state.values)
+            && self.snapshots.len() == state.snapshots.len()
+            && both.all(|((name, listed), (expected, values))| {
+                name == expected && is_list_of(listed, values)
+            })
     }
 
     /// For a failure's report.
@@ -121,7 +177,10 @@ impl Listing {
             let (key, len, crc) = (listed.key.escape_ascii(), listed.len_bytes, listed.checksum);
             format!("{}/{key} {len} {crc:08x}", listed.bucket)
         };
-        self.0.iter().map(tell).collect::<Vec<_>>().join(", ")
+        let tell = |listed: &[Listed]| listed.iter().map(tell).collect::<Vec<_>>().join(", ");
+        let snapshots = self.snapshots.iter();
+        let snapshots = snapshots.map(|(name, listed)| format!("; {name}: {}", tell(listed)));
+        tell(&self.now) + &snapshots.collect::<String>()
     }
 }
 
@@ -131,31 +190,33 @@ impl Listing {
 /// What the store says when it cannot be read.
 pub(crate) fn compare(
     store: &mut Store,
-    name: &Name,
-    value: &Value,
+    at: At,
+    (name, value): (&Name, &Value),
     step: &mut dyn FnMut(&mut Store),
 ) -> Result<(), ReadError> {
     let bucket = BucketName::new(name.0).expect("a bucket's name");
     let key = Key::new(&name.1).expect("a key");
-    let found = store.open_value(&bucket, &key).expect("a store that reads");
+    let found = store
+        .open_value(at, &bucket, &key)
+        .expect("a store that reads");
     let (_, mut reader) = found.unwrap_or_else(|| panic!("{name:?} is listed and not there"));
-    let mut at = 0;
+    let mut done = 0;
     loop {
         match store.read(&mut reader) {
             Poll::Pending => step(store),
             Poll::Ready(Ok(None)) => break,
             Poll::Ready(Ok(Some(piece))) => {
-                let expected = value.bytes.get(at..at + piece.len());
+                let expected = value.bytes.get(done..done + piece.len());
                 assert!(
                     expected == Some(&*piece),
-                    "{name:?} has other bytes at {at}"
+                    "{name:?} has other bytes at {done}"
                 );
-                at += piece.len();
+                done += piece.len();
             }
             Poll::Ready(Err(error)) => return Err(error),
         }
     }
-    assert_eq!(at, value.bytes.len(), "{name:?} is shorter");
+    assert_eq!(done, value.bytes.len(), "{name:?} is shorter");
     Ok(())
 }
 

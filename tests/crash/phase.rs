@@ -173,7 +173,7 @@ impl Bed {
                 store.step(crate::worker::now(1 << 50));
                 rig.tick();
             };
-            let read = model::compare(store, name, value, &mut step);
+            let read = model::compare(store, store::At::NOW, (name, value), &mut step);
             failed += u64::from(read.is_err());
         }
         failed

@@ -101,6 +101,16 @@ fn compaction_survives_every_crash() {
 }
 
 #[test]
+fn snapshots_and_rollbacks_survive_every_crash() {
+    check(Shape::UNDO, 1, 10_000);
+}
+
+#[test]
+fn snapshots_survive_every_crash_while_compacting() {
+    check(Shape::UNDO_FULL, 1, 2_000);
+}
+
+#[test]
 fn compaction_with_discards_survives_every_crash() {
     check(Shape::DISCARDS, 1, 3_000);
 }

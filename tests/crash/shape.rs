@@ -53,6 +53,8 @@ pub(crate) struct Shape {
     pub(crate) consecutive: bool,
     /// One in so many submissions is an upload, or 0.
     pub(crate) uploads_one_in: u64,
+    /// One in so many submissions takes a snapshot, forgets one, or rolls back, or 0.
+    pub(crate) undo_one_in: u64,
     /// One in so many submissions fills most of a segment, or 0.
     pub(crate) bulk_one_in: u64,
 }
@@ -86,6 +88,7 @@ impl Shape {
         value_bytes: 5400,
         consecutive: false,
         uploads_one_in: 0,
+        undo_one_in: 0,
         bulk_one_in: 0,
     };
 
@@ -166,6 +169,21 @@ impl Shape {
         value_bytes: 700,
         bulk_one_in: 4,
         ..Shape::GROUPS
+    };
+
+    /// Snapshots are taken and forgotten, and rolled back to.
+    pub(crate) const UNDO: Shape = Shape {
+        name: "snapshots and rollbacks",
+        submissions: 48,
+        undo_one_in: 4,
+        ..Shape::GROUPS
+    };
+
+    /// The same while compaction is under way.
+    pub(crate) const UNDO_FULL: Shape = Shape {
+        name: "snapshots while compacting",
+        undo_one_in: 4,
+        ..Shape::COMPACTION
     };
 
     /// The same, on a disk that is told what is free.

@@ -252,7 +252,7 @@ impl Worker {
         self.take(taken, state);
     }
 
-    fn take(&mut self, taken: Result<Ticket, Refusal>, state: State) {
+    pub(crate) fn take(&mut self, taken: Result<Ticket, Refusal>, state: State) {
         match taken {
             Ok(ticket) => {
                 self.states.push(state);
@@ -263,7 +263,7 @@ impl Worker {
         self.note();
     }
 
-    fn last(&self) -> State {
+    pub(crate) fn last(&self) -> State {
         self.states.last().expect("a state").next()
     }
 
@@ -372,7 +372,9 @@ impl Worker {
 
     fn submit_any(&mut self) {
         let one_in = |random: &mut Random, n: u64| n > 0 && random.chance(1, n);
-        if one_in(&mut self.random, self.shape.uploads_one_in) {
+        if one_in(&mut self.random, self.shape.undo_one_in) {
+            self.submit_undo();
+        } else if one_in(&mut self.random, self.shape.uploads_one_in) {
             self.upload();
         } else if one_in(&mut self.random, self.shape.bulk_one_in) {
             self.submit_bulk("bulk", &[60_000; 3], 3);

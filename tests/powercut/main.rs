@@ -15,7 +15,7 @@ use log::Log;
 use std::collections::BTreeMap;
 use std::{env, fs};
 use store::block::{Durability, Geometry};
-use store::{BucketName, Key, MemoryDisk, Now, State, Store, Wake};
+use store::{At, BucketName, Key, MemoryDisk, Now, State, Store, Wake};
 use tests::bed::Bed;
 use tests::data::value;
 use tests::guest::{Guest, Recipe};
@@ -166,7 +166,7 @@ fn read(store: &mut Store, key: u64) -> Option<Vec<u8>> {
     let bucket = BucketName::new("cut").expect("a bucket's name");
     let key = Key::new(key.to_string().as_bytes()).expect("a key");
     let (_, mut reader) = store
-        .open_value(&bucket, &key)
+        .open_value(At::NOW, &bucket, &key)
         .expect("the store is open")?;
     let mut bytes = Vec::new();
     loop {

@@ -7,6 +7,7 @@ mod answers;
 mod events;
 mod flushes;
 mod hostile;
+mod index;
 mod memory;
 mod reconnect;
 mod seeds;

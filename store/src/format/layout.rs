@@ -43,6 +43,7 @@ pub(crate) const RECORD_BYTES_MAX: u64 =
 /// Longest value, whatever the disk.
 pub(crate) const VALUE_BYTES_MAX: u64 = 64 * MIB;
 const BATCH_BYTES_MAX: u64 = MIB;
+const VIEWS_BYTES_MAX: u64 = 32 * KIB;
 const GROUP_BYTES_SOFT: u64 = 256 * KIB;
 
 /// Segments the log keeps free beside its head: the successor, two for
@@ -165,7 +166,13 @@ impl Layout {
 
     /// Longest batch: it must fit one group, and so one segment.
     pub(crate) fn batch_bytes_max(&self) -> u64 {
-        BATCH_BYTES_MAX.min(self.payload() - GROUP_HEADER_ROOM)
+        let views = self.views_bytes_max();
+        BATCH_BYTES_MAX.min(self.payload() - GROUP_HEADER_ROOM - views)
+    }
+
+    /// Longest record of snapshots and rollbacks: each segment begins with it.
+    pub(crate) fn views_bytes_max(&self) -> u64 {
+        VIEWS_BYTES_MAX.min(self.segment_bytes / 8)
     }
 
     /// Bytes of live records the store takes: what compaction can always pack

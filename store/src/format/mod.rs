@@ -11,3 +11,4 @@ pub(crate) mod layout;
 pub(crate) mod record;
 pub(crate) mod segment;
 pub(crate) mod superblock;
+pub(crate) mod views;

@@ -22,6 +22,7 @@ const FREE: u8 = 3;
 const CHUNK: u8 = 4;
 const MANIFEST: u8 = 5;
 const QUOTA: u8 = 6;
+const VIEWS: u8 = 8;
 const IGNORABLE: u8 = 0x80;
 const CRC_BYTES: usize = 4;
 
@@ -67,6 +68,11 @@ pub(crate) enum Record<'a> {
         bucket: &'a str,
         limit_bytes: u64,
     },
+    /// All snapshots and rollbacks; the list is [`super::views`]'.
+    Views {
+        seq: u64,
+        list: &'a [u8],
+    },
     /// Of a newer release; it may be skipped if `ignorable`.
     Unknown {
         ignorable: bool,
@@ -81,13 +87,33 @@ pub(crate) struct Found<'a> {
     pub(crate) data: Range<usize>,
 }
 
-fn owner_len(owner: &Owner<'_>) -> usize {
-    let key = owner.key.len();
-    varint_len(owner.seq) + 1 + owner.bucket.len() + varint_len(key as u64) + key + 8
+/// How long the owner of a record is, by its sequence and the lengths of bucket and key.
+pub(crate) fn owner_len(seq: u64, bucket: usize, key: usize) -> usize {
+    varint_len(seq) + 1 + bucket + varint_len(key as u64) + key + 8
 }
 
-fn block_len(bytes: &[u8]) -> usize {
-    varint_len(bytes.len() as u64) + bytes.len()
+fn len_of(owner: &Owner<'_>) -> usize {
+    owner_len(owner.seq, owner.bucket.len(), owner.key.len())
+}
+
+fn sized(bytes: usize) -> usize {
+    varint_len(bytes as u64) + bytes
+}
+
+/// How long a put is on disk, by the length of its owner.
+pub(crate) fn put_len(owner: usize, metadata: usize, value: usize) -> usize {
+    len_of_body(owner + sized(metadata) + 4 + value)
+}
+
+/// How long a tombstone is on disk, by the length of its owner.
+pub(crate) fn tombstone_len(owner: usize) -> usize {
+    len_of_body(owner)
+}
+
+/// How long a manifest is on disk, by the lengths of its owner and of its upload number's varint.
+pub(crate) fn manifest_len(owner: usize, metadata: usize, value: u64, upload: usize) -> usize {
+    let chunk_size = varint_len(CHUNK_BYTES as u64);
+    len_of_body(owner + sized(metadata) + 4 + varint_len(value) + upload + chunk_size)
 }
 
 fn body_len(record: &Record<'_>) -> usize {
@@ -97,8 +123,8 @@ fn body_len(record: &Record<'_>) -> usize {
             metadata,
             value,
             ..
-        } => owner_len(owner) + block_len(metadata) + 4 + value.len(),
-        Record::Tombstone { owner } => owner_len(owner),
+        } => len_of(owner) + sized(metadata.len()) + 4 + value.len(),
+        Record::Tombstone { owner } => len_of(owner),
         Record::Free { number, generation } => {
             varint_len(u64::from(*number)) + varint_len(*generation)
         }
@@ -114,8 +140,8 @@ fn body_len(record: &Record<'_>) -> usize {
             upload,
             ..
         } => {
-            owner_len(owner)
-                + block_len(metadata)
+            len_of(owner)
+                + sized(metadata.len())
                 + 4
                 + varint_len(*value_len)
                 + varint_len(*upload)
@@ -126,6 +152,7 @@ fn body_len(record: &Record<'_>) -> usize {
             bucket,
             limit_bytes,
         } => varint_len(*seq) + 1 + bucket.len() + varint_len(*limit_bytes),
+        Record::Views { seq, list } => varint_len(*seq) + list.len(),
         Record::Unknown { .. } => 0,
     }
 }
@@ -173,9 +200,21 @@ pub(crate) fn encode(out: &mut Vec<u8>, record: &Record<'_>, seed: u32) {
         Record::Chunk { .. } => CHUNK,
         Record::Manifest { .. } => MANIFEST,
         Record::Quota { .. } => QUOTA,
+        Record::Views { .. } => VIEWS,
         Record::Unknown { .. } => unreachable!("an unknown record is never written"),
     });
     put_varint(out, body_len(record) as u64);
+    put_body(out, record);
+    let crc = crc32c(seed, &out[start..]);
+    out.extend_from_slice(&crc.to_le_bytes());
+    assert_eq!(
+        out.len() - start,
+        len(record),
+        "a record's length is known before it is written"
+    );
+}
+
+fn put_body(out: &mut Vec<u8>, record: &Record<'_>) {
     match record {
         Record::Put {
             owner,
@@ -225,15 +264,12 @@ pub(crate) fn encode(out: &mut Vec<u8>, record: &Record<'_>, seed: u32) {
             put_bucket(out, bucket);
             put_varint(out, *limit_bytes);
         }
+        Record::Views { seq, list } => {
+            put_varint(out, *seq);
+            out.extend_from_slice(list);
+        }
         Record::Unknown { .. } => {}
     }
-    let crc = crc32c(seed, &out[start..]);
-    out.extend_from_slice(&crc.to_le_bytes());
-    assert_eq!(
-        out.len() - start,
-        len(record),
-        "a record's length is known before it is written"
-    );
 }
 
 /// Appends a copy of an intact record under the seed of its new place.
@@ -345,6 +381,10 @@ fn decode_body(kind: u8, body: &[u8]) -> Option<(Record<'_>, usize)> {
                 limit_bytes: c.varint()?,
             }
         }
+        VIEWS => Record::Views {
+            seq: c.varint()?,
+            list: c.rest(),
+        },
         _ => Record::Unknown {
             ignorable: kind & IGNORABLE != 0,
         },
@@ -417,6 +457,10 @@ mod tests {
                 seq: 1,
                 bucket: "b",
                 limit_bytes: u64::MAX,
+            },
+            Record::Views {
+                seq: 1 << 40,
+                list: &[0, 0],
             },
         ]
     }

@@ -5,8 +5,9 @@ use crate::commit::{First, Log};
 use crate::disk::Moved;
 use crate::draft::Writes;
 use crate::format::group::Joint;
-use crate::format::record;
+use crate::format::record::{self, Record};
 use crate::format::superblock::Superblock;
+use crate::index::views::Views;
 use crate::options::State;
 use crate::recover::Recovery;
 use crate::replay::Replay;
@@ -55,7 +56,7 @@ impl Store {
             offset,
             chain,
         };
-        let records = aside.as_ref().map_or_else(Vec::new, split);
+        let (records, views) = again(aside.as_ref(), &replay);
         self.log = Some(Log {
             seeds,
             epoch: superblock.epoch,
@@ -85,6 +86,7 @@ impl Store {
         let first = First {
             joint,
             records,
+            views,
             _holds: holds,
         };
         self.log_mut().first = Some(first);
@@ -185,6 +187,19 @@ fn next_generation(last: u64, epoch: u64) -> u64 {
     let epoch = epoch.min(u64::from(u32::MAX));
     let first = epoch << 32 | u64::from((last as u32).wrapping_add(1));
     first.max(last.saturating_add(1))
+}
+
+/// What is logged again, and the snapshots beside it unless they are among it.
+fn again(aside: Option<&Taken>, replay: &Replay) -> (Vec<Vec<u8>>, Option<Views>) {
+    let records = aside.map_or_else(Vec::new, split);
+    let has_views = records.iter().any(|record| is_views(record));
+    let views = (!has_views).then(|| replay.index.views().clone());
+    (records, views)
+}
+
+fn is_views(record: &[u8]) -> bool {
+    let found = record::decode_proven(record);
+    found.is_some_and(|found| matches!(found.record, Record::Views { .. }))
 }
 
 /// The raw records of a group.

@@ -42,6 +42,9 @@ impl Recovery {
         }
         if let Some(aside) = &ending.aside {
             self.unproven_frees = self.replay.frees_of(aside);
+            if self.head_is_unproven {
+                self.replay.views_of(aside);
+            }
             self.replay
                 .see_numbers(aside.header.next_seq, aside.header.epoch);
             if self.tail_is_proven {

@@ -80,7 +80,7 @@ fn headers_come_back_with_the_value() {
     run(&mut store, one("b", "k", Condition::None, change)).expect("committed");
     for store in [&mut store, &mut ready(disk, 2)] {
         let (_, mut reader) = store
-            .open_value(&bucket("b"), &key("k"))
+            .open_value(At::NOW, &bucket("b"), &key("k"))
             .expect("readable")
             .expect("there");
         let found = loop {
@@ -140,7 +140,7 @@ fn nothing_is_seen_before_it_is_durable_and_refusals_wait_for_what_they_saw() {
         .expect("taken");
     let third = store.submit(one("b", "l", Condition::None, Change::Delete));
     assert_eq!(third, Err(Refusal::NotFound));
-    assert_eq!(store.lookup(&bucket("b"), &key("k")), Ok(None));
+    assert_eq!(store.lookup(At::NOW, &bucket("b"), &key("k")), Ok(None));
     assert_eq!(store.outcome(&first), Poll::Pending);
     assert_eq!(store.outcome(&second), Poll::Pending);
     let delete = store

@@ -121,7 +121,11 @@ pub(crate) fn read_all(store: &mut Store, reader: &mut Reader) -> Result<Vec<u8>
 }
 
 pub(crate) fn get_in(store: &mut Store, name: &BucketName, k: &Key) -> Option<Vec<u8>> {
-    let (metadata, mut reader) = store.open_value(name, k).expect("readable")?;
+    get_at(store, At::NOW, name, k)
+}
+
+pub(crate) fn get_at(store: &mut Store, at: At, name: &BucketName, k: &Key) -> Option<Vec<u8>> {
+    let (metadata, mut reader) = store.open_value(at, name, k).expect("readable")?;
     let value = read_all(store, &mut reader).expect("an intact value");
     assert_eq!(value.len() as u64, metadata.len_bytes);
     assert_eq!(
@@ -137,15 +141,22 @@ pub(crate) fn get(store: &mut Store, k: &str) -> Option<Vec<u8>> {
 
 /// Everything a store shows.
 pub(crate) fn contents(store: &mut Store) -> Contents {
+    let names = store.buckets();
+    contents_at(store, At::NOW, &names)
+}
+
+/// Everything a state has in these buckets.
+pub(crate) fn contents_at(store: &mut Store, at: At, names: &[BucketName]) -> Contents {
     let mut contents = Contents::new();
-    for name in store.buckets() {
+    for name in names {
         let query = KeyQuery {
             limit: usize::MAX,
+            at,
             ..KeyQuery::default()
         };
-        let page = store.keys(&name, &query).expect("readable");
+        let page = store.keys(name, &query).expect("readable");
         for (k, _) in page.keys {
-            let value = get_in(store, &name, &k).expect("a listed key is there");
+            let value = get_at(store, at, name, &k).expect("a listed key is there");
             contents.insert((name.as_str().into(), k.as_bytes().to_vec()), value);
         }
     }

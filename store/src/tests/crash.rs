@@ -61,7 +61,8 @@ fn shows(store: &mut Store, disk: &SimDisk, model: &Model) -> bool {
     }
     for ((name, k), value) in model {
         let (name, k) = (bucket(name), Key::new(k).expect("a key"));
-        let Some((metadata, mut reader)) = store.open_value(&name, &k).expect("readable") else {
+        let Some((metadata, mut reader)) = store.open_value(At::NOW, &name, &k).expect("readable")
+        else {
             return false;
         };
         if metadata.len_bytes != value.len() as u64

@@ -28,7 +28,9 @@ fn submit(store: &mut Store, disk: &SimDisk, k: &str, value: &[u8]) -> Result<Co
 }
 
 fn get_on(store: &mut Store, disk: &SimDisk, k: &str) -> Option<Vec<u8>> {
-    let (_, mut reader) = store.open_value(&bucket("b"), &key(k)).expect("readable")?;
+    let (_, mut reader) = store
+        .open_value(At::NOW, &bucket("b"), &key(k))
+        .expect("readable")?;
     let mut value = Vec::new();
     loop {
         match store.read(&mut reader) {
@@ -61,7 +63,7 @@ fn a_failed_flush_makes_every_dependent_answer_unknown() {
         );
     }
     assert!(why(&store).contains("flush"), "{}", why(&store));
-    assert_eq!(store.lookup(&bucket("b"), &key("k")), Ok(None));
+    assert_eq!(store.lookup(At::NOW, &bucket("b"), &key("k")), Ok(None));
 }
 
 #[test]

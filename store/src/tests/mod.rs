@@ -1,10 +1,11 @@
 //! The store as a whole, over disks made of memory.
 
 mod basic;
-mod bed;
+pub(crate) mod bed;
 mod bench;
 mod crash;
 mod faults;
 mod rot;
 mod sim_disk;
+mod snapshots;
 mod space;

@@ -79,7 +79,7 @@ fn shown(store: &mut Store, disk: &SimDisk, specimen: &Specimen) -> Option<Shown
         };
         for (k, _) in store.keys(&name, &query).expect("readable").keys {
             let id = (String::from(name.as_str()), k.as_bytes().to_vec());
-            let opened = store.open_value(&name, &k).expect("readable");
+            let opened = store.open_value(At::NOW, &name, &k).expect("readable");
             let (_, mut reader) = opened.expect("a listed key is there");
             let mut value = Vec::new();
             let ended = loop {
@@ -242,7 +242,7 @@ fn a_value_that_rots_under_an_open_store_is_an_error_and_counted() {
             .expect("on the disk");
         disk.poke((2 << 20) + at as u64, &[needle[0] ^ 4]);
         let (_, mut reader) = store
-            .open_value(&bucket("b"), &key(k))
+            .open_value(At::NOW, &bucket("b"), &key(k))
             .expect("readable")
             .expect("there");
         let found = read_all(&mut store, &mut reader);

@@ -189,7 +189,7 @@ fn a_reader_keeps_what_it_reads_while_the_disk_is_rewritten() {
     put(&mut store, "small", &pattern(60_000, 2)).expect("committed");
     let open = |store: &mut Store, k| {
         store
-            .open_value(&bucket("b"), &key(k))
+            .open_value(At::NOW, &bucket("b"), &key(k))
             .expect("readable")
             .expect("there")
             .1

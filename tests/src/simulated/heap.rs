@@ -138,6 +138,15 @@ pub fn is_refusal_due() -> bool {
     REFUSAL.get().is_some()
 }
 
+/// Runs something as the guest's; what it has left allocated, in bytes.
+pub fn held_by<T>(run: impl FnOnce() -> T) -> (T, u64) {
+    begin();
+    let turn = guests_turn();
+    let result = run();
+    drop(turn);
+    (result, usage().used_bytes)
+}
+
 /// What this thread's guest holds, and held at most.
 pub(super) fn usage() -> HeapUsage {
     HeapUsage {

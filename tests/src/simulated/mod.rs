@@ -11,7 +11,7 @@ mod three;
 
 pub use bare::Bare;
 pub use client::{Client, Outcome};
-pub use heap::{is_refusal_due, refuse_nth};
+pub use heap::{held_by, is_refusal_due, refuse_nth};
 pub use look::{Held, faults, request, until_ready};
 pub use three::{check_all, put_all, put_each};
 

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::task::Poll;
 use store::blob::HeapPages;
 use store::{
-    Batch, BucketName, Change, Condition, FormatPermission, Headers, Key, KeyQuery, MemoryDisk,
+    At, Batch, BucketName, Change, Condition, FormatPermission, Headers, Key, KeyQuery, MemoryDisk,
     Now, Options, Reader, Refusal, State, Store, Wake,
 };
 
@@ -156,7 +156,7 @@ fn value(store: &mut Store, reader: &mut Reader) -> Option<Vec<u8>> {
 
 fn get(store: &mut Store, key: &[u8]) -> Option<Vec<u8>> {
     let key = Key::new(key).expect("a key");
-    let (_, mut reader) = store.open_value(&bucket(), &key).ok()??;
+    let (_, mut reader) = store.open_value(At::NOW, &bucket(), &key).ok()??;
     value(store, &mut reader)
 }
 
@@ -171,7 +171,7 @@ fn read(store: &mut Store, honest: Option<&Written>) {
             return;
         };
         for (key, metadata) in page.keys {
-            let Ok(Some((_, mut reader))) = store.open_value(&name, &key) else {
+            let Ok(Some((_, mut reader))) = store.open_value(At::NOW, &name, &key) else {
                 continue;
             };
             let _ = store.headers(&mut reader);

@@ -1,0 +1,197 @@
+//! A run of versions, packed one behind the other: by key, the newest of a key first.
+//!
+//! # Invariants
+//!
+//! - `starts` are where entries begin in `bytes`, in order; `bytes` has nothing else.
+//! - Capacity is kept within [`STEP_BYTES`] of what is used, so that a leaf costs what it holds.
+
+use super::version::Version;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+/// A leaf that would outgrow this is split.
+pub(super) const LEAF_BYTES: usize = 4096;
+/// Memory grows and shrinks by so much.
+const STEP_BYTES: usize = 256;
+/// The same for `starts`, in entries.
+const STEP_ENTRIES: usize = 16;
+/// What an allocation costs beside its bytes.
+pub(super) const ALLOCATION_BYTES: usize = 24;
+
+/// Where an entry stands in the order: by key, and for one key by falling sequence.
+pub(super) type At<'a> = (&'a [u8], u64);
+
+#[derive(Debug, Default)]
+pub(super) struct Leaf {
+    bytes: Vec<u8>,
+    starts: Vec<u16>,
+}
+
+/// Bytes of one entry.
+pub(super) fn entry_len(key: &[u8], version: &Version) -> usize {
+    2 + key.len() + version.packed_len()
+}
+
+impl Leaf {
+    pub(super) fn len(&self) -> usize {
+        self.starts.len()
+    }
+
+    pub(super) fn len_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// RAM it takes, but for its own two vectors' heads.
+    pub(super) fn ram_bytes(&self) -> usize {
+        self.bytes.capacity() + 2 * self.starts.capacity() + 2 * ALLOCATION_BYTES
+    }
+
+    fn range(&self, at: usize) -> core::ops::Range<usize> {
+        let end = self
+            .starts
+            .get(at + 1)
+            .map_or(self.bytes.len(), |end| usize::from(*end));
+        usize::from(self.starts[at])..end
+    }
+
+    /// Key and packed version.
+    fn split(&self, at: usize) -> (&[u8], &[u8]) {
+        let entry = &self.bytes[self.range(at)];
+        let key_len = usize::from(u16::from_le_bytes([entry[0], entry[1]]));
+        entry[2..].split_at(key_len)
+    }
+
+    pub(super) fn key(&self, at: usize) -> &[u8] {
+        self.split(at).0
+    }
+
+    pub(super) fn get(&self, at: usize) -> (&[u8], Version) {
+        let (key, packed) = self.split(at);
+        (key, Version::unpack(packed))
+    }
+
+    /// Where entry `at` stands beside `wanted`.
+    pub(super) fn compare(&self, at: usize, wanted: At<'_>) -> Ordering {
+        let (key, packed) = self.split(at);
+        key.cmp(wanted.0)
+            .then_with(|| wanted.1.cmp(&Version::seq_of(packed)))
+    }
+
+    /// The first entry that is not before `wanted`.
+    pub(super) fn seek(&self, wanted: At<'_>) -> usize {
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.compare(middle, wanted) {
+                Ordering::Less => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        low
+    }
+
+    /// Opens or closes a gap: `old` bytes at `from` become `new` ones.
+    fn resize_at(&mut self, from: usize, old: usize, new: usize) {
+        let len = self.bytes.len();
+        if new > old {
+            let wanted = (len + new - old).next_multiple_of(STEP_BYTES);
+            self.bytes.reserve_exact(wanted - len);
+            self.bytes.resize(len + new - old, 0);
+        }
+        self.bytes.copy_within(from + old..len, from + new);
+        if new < old {
+            self.bytes.truncate(len + new - old);
+            let wanted = self.bytes.len().next_multiple_of(STEP_BYTES);
+            if self.bytes.capacity() >= wanted + STEP_BYTES {
+                self.bytes.shrink_to(wanted);
+            }
+        }
+    }
+
+    fn shift(&mut self, from: usize, old: usize, new: usize) {
+        for start in &mut self.starts[from..] {
+            *start = (usize::from(*start) + new - old) as u16;
+        }
+    }
+
+    pub(super) fn insert(&mut self, at: usize, key: &[u8], version: &Version) {
+        let len = entry_len(key, version);
+        let start = self
+            .starts
+            .get(at)
+            .map_or(self.bytes.len(), |start| usize::from(*start));
+        self.resize_at(start, 0, len);
+        self.shift(at, 0, len);
+        let wanted = (self.len() + 1).next_multiple_of(STEP_ENTRIES);
+        self.starts.reserve_exact(wanted - self.len());
+        self.starts.insert(at, start as u16);
+        let entry = &mut self.bytes[start..start + len];
+        entry[..2].copy_from_slice(&(key.len() as u16).to_le_bytes());
+        entry[2..2 + key.len()].copy_from_slice(key);
+        version.pack(&mut entry[2 + key.len()..]);
+    }
+
+    /// Puts another version under the same key and sequence.
+    pub(super) fn replace(&mut self, at: usize, version: &Version) {
+        let range = self.range(at);
+        let key_len = self.key(at).len();
+        let from = range.start + 2 + key_len;
+        let (old, new) = (range.end - from, version.packed_len());
+        if old != new {
+            self.resize_at(from, old, new);
+            self.shift(at + 1, old, new);
+        }
+        version.pack(&mut self.bytes[from..from + new]);
+    }
+
+    pub(super) fn remove(&mut self, at: usize) {
+        let range = self.range(at);
+        self.shift(at + 1, range.len(), 0);
+        self.resize_at(range.start, range.len(), 0);
+        self.starts.remove(at);
+        if self.starts.capacity() >= self.len() + 2 * STEP_ENTRIES {
+            self.starts.shrink_to(self.len() + STEP_ENTRIES);
+        }
+    }
+
+    /// Cuts the entries from `at` on off.
+    pub(super) fn split_off(&mut self, at: usize) -> Leaf {
+        let mut right = Leaf::default();
+        right.take_in(self, at);
+        let end = self
+            .starts
+            .get(at)
+            .map_or(self.bytes.len(), |end| usize::from(*end));
+        self.bytes.truncate(end);
+        self.bytes.shrink_to(end.next_multiple_of(STEP_BYTES));
+        self.starts.truncate(at);
+        self.starts.shrink_to(at.next_multiple_of(STEP_ENTRIES));
+        right
+    }
+
+    /// Adds the entries of the next leaf, from `at` on, at the end.
+    pub(super) fn take_in(&mut self, next: &Leaf, at: usize) {
+        let Some(first) = next.starts.get(at).map(|first| usize::from(*first)) else {
+            return;
+        };
+        let base = self.bytes.len();
+        let more = next.bytes.len() - first;
+        let wanted = (base + more).next_multiple_of(STEP_BYTES);
+        self.bytes.reserve_exact(wanted - base);
+        self.bytes.extend_from_slice(&next.bytes[first..]);
+        let wanted = (self.len() + next.len() - at).next_multiple_of(STEP_ENTRIES);
+        self.starts.reserve_exact(wanted - self.len());
+        let moved = next.starts[at..].iter();
+        self.starts
+            .extend(moved.map(|start| (usize::from(*start) - first + base) as u16));
+    }
+
+    /// The entry at which both halves are about as long.
+    pub(super) fn middle(&self) -> usize {
+        let half = self.bytes.len() / 2;
+        let at = self
+            .starts
+            .partition_point(|start| usize::from(*start) < half);
+        at.clamp(1, self.len() - 1)
+    }
+}

@@ -1,0 +1,102 @@
+//! Pages of keys, in order, as a view sees them.
+
+use super::Index;
+use super::keys::{Bucket, Under, after};
+use super::version::Version;
+use crate::name::{BucketName, Key};
+use crate::request::{KeyPage, KeyQuery};
+use alloc::boxed::Box;
+
+/// The newest version of a key comes first.
+const NEWEST: u64 = u64::MAX;
+
+impl Index {
+    /// A page of the keys that a view sees.
+    pub(crate) fn page(&self, name: &BucketName, query: &KeyQuery, at: u64) -> KeyPage {
+        let mut page = KeyPage::default();
+        let Some(bucket) = self.buckets.get(name) else {
+            return page;
+        };
+        let under = (name.as_str(), self.views());
+        let start = match &query.start {
+            Some(start) if start.as_slice() > query.prefix.as_slice() => start.as_slice(),
+            _ => query.prefix.as_slice(),
+        };
+        let after = after_prefix(&query.prefix);
+        let end = match (query.end.as_deref(), after.as_deref()) {
+            (Some(end), Some(after)) => Some(end.min(after)),
+            (end, after) => end.or(after),
+        };
+        if end.is_some_and(|end| end <= start) {
+            return page;
+        }
+        let mut cursor = match query.reverse {
+            false => Cursor::Forward(start.into()),
+            true => Cursor::Backward(end.map(Into::into)),
+        };
+        while let Some(key) = bucket.step(&mut cursor) {
+            let inside = key >= start && end.is_none_or(|end| key < end);
+            if !inside {
+                break;
+            }
+            let Some(version) = bucket.value(under, key, at) else {
+                continue;
+            };
+            if page.keys.len() >= query.limit {
+                page.more = true;
+                break;
+            }
+            let key = Key::new(key).expect("keys are validated where they enter");
+            page.keys.push((key, version.metadata()));
+        }
+        page
+    }
+}
+
+/// Where a walk over keys stands.
+enum Cursor {
+    /// At the first key from here on.
+    Forward(Box<[u8]>),
+    /// At the last key before this, or at the last of all.
+    Backward(Option<Box<[u8]>>),
+}
+
+impl Bucket {
+    fn value(&self, under: Under<'_>, key: &[u8], at: u64) -> Option<Version> {
+        let (_, seen) = self.seen(under, key, at)?;
+        seen.is_put().then_some(seen)
+    }
+
+    /// The first key from `from` on, whatever versions it has.
+    pub(super) fn key_from(&self, from: &[u8]) -> Option<Box<[u8]>> {
+        let (key, _) = self.tree.get(self.tree.seek(from, NEWEST))?;
+        Some(key.into())
+    }
+
+    fn step(&self, cursor: &mut Cursor) -> Option<&[u8]> {
+        match cursor {
+            Cursor::Forward(from) => {
+                let (key, _) = self.tree.get(self.tree.seek(from, NEWEST))?;
+                *from = after(key);
+                Some(key)
+            }
+            Cursor::Backward(before) => {
+                let behind = match before {
+                    Some(before) => self.tree.seek(before, NEWEST),
+                    None => self.tree.end(),
+                };
+                let (key, _) = self.tree.get(self.tree.before(behind)?)?;
+                *before = Some(key.into());
+                Some(key)
+            }
+        }
+    }
+}
+
+/// The first key after all that begin with `prefix`; `None` if there is none.
+fn after_prefix(prefix: &[u8]) -> Option<Box<[u8]>> {
+    let last = prefix.iter().rposition(|byte| *byte != 0xFF)?;
+    let mut after = prefix[..=last].to_vec();
+    after[last] += 1;
+    Some(after.into())
+}

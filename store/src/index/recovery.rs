@@ -1,0 +1,160 @@
+//! The index out of the records of a disk, in any order.
+
+use super::keys::{Bucket, after};
+use super::version::{Form, Version};
+use super::views::{NOW, Views};
+use super::{Index, Retired, Totals};
+use crate::name::BucketName;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+
+impl Index {
+    /// Snapshots and rollbacks, before the records that they decide about. A later change of them
+    /// may come between, in the order of the log.
+    pub(crate) fn recover_views(&mut self, views: Views) {
+        if views.seq >= self.views.seq {
+            self.views = views;
+        }
+    }
+
+    /// A put or a tombstone; `order` tells which of two records with the same sequence is later.
+    pub(crate) fn recover(
+        &mut self,
+        name: &str,
+        key: &[u8],
+        version: Version,
+        order: impl Fn(u64) -> (u64, u64),
+    ) {
+        self.change(name, |bucket, views| {
+            bucket.recover((name, views), key, version, order);
+        });
+    }
+
+    /// All is there: drops tombstones nothing needs, and adds up.
+    pub(crate) fn finish(&mut self) {
+        let names: Vec<BucketName> = self.buckets.keys().cloned().collect();
+        for name in &names {
+            self.change(name.as_str(), |bucket, _| {
+                bucket.drop_all_needless(name.as_str())
+            });
+        }
+        let mut totals: BTreeMap<u64, BTreeMap<BucketName, Totals>> = BTreeMap::new();
+        let mut views: Vec<u64> = self.views.all().collect();
+        views.sort_unstable();
+        for (name, bucket) in &mut self.buckets {
+            let of_views = bucket.totals_of((name.as_str(), &self.views), &views);
+            for (at, of_view) in views.iter().zip(of_views) {
+                match *at {
+                    NOW => bucket.totals = of_view,
+                    at => {
+                        totals.entry(at).or_default().insert(name.clone(), of_view);
+                    }
+                }
+            }
+        }
+        for snapshot in &self.views.snapshots {
+            totals.entry(snapshot.seq).or_default();
+        }
+        self.totals = totals;
+        self.now = self.sum();
+        if self.views.seq > 0 {
+            self.reaper.begin();
+        }
+    }
+}
+
+impl Bucket {
+    fn recover(
+        &mut self,
+        under: (&str, &Views),
+        key: &[u8],
+        version: Version,
+        order: impl Fn(u64) -> (u64, u64),
+    ) {
+        if let Some((place, old)) = self.version(key, version.seq) {
+            if old.form != Form::Ghost && order(version.pos) > order(old.pos) {
+                let dead = old.dead;
+                self.tree.replace(place, &Version { dead, ..version });
+            }
+            let dead = self.take_dead(key) + u32::from(version.is_put());
+            self.leave_dead(key, version.seq, dead);
+            return;
+        }
+        let is_first = self.tree.of(self.tree.seek(key, u64::MAX), key).is_none();
+        let dead = self.take_dead(key);
+        self.tree.insert(key, &version);
+        self.leave_dead(key, version.seq, dead);
+        if !is_first || !under.1.rollbacks.is_empty() {
+            let _: Vec<Retired> = self.settle(under, key);
+        }
+    }
+
+    fn drop_all_needless(&mut self, name: &str) {
+        let mut wanted: Vec<Box<[u8]>> = Vec::new();
+        let mut place = self.tree.seek(&[], u64::MAX);
+        while let Some((key, version)) = self.tree.get(place) {
+            if !version.is_put() && wanted.last().is_none_or(|last| **last != *key) {
+                wanted.push(key.into());
+            }
+            place = self.tree.next(place);
+        }
+        for key in wanted {
+            let _: Vec<Retired> = self.drop_needless(name, &key);
+        }
+    }
+
+    /// What each of the views, in order, has of this bucket.
+    fn totals_of(&self, under: (&str, &Views), views: &[u64]) -> Vec<Totals> {
+        match under.1.is_straight(under.0) {
+            true => self.straight_totals(views),
+            false => self.bent_totals(under, views),
+        }
+    }
+
+    /// Where nothing was undone, a version is seen up to the next newer one.
+    fn straight_totals(&self, views: &[u64]) -> Vec<Totals> {
+        let mut totals = alloc::vec![Totals::default(); views.len()];
+        let mut last: Option<(&[u8], u64)> = None;
+        for (key, version) in self.versions() {
+            let first = views.partition_point(|at| *at < version.seq);
+            let end = match last.filter(|(of, _)| *of == key) {
+                Some((_, newer)) => views.partition_point(|at| *at < newer),
+                None => views.len(),
+            };
+            if version.is_put() {
+                for totals in &mut totals[first..end] {
+                    totals.keys += 1;
+                    totals.charged_bytes += version.charge(key);
+                }
+            }
+            last = Some((key, version.seq));
+        }
+        totals
+    }
+
+    fn bent_totals(&self, under: (&str, &Views), views: &[u64]) -> Vec<Totals> {
+        let mut totals = alloc::vec![Totals::default(); views.len()];
+        let mut next = self.key_from(&[]);
+        while let Some(key) = next {
+            for (totals, at) in totals.iter_mut().zip(views) {
+                if let Some((_, seen)) = self.seen(under, &key, *at).filter(|(_, v)| v.is_put()) {
+                    totals.keys += 1;
+                    totals.charged_bytes += seen.charge(&key);
+                }
+            }
+            next = self.key_from(&after(&key));
+        }
+        totals
+    }
+
+    /// Each version with its key.
+    pub(crate) fn versions(&self) -> impl Iterator<Item = (&[u8], Version)> {
+        let mut place = self.tree.seek(&[], u64::MAX);
+        core::iter::from_fn(move || {
+            let found = self.tree.get(place)?;
+            place = self.tree.next(place);
+            Some(found)
+        })
+    }
+}

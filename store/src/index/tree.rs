@@ -1,0 +1,287 @@
+//! All versions of a bucket's keys, in order: branches of leaves of packed versions.
+//!
+//! Two levels are enough: a leaf has some eighty versions, a branch some hundred leaves, and the
+//! branches of ten million keys are a thousand.
+//!
+//! # Invariants
+//!
+//! - No branch and no leaf is empty.
+//! - `ram_bytes` is the sum of what leaves and branches take.
+
+use super::leaf::{ALLOCATION_BYTES, LEAF_BYTES, Leaf, entry_len};
+use super::version::Version;
+use alloc::vec::Vec;
+use core::cmp::Ordering;
+
+/// Leaves of a branch; one with more is split.
+const BRANCH_LEAVES: usize = 128;
+/// What a branch takes: its leaves' heads are allocated at once.
+const BRANCH_BYTES: usize =
+    (BRANCH_LEAVES + 1) * size_of::<Leaf>() + ALLOCATION_BYTES + 2 * size_of::<Branch>();
+
+#[derive(Debug)]
+struct Branch(Vec<Leaf>);
+
+/// Versions in order.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    branches: Vec<Branch>,
+    len: usize,
+    ram_bytes: usize,
+}
+
+/// Where an entry is; good until the tree changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    branch: usize,
+    leaf: usize,
+    at: usize,
+}
+
+impl Branch {
+    fn new(leaves: impl Iterator<Item = Leaf>) -> Branch {
+        let mut room = Vec::with_capacity(BRANCH_LEAVES + 1);
+        room.extend(leaves);
+        Branch(room)
+    }
+}
+
+impl Tree {
+    /// Versions in it.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// RAM it takes.
+    pub(crate) fn ram_bytes(&self) -> usize {
+        self.ram_bytes
+    }
+
+    /// The first entry that is not before `key` with `seq`: newer versions come first.
+    pub(crate) fn seek(&self, key: &[u8], seq: u64) -> Place {
+        let at = (key, seq);
+        let is_before = |leaf: &Leaf| leaf.compare(0, at) == Ordering::Less;
+        let branch = self
+            .branches
+            .partition_point(|branch| is_before(&branch.0[0]));
+        let branch = branch.saturating_sub(1);
+        let Some(leaves) = self.branches.get(branch) else {
+            return Place {
+                branch,
+                leaf: 0,
+                at: 0,
+            };
+        };
+        let leaf = leaves.0.partition_point(is_before).saturating_sub(1);
+        let place = Place {
+            branch,
+            leaf,
+            at: leaves.0[leaf].seek(at),
+        };
+        self.on_entry(place)
+    }
+
+    /// Behind the last entry.
+    pub(crate) fn end(&self) -> Place {
+        Place {
+            branch: self.branches.len(),
+            leaf: 0,
+            at: 0,
+        }
+    }
+
+    /// The same place, or the first of the next leaf behind the end of one.
+    fn on_entry(&self, mut place: Place) -> Place {
+        let Some(branch) = self.branches.get(place.branch) else {
+            return place;
+        };
+        if place.at >= branch.0[place.leaf].len() {
+            place.at = 0;
+            place.leaf += 1;
+            if place.leaf >= branch.0.len() {
+                place.leaf = 0;
+                place.branch += 1;
+            }
+        }
+        place
+    }
+
+    fn leaf(&self, place: Place) -> Option<&Leaf> {
+        self.branches.get(place.branch)?.0.get(place.leaf)
+    }
+
+    /// What is there; `None` behind the last.
+    pub(crate) fn get(&self, place: Place) -> Option<(&[u8], Version)> {
+        Some(self.leaf(place)?.get(place.at))
+    }
+
+    /// The version at a place, if it is one of `key`.
+    pub(crate) fn of(&self, place: Place, key: &[u8]) -> Option<Version> {
+        let (found, version) = self.get(place)?;
+        (found == key).then_some(version)
+    }
+
+    pub(crate) fn next(&self, place: Place) -> Place {
+        let at = place.at + 1;
+        self.on_entry(Place { at, ..place })
+    }
+
+    /// The place before; `None` before the first.
+    pub(crate) fn before(&self, place: Place) -> Option<Place> {
+        let Place { branch, leaf, at } = place;
+        if let Some(at) = at.checked_sub(1) {
+            return Some(Place { at, ..place });
+        }
+        let (branch, leaf) = match leaf.checked_sub(1) {
+            Some(leaf) => (branch, leaf),
+            None => {
+                let branch = branch.checked_sub(1)?;
+                (branch, self.branches[branch].0.len() - 1)
+            }
+        };
+        let at = self.branches[branch].0[leaf].len() - 1;
+        Some(Place { branch, leaf, at })
+    }
+
+    /// Adds a version that is not there.
+    pub(crate) fn insert(&mut self, key: &[u8], version: &Version) {
+        let at = (key, version.seq);
+        if self.branches.is_empty() {
+            self.branches
+                .push(Branch::new([Leaf::default()].into_iter()));
+            self.ram_bytes += BRANCH_BYTES + self.branches[0].0[0].ram_bytes();
+        }
+        let is_before = |leaf: &Leaf| leaf.len() > 0 && leaf.compare(0, at) == Ordering::Less;
+        let branch = self
+            .branches
+            .partition_point(|branch| is_before(&branch.0[0]));
+        let branch = branch.saturating_sub(1);
+        let leaves = &self.branches[branch].0;
+        let leaf = leaves.partition_point(is_before).saturating_sub(1);
+        let spot = leaves[leaf].seek(at);
+        let place = self.make_room(
+            Place {
+                branch,
+                leaf,
+                at: spot,
+            },
+            entry_len(key, version),
+        );
+        self.change(place, |leaf| leaf.insert(place.at, key, version));
+        self.len += 1;
+    }
+
+    /// Puts another version under the same key and sequence.
+    pub(crate) fn replace(&mut self, place: Place, version: &Version) {
+        self.change(place, |leaf| leaf.replace(place.at, version));
+    }
+
+    /// Takes a version out.
+    pub(crate) fn remove(&mut self, place: Place) {
+        self.change(place, |leaf| leaf.remove(place.at));
+        self.len -= 1;
+        self.merge(place);
+    }
+
+    fn change(&mut self, place: Place, change: impl FnOnce(&mut Leaf)) {
+        let leaf = &mut self.branches[place.branch].0[place.leaf];
+        let before = leaf.ram_bytes();
+        change(leaf);
+        self.ram_bytes = self.ram_bytes + leaf.ram_bytes() - before;
+    }
+
+    /// Splits the leaf of `place` if it has no room; where `place` is then.
+    fn make_room(&mut self, place: Place, len: usize) -> Place {
+        let leaf = &self.branches[place.branch].0[place.leaf];
+        if leaf.len() < 2 || leaf.len_bytes() + len <= LEAF_BYTES {
+            return place;
+        }
+        let is_last = place.branch + 1 == self.branches.len()
+            && place.leaf + 1 == self.branches[place.branch].0.len();
+        // Keys that come in order fill their leaves.
+        let cut = match is_last && place.at == leaf.len() {
+            true => leaf.len(),
+            false => leaf.middle(),
+        };
+        let mut right = Leaf::default();
+        self.change(place, |leaf| right = leaf.split_off(cut));
+        self.ram_bytes += right.ram_bytes();
+        self.branches[place.branch].0.insert(place.leaf + 1, right);
+        let place = match place.at.checked_sub(cut) {
+            Some(at) => Place {
+                leaf: place.leaf + 1,
+                at,
+                ..place
+            },
+            None => place,
+        };
+        self.split_branch(place)
+    }
+
+    fn split_branch(&mut self, place: Place) -> Place {
+        let leaves = &mut self.branches[place.branch].0;
+        if leaves.len() <= BRANCH_LEAVES {
+            return place;
+        }
+        // The same for branches.
+        let cut = match place.leaf + 1 == leaves.len() {
+            true => leaves.len() - 1,
+            false => leaves.len() / 2,
+        };
+        let right = Branch::new(leaves.drain(cut..));
+        self.branches.insert(place.branch + 1, right);
+        self.ram_bytes += BRANCH_BYTES;
+        match place.leaf.checked_sub(cut) {
+            Some(leaf) => Place {
+                branch: place.branch + 1,
+                leaf,
+                ..place
+            },
+            None => place,
+        }
+    }
+
+    /// A leaf that has become small goes into its neighbour, and so does a branch.
+    fn merge(&mut self, place: Place) {
+        let leaves = &mut self.branches[place.branch].0;
+        let left = place.leaf.saturating_sub(1);
+        if leaves[place.leaf].len() == 0 {
+            let gone = leaves.remove(place.leaf);
+            self.ram_bytes -= gone.ram_bytes();
+        } else if let [one, other] = leaves.get(left..left + 2).unwrap_or_default()
+            && leaves[place.leaf].len_bytes() < LEAF_BYTES / 4
+            && one.len_bytes() + other.len_bytes() <= LEAF_BYTES / 2
+        {
+            let gone = leaves.remove(left + 1);
+            self.ram_bytes -= gone.ram_bytes();
+            let place = Place {
+                leaf: left,
+                ..place
+            };
+            self.change(place, |leaf| leaf.take_in(&gone, 0));
+        }
+        self.merge_branch(place.branch);
+    }
+
+    fn merge_branch(&mut self, at: usize) {
+        let left = at.saturating_sub(1);
+        if self.branches[at].0.is_empty() {
+            self.branches.remove(at);
+            self.ram_bytes -= BRANCH_BYTES;
+        } else if let [one, other] = self.branches.get(left..left + 2).unwrap_or_default()
+            && self.branches[at].0.len() < BRANCH_LEAVES / 4
+            && one.0.len() + other.0.len() <= BRANCH_LEAVES / 2
+        {
+            let gone = self.branches.remove(left + 1);
+            self.branches[left].0.extend(gone.0);
+            self.ram_bytes -= BRANCH_BYTES;
+        }
+        if self.branches.is_empty() {
+            self.branches = Vec::new();
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tree/tests.rs"]
+mod tests;

@@ -1,0 +1,175 @@
+//! One version of a key, and how it is packed.
+
+use crate::format::record;
+use crate::request::{Metadata, Seq};
+
+/// Positions, sequences and times take so many bytes each; the first two are refused beyond.
+const WORD: usize = 6;
+/// Bytes of a packed version without what only some have.
+const FIXED: usize = 3 * WORD + 4 + 4 + 2 + 1;
+/// The form's bits of the last byte.
+const FORM_BITS: u8 = 0b11;
+/// There is a count of dead put records.
+const HAS_DEAD: u8 = 0b100;
+/// Where the length of the upload number begins in the last byte.
+const UPLOAD_SHIFT: u32 = 4;
+
+/// What a version is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// A value in one record.
+    Whole,
+    /// A value in chunks, under a manifest.
+    Chunked,
+    /// The key was removed.
+    Tomb,
+    /// No record: only the count of put records that are left of the key, and hidden.
+    Ghost,
+}
+
+/// One version of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    /// Device offset of its record.
+    pub(crate) pos: u64,
+    pub(crate) seq: u64,
+    pub(crate) modified_ms: u64,
+    pub(crate) value_len: u32,
+    /// CRC32C of the value.
+    pub(crate) checksum: u32,
+    pub(crate) metadata_len: u16,
+    pub(crate) form: Form,
+    /// How long the varint of a manifest's upload number is.
+    pub(crate) upload_len: u8,
+    /// Of the key's newest version: put records of the key on the disk that are no version any
+    /// more.
+    pub(crate) dead: u32,
+}
+
+impl Version {
+    /// Whether it gives the key a value.
+    pub(crate) fn is_put(&self) -> bool {
+        matches!(self.form, Form::Whole | Form::Chunked)
+    }
+
+    /// Length of its record under `key` in a bucket.
+    pub(crate) fn record_len(&self, bucket: &str, key: &[u8]) -> u64 {
+        let owner = record::owner_len(self.seq, bucket.len(), key.len());
+        let metadata = usize::from(self.metadata_len);
+        let len = match self.form {
+            Form::Whole => record::put_len(owner, metadata, self.value_len as usize),
+            Form::Chunked => {
+                let upload_len = usize::from(self.upload_len);
+                record::manifest_len(owner, metadata, u64::from(self.value_len), upload_len)
+            }
+            Form::Tomb => record::tombstone_len(owner),
+            Form::Ghost => 0,
+        };
+        len as u64
+    }
+
+    /// What it costs its bucket's quota.
+    pub(crate) fn charge(&self, key: &[u8]) -> u64 {
+        match self.is_put() {
+            true => charge(key, u64::from(self.metadata_len), u64::from(self.value_len)),
+            false => 0,
+        }
+    }
+
+    pub(crate) fn metadata(&self) -> Metadata {
+        Metadata {
+            seq: Seq(self.seq),
+            len_bytes: u64::from(self.value_len),
+            checksum: self.checksum,
+            modified_wall_ns: self.modified_ms * 1_000_000,
+        }
+    }
+
+    /// Length of [`Version::pack`].
+    pub(crate) fn packed_len(&self) -> usize {
+        FIXED + if self.dead > 0 { 4 } else { 0 }
+    }
+
+    pub(crate) fn pack(&self, out: &mut [u8]) {
+        let (words, rest) = out.split_at_mut(3 * WORD);
+        let numbers = [self.pos, self.seq, self.modified_ms];
+        for (place, number) in words.chunks_exact_mut(WORD).zip(numbers) {
+            assert!(number >> (8 * WORD) == 0, "a number outgrew its place");
+            place.copy_from_slice(&number.to_le_bytes()[..WORD]);
+        }
+        rest[..4].copy_from_slice(&self.value_len.to_le_bytes());
+        rest[4..8].copy_from_slice(&self.checksum.to_le_bytes());
+        rest[8..10].copy_from_slice(&self.metadata_len.to_le_bytes());
+        let dead = if self.dead > 0 { HAS_DEAD } else { 0 };
+        rest[10] = self.form as u8 | dead | self.upload_len << UPLOAD_SHIFT;
+        if self.dead > 0 {
+            rest[11..15].copy_from_slice(&self.dead.to_le_bytes());
+        }
+    }
+
+    pub(crate) fn unpack(bytes: &[u8]) -> Version {
+        let (words, rest) = bytes.split_at(3 * WORD);
+        let word = |nth: usize| word(&words[nth * WORD..][..WORD]);
+        let half = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().expect("4 bytes"));
+        let flags = rest[10];
+        Version {
+            pos: word(0),
+            seq: word(1),
+            modified_ms: word(2),
+            value_len: half(0),
+            checksum: half(4),
+            metadata_len: u16::from_le_bytes([rest[8], rest[9]]),
+            form: match flags & FORM_BITS {
+                0 => Form::Whole,
+                1 => Form::Chunked,
+                2 => Form::Tomb,
+                _ => Form::Ghost,
+            },
+            upload_len: flags >> UPLOAD_SHIFT,
+            dead: if flags & HAS_DEAD != 0 { half(11) } else { 0 },
+        }
+    }
+
+    /// Only the sequence of a packed version.
+    pub(crate) fn seq_of(bytes: &[u8]) -> u64 {
+        word(&bytes[WORD..2 * WORD])
+    }
+}
+
+fn word(bytes: &[u8]) -> u64 {
+    let mut word = [0; 8];
+    word[..WORD].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+/// What a value costs its bucket's quota.
+pub(crate) fn charge(key: &[u8], metadata_len: u64, value_len: u64) -> u64 {
+    key.len() as u64 + metadata_len + value_len
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_goes_both_ways() {
+        let forms = [Form::Whole, Form::Chunked, Form::Tomb, Form::Ghost];
+        for (form, dead) in forms.into_iter().zip([0, 1, u32::MAX, 7]) {
+            let version = Version {
+                pos: (1 << 48) - 1,
+                seq: 0x0102_0304_0506,
+                modified_ms: 1_800_000_000_000,
+                value_len: 64 << 20,
+                checksum: 0xdead_beef,
+                metadata_len: 4096,
+                form,
+                upload_len: 10,
+                dead,
+            };
+            let mut packed = alloc::vec![0; version.packed_len()];
+            version.pack(&mut packed);
+            assert_eq!(Version::unpack(&packed), version);
+            assert_eq!(Version::seq_of(&packed), version.seq);
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Snapshots: named states that stay readable, and rollback to one of them.
+//!
+//! # Invariants
+//!
+//! - A rollback takes a snapshot of what it undoes with the same record, so it can be undone.
+//! - Each change is a record of the whole list; what the list says is durable with it.
+
+use crate::format::record::{self, Record};
+use crate::format::views;
+use crate::index::Totals;
+use crate::index::views::{Rollback, Snapshot, Views};
+use crate::name::{BucketName, SnapshotName};
+use crate::queue::{Body, Op, Outcome, ViewsChange, Waiting};
+use crate::request::{At, Committed, NoSpace, Refusal, Seq, SnapshotStatus, Ticket, Unavailable};
+use crate::store::Store;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec;
+use alloc::vec::Vec;
+
+impl Store {
+    /// The state a snapshot shows, good until the next step; `None` if there is no such snapshot.
+    ///
+    /// # Errors
+    /// [`Unavailable`] while opening or when refused.
+    pub fn at(&self, name: &SnapshotName) -> Result<Option<At>, Unavailable> {
+        self.readable()?;
+        let snapshot = self.index.views().snapshot(name);
+        Ok(snapshot.map(|snapshot| At(snapshot.seq)))
+    }
+
+    /// All snapshots, in the order they were taken.
+    ///
+    /// # Errors
+    /// [`Unavailable`] while opening or when refused.
+    pub fn snapshots(&self) -> Result<Vec<SnapshotStatus>, Unavailable> {
+        self.readable()?;
+        let snapshots = self.index.views().snapshots.iter();
+        let status = |snapshot: &Snapshot| {
+            let Totals {
+                keys,
+                charged_bytes,
+            } = self.index.totals_at(snapshot.seq);
+            SnapshotStatus {
+                name: snapshot.name.clone(),
+                seq: Seq(snapshot.seq),
+                taken_wall_ms: snapshot.wall_ms,
+                keys,
+                live_bytes: charged_bytes,
+            }
+        };
+        Ok(snapshots.map(status).collect())
+    }
+
+    /// Keeps what has been accepted so far readable under a name.
+    ///
+    /// # Errors
+    /// [`Refusal::SnapshotExists`], [`Refusal::TooManySnapshots`], or as [`Store::submit`].
+    pub fn take_snapshot(&mut self, name: SnapshotName) -> Result<Ticket, Refusal> {
+        let mut next = self.next_views()?;
+        if next.snapshot(&name).is_some() {
+            return Err(Refusal::SnapshotExists);
+        }
+        next.snapshots.push(self.snapshot_now(name));
+        let (limit_bytes, used_bytes) = (self.limit_beside(&next), self.projected_bytes());
+        if used_bytes > limit_bytes {
+            return Err(Refusal::NoSpace(NoSpace::Disk {
+                limit_bytes,
+                used_bytes,
+            }));
+        }
+        self.submit_views(next, vec![], None)
+    }
+
+    /// Forgets a snapshot: what only it showed becomes free, bit by bit.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchSnapshot`], or as [`Store::submit`].
+    pub fn delete_snapshot(&mut self, name: &SnapshotName) -> Result<Ticket, Refusal> {
+        let mut next = self.next_views()?;
+        if next.snapshot(name).is_none() {
+            return Err(Refusal::NoSuchSnapshot);
+        }
+        next.snapshots.retain(|snapshot| snapshot.name != *name);
+        self.submit_views(next, vec![], None)
+    }
+
+    /// Brings back what a snapshot shows, in one bucket or in all.
+    ///
+    /// What was there goes into a snapshot first, whose name comes with the ticket: rolling back to
+    /// that one undoes it. Quotas stay what they are.
+    ///
+    /// # Errors
+    /// [`Refusal::NoSuchSnapshot`], [`Refusal::TooManySnapshots`], or as [`Store::submit`].
+    pub fn roll_back(
+        &mut self,
+        to: &SnapshotName,
+        bucket: Option<&BucketName>,
+    ) -> Result<(Ticket, SnapshotName), Refusal> {
+        let mut next = self.next_views()?;
+        let durable = self.index.views().snapshot(to);
+        let Some(to) = durable.filter(|_| next.snapshot(to).is_some()).cloned() else {
+            return Err(Refusal::NoSuchSnapshot);
+        };
+        let at = self.log().next_seq;
+        let before = SnapshotName::new(&format!("before-rollback-{at}"));
+        let before = before.expect("letters, digits and hyphens");
+        if next.snapshot(&before).is_some() {
+            return Err(Refusal::SnapshotExists);
+        }
+        next.snapshots.push(self.snapshot_now(before.clone()));
+        next.rollbacks.push(Rollback {
+            at,
+            to: to.seq,
+            bucket: bucket.cloned(),
+        });
+        let charges = self.charges_back_to(to.seq, bucket);
+        let ticket = self.submit_views(next, charges, Some(bucket.cloned()))?;
+        Ok((ticket, before))
+    }
+
+    fn snapshot_now(&self, name: SnapshotName) -> Snapshot {
+        Snapshot {
+            name,
+            seq: self.log().next_seq,
+            wall_ms: self.now.wall_ns / 1_000_000,
+        }
+    }
+
+    /// Snapshots and rollbacks as they are once everything accepted is durable.
+    fn next_views(&self) -> Result<Views, Refusal> {
+        self.writable()?;
+        if self.is_queue_full() {
+            return Err(Refusal::Unavailable(Unavailable::Busy));
+        }
+        Ok(self.views().clone())
+    }
+
+    /// The same, to look at.
+    pub(crate) fn views(&self) -> &Views {
+        self.queue.pending_views().unwrap_or(self.index.views())
+    }
+
+    /// What a rollback changes of each bucket's charge.
+    fn charges_back_to(&self, seq: u64, only: Option<&BucketName>) -> Vec<(BucketName, i64)> {
+        let concerned = |name: &&BucketName| only.is_none_or(|only| only == *name);
+        let known = self.index.buckets.keys();
+        let mut names: Vec<&BucketName> = known.filter(concerned).collect();
+        let pending = self.queue.pending_buckets().filter(concerned);
+        names.extend(pending.filter(|name| !self.index.buckets.contains_key(*name)));
+        let change = |name: &BucketName| {
+            let now = self.index.buckets.get(name);
+            let now = now.map_or(0, |bucket| bucket.totals.charged_bytes);
+            let then = self.index.totals_of(seq, name).charged_bytes;
+            let pending = self.queue.pending_charge(name);
+            (name.clone(), then as i64 - now as i64 - pending)
+        };
+        names.into_iter().map(change).collect()
+    }
+
+    fn submit_views(
+        &mut self,
+        mut next: Views,
+        charges: Vec<(BucketName, i64)>,
+        undoes: Option<Option<BucketName>>,
+    ) -> Result<Ticket, Refusal> {
+        let grows = next.snapshots.len() > self.views().snapshots.len();
+        next.seq = self.log().next_seq;
+        let list = views::encode(&next);
+        let record_len = record::len(&Record::Views {
+            seq: next.seq,
+            list: &list,
+        });
+        if grows && record_len as u64 > self.layout().views_bytes_max() {
+            let count = self.views().snapshots.len() as u32;
+            return Err(Refusal::TooManySnapshots { count });
+        }
+        let op = Op {
+            bucket: BucketName::system(),
+            key: None,
+            seq: next.seq,
+            modified_wall_ns: self.now.wall_ns,
+            metadata: vec![],
+            value_crc: 0,
+            body: Body::Views(Box::new(ViewsChange {
+                views: next,
+                list,
+                charges,
+                undoes,
+            })),
+            record_len: record_len as u32,
+            delta: 0,
+            charge: 0,
+            growth: 0,
+            pos: 0,
+        };
+        self.log_mut().next_seq += 1;
+        let batch = Waiting {
+            id: self.queue.next_batch(),
+            ops: vec![op],
+            committed: Committed { results: vec![] },
+            outcome: Outcome::default(),
+            bytes: record_len as u64,
+        };
+        Ok(self.queue.accept(batch, vec![]))
+    }
+
+    /// Live bytes the store can hold beside that list, which stands in each segment.
+    fn limit_beside(&self, views: &Views) -> u64 {
+        let layout = self.layout();
+        let list = match views.seq + views.snapshots.len() as u64 {
+            0 => 0,
+            _ => views::encoded_len(views) as u64 + VIEWS_RECORD_BYTES,
+        };
+        let taken = list * u64::from(layout.segment_count);
+        layout.limit_bytes().saturating_sub(taken)
+    }
+
+    /// Live bytes the store can hold.
+    pub(crate) fn limit_bytes(&self) -> u64 {
+        self.limit_beside(self.views())
+    }
+}
+
+/// What a record takes beside the list in it.
+const VIEWS_RECORD_BYTES: u64 = 20;
