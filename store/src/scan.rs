@@ -17,7 +17,7 @@ const READ_BYTES_MIN: usize = 16 * 1024;
 /// The header of a group, TLVs included, must lie in this.
 const HEADER_WINDOW: u64 = 512;
 /// Bytes behind the cursor that are kept before the window is moved.
-const SLACK_BYTES: usize = 256 * 1024;
+const SLACK_BYTES: usize = 32 * 1024;
 
 /// A window on `..end`.
 pub(crate) struct Scanner {

@@ -39,7 +39,7 @@ impl Bucket {
     }
 
     /// The newest version, a ghost included.
-    fn newest(&self, key: &[u8]) -> Option<(Place, Version)> {
+    pub(super) fn newest(&self, key: &[u8]) -> Option<(Place, Version)> {
         let place = self.tree.seek(key, NEWEST);
         Some((place, self.tree.of(place, key)?))
     }

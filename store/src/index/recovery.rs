@@ -72,6 +72,9 @@ impl Bucket {
         version: Version,
         order: impl Fn(u64) -> (u64, u64),
     ) {
+        if under.1.is_plain() && self.recover_newest(key, &version) {
+            return;
+        }
         if let Some((place, old)) = self.version(key, version.seq) {
             if old.form != Form::Ghost && order(version.pos) > order(old.pos) {
                 let dead = old.dead;
@@ -88,6 +91,28 @@ impl Bucket {
         if !is_first || !under.1.rollbacks.is_empty() {
             let _: Vec<Retired> = self.settle(under, key);
         }
+    }
+
+    /// Where only the newest version counts, and this is another one than that.
+    fn recover_newest(&mut self, key: &[u8], version: &Version) -> bool {
+        let Some((place, newest)) = self.newest(key) else {
+            self.tree.insert(key, version);
+            return true;
+        };
+        if newest.form == Form::Ghost || newest.seq == version.seq {
+            return false;
+        }
+        if newest.seq > version.seq {
+            let dead = newest.dead + u32::from(version.is_put());
+            if dead > newest.dead {
+                self.tree.replace(place, &Version { dead, ..newest });
+            }
+            return true;
+        }
+        self.tree.remove(place);
+        let dead = newest.dead + u32::from(newest.is_put());
+        self.tree.insert(key, &Version { dead, ..*version });
+        true
     }
 
     fn drop_all_needless(&mut self, name: &str) {

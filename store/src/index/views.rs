@@ -66,6 +66,11 @@ impl Spans {
 }
 
 impl Views {
+    /// Whether there is no snapshot and no rollback: only the newest version of a key counts.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.snapshots.is_empty() && self.rollbacks.is_empty()
+    }
+
     /// The snapshot of this name.
     pub(crate) fn snapshot(&self, name: &SnapshotName) -> Option<&Snapshot> {
         self.snapshots
