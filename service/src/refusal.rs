@@ -85,6 +85,7 @@ pub(crate) fn unreadable(error: ReadError) -> Problem {
 }
 
 fn no_space(space: NoSpace) -> Problem {
+    let sentence = format!("Nothing was written: {space}.");
     let (kind, limit_bytes, used_bytes) = match space {
         NoSpace::Disk {
             limit_bytes,
@@ -98,8 +99,13 @@ fn no_space(space: NoSpace) -> Problem {
             limit_bytes,
             used_bytes,
         } => (Kind::NoSpaceQuota, limit_bytes, used_bytes),
+        NoSpace::QuotaKeys { limit, used } => {
+            return Problem::new(Kind::NoSpaceQuota, sentence)
+                .number("limit_keys", limit)
+                .number("used_keys", used);
+        }
     };
-    Problem::new(kind, format!("Nothing was written: {space}."))
+    Problem::new(kind, sentence)
         .number("limit_bytes", limit_bytes)
         .number("used_bytes", used_bytes)
 }

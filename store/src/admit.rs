@@ -11,6 +11,7 @@ use crate::index::{self, Form};
 use crate::metadata;
 use crate::name::{BucketName, Key};
 use crate::queue::{Body, Current, Op, Outcome, Waiting};
+use crate::quota::Charge;
 use crate::request::{
     Batch, Change, Committed, Condition, Metadata, NoSpace, Refusal, Seq, Ticket, Unavailable,
     Upload,
@@ -39,11 +40,25 @@ struct Proposal {
 }
 
 /// What judging a batch came to.
-struct Verdict {
+pub(crate) struct Verdict {
     ops: Vec<Op>,
     versions: BTreeMap<(BucketName, Key), Current>,
     committed: Committed,
     observed: Option<u64>,
+}
+
+impl Verdict {
+    /// Of one change that is none of a key.
+    pub(crate) fn of(op: Op) -> Verdict {
+        Verdict {
+            ops: alloc::vec![op],
+            versions: BTreeMap::new(),
+            committed: Committed {
+                results: Vec::new(),
+            },
+            observed: None,
+        }
+    }
 }
 
 /// Whether `condition` holds of a key at version `current`.
@@ -195,7 +210,7 @@ impl Store {
         Current {
             metadata: seen.is_put().then(|| seen.metadata()),
             stored_len: seen.record_len(name, key) + chunks,
-            charge: seen.charge(key),
+            charge: Charge::of(&seen, key),
             observed,
             kept: views.newest().is_some_and(|newest| newest > seen.seq),
         }
@@ -296,9 +311,13 @@ impl Store {
         let replaces = current.metadata.is_some() && !current.kept;
         let growth = if replaces { 0 } else { index::growth(key) };
         let deleted = matches!(proposal.body, Body::Delete);
+        let bytes = index::charge(key, proposal.metadata.len() as u64, proposal.value_len);
         let charge = match deleted {
-            true => 0,
-            false => index::charge(key, proposal.metadata.len() as u64, proposal.value_len),
+            true => Charge::default(),
+            false => Charge {
+                bytes: bytes as i64,
+                keys: 1,
+            },
         };
         let mut op = Op {
             bucket: proposal.bucket,
@@ -310,7 +329,7 @@ impl Store {
             body: proposal.body,
             record_len: 0,
             delta: 0,
-            charge: charge as i64 - current.charge as i64,
+            charge: charge - current.charge,
             growth,
             pos: 0,
         };
@@ -333,7 +352,7 @@ impl Store {
         (op, version)
     }
 
-    fn check_space(&mut self, verdict: &Verdict) -> Result<(), Refusal> {
+    pub(crate) fn check_space(&mut self, verdict: &Verdict) -> Result<(), Refusal> {
         let limit_bytes = self.layout().batch_bytes_max();
         if verdict
             .ops
@@ -368,7 +387,7 @@ impl Store {
         self.check_quotas(&verdict.ops)
     }
 
-    fn check_buckets<'a>(
+    pub(crate) fn check_buckets<'a>(
         &self,
         wanted: impl Iterator<Item = &'a BucketName>,
     ) -> Result<(), Refusal> {
@@ -389,29 +408,7 @@ impl Store {
         Ok(())
     }
 
-    fn check_quotas(&self, ops: &[Op]) -> Result<(), Refusal> {
-        let mut charges: BTreeMap<&BucketName, i64> = BTreeMap::new();
-        for op in ops {
-            *charges.entry(&op.bucket).or_default() += op.charge;
-        }
-        for (name, charge) in charges {
-            let Some(bucket) = self.index.buckets.get(name) else {
-                continue;
-            };
-            let limit_bytes = bucket.quota.map_or(0, |quota| quota.limit_bytes);
-            let pending = bucket.totals.charged_bytes as i64 + self.queue.pending_charge(name);
-            let used_bytes = u64::try_from(pending).unwrap_or(0);
-            if limit_bytes > 0 && charge > 0 && used_bytes + charge as u64 > limit_bytes {
-                return Err(Refusal::NoSpace(NoSpace::Quota {
-                    limit_bytes,
-                    used_bytes,
-                }));
-            }
-        }
-        Ok(())
-    }
-
-    fn accept(&mut self, verdict: Verdict) -> Ticket {
+    pub(crate) fn accept(&mut self, verdict: Verdict) -> Ticket {
         let bytes = verdict.ops.iter().map(|op| u64::from(op.record_len)).sum();
         self.log_mut().next_seq += verdict.ops.len() as u64;
         let versions = verdict.versions.into_iter();
@@ -426,48 +423,6 @@ impl Store {
             bytes,
         };
         self.queue.accept(batch, versions)
-    }
-
-    /// Sets the quota of a bucket in bytes of keys, values and headers; 0 takes it away.
-    ///
-    /// What is in the bucket stays, even if it is more than that.
-    ///
-    /// # Errors
-    /// As [`Store::submit`].
-    pub fn set_quota(&mut self, bucket: BucketName, limit_bytes: u64) -> Result<Ticket, Refusal> {
-        self.writable()?;
-        self.check_buckets(core::iter::once(&bucket))?;
-        let old = self
-            .index
-            .buckets
-            .get(&bucket)
-            .and_then(|bucket| bucket.quota);
-        let seq = self.log().next_seq;
-        let mut op = Op {
-            bucket,
-            key: None,
-            seq,
-            modified_wall_ns: self.now.wall_ns,
-            metadata: Vec::new(),
-            value_crc: 0,
-            body: Body::Quota { limit_bytes },
-            record_len: 0,
-            delta: 0,
-            charge: 0,
-            growth: 0,
-            pos: 0,
-        };
-        op.record_len = crate::commit::record_len(&op);
-        op.delta = i64::from(op.record_len) - old.map_or(0, |old| i64::from(old.record_len));
-        let results = Vec::new();
-        let verdict = Verdict {
-            ops: alloc::vec![op],
-            versions: BTreeMap::new(),
-            committed: Committed { results },
-            observed: None,
-        };
-        self.check_space(&verdict)?;
-        Ok(self.accept(verdict))
     }
 }
 

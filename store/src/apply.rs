@@ -136,12 +136,12 @@ impl Store {
                 .index
                 .write(bucket, key, version_of(&op, 0, Form::Tomb)),
             Body::Views(change) => return self.index.set_views(change.views.clone()),
-            Body::Quota { limit_bytes } => {
+            Body::Quota { limits } => {
                 let quota = Quota {
                     pos,
                     seq: op.seq,
                     record_len,
-                    limit_bytes: *limit_bytes,
+                    limits: *limits,
                 };
                 if let Some(old) = self.index.set_quota(bucket, quota) {
                     self.segments

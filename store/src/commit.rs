@@ -465,10 +465,10 @@ fn record_of(op: &Op) -> Record<'_> {
             value_len: *value_len,
             upload: *upload,
         },
-        Body::Quota { limit_bytes } => Record::Quota {
+        Body::Quota { limits } => Record::Quota {
             seq: op.seq,
             bucket: op.bucket.as_str(),
-            limit_bytes: *limit_bytes,
+            limits: *limits,
         },
         Body::Views(change) => Record::Views {
             seq: op.seq,

@@ -22,6 +22,7 @@ pub(crate) use keys::Bucket;
 pub(crate) use version::{Form, Version, charge};
 
 use crate::name::BucketName;
+use crate::request::QuotaLimits;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use views::{NOW, Views};
@@ -36,8 +37,7 @@ pub(crate) struct Quota {
     pub(crate) pos: u64,
     pub(crate) seq: u64,
     pub(crate) record_len: u32,
-    /// 0 is none.
-    pub(crate) limit_bytes: u64,
+    pub(crate) limits: QuotaLimits,
 }
 
 /// A record that counts no longer.

@@ -32,6 +32,7 @@ mod name;
 mod opening;
 mod options;
 mod queue;
+mod quota;
 mod reader;
 mod recover;
 mod replay;
@@ -52,7 +53,7 @@ pub use options::{FormatPermission, Options, State, Statistics, Wake};
 pub use reader::Reader;
 pub use request::{
     At, Batch, Change, Committed, Condition, Headers, KeyPage, KeyQuery, Metadata, NoSpace,
-    ReadError, Refusal, Seq, SnapshotStatus, Ticket, Unavailable, Upload,
+    QuotaLimits, ReadError, Refusal, Seq, SnapshotStatus, Ticket, Unavailable, Upload,
 };
 pub use store::Store;
 

@@ -11,7 +11,8 @@
 
 use crate::index::views::Views;
 use crate::name::{BucketName, Key};
-use crate::request::{Committed, Metadata, Refusal, Ticket};
+use crate::quota::Charge;
+use crate::request::{Committed, Metadata, QuotaLimits, Refusal, Ticket};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::Rc;
@@ -34,7 +35,7 @@ pub(crate) enum Body {
         upload_id: u64,
     },
     Quota {
-        limit_bytes: u64,
+        limits: QuotaLimits,
     },
     /// Other snapshots and rollbacks than before.
     Views(Box<ViewsChange>),
@@ -48,7 +49,7 @@ pub(crate) struct ViewsChange {
     /// As the record has it.
     pub(crate) list: Vec<u8>,
     /// What it changes of the buckets' charges.
-    pub(crate) charges: Vec<(BucketName, i64)>,
+    pub(crate) charges: Vec<(BucketName, Charge)>,
     /// Whether it is a rollback, and of what: `None` is of everything.
     pub(crate) undoes: Option<Option<BucketName>>,
 }
@@ -68,7 +69,7 @@ pub(crate) struct Op {
     /// Change of live bytes when it is durable.
     pub(crate) delta: i64,
     /// Change of the bucket's charge.
-    pub(crate) charge: i64,
+    pub(crate) charge: Charge,
     /// Growth of the index.
     pub(crate) growth: u64,
     /// Where it was written.
@@ -99,7 +100,7 @@ pub(crate) struct Current {
     pub(crate) metadata: Option<Metadata>,
     /// Bytes of its records that count.
     pub(crate) stored_len: u64,
-    pub(crate) charge: u64,
+    pub(crate) charge: Charge,
     /// The pending batch this was seen in.
     pub(crate) observed: Option<u64>,
     /// A snapshot keeps this version: who writes the key again frees nothing.
@@ -118,7 +119,7 @@ pub(crate) struct Queue {
     pub(crate) delta: i64,
     pub(crate) growth: u64,
     pub(crate) reserved: u64,
-    charges: BTreeMap<BucketName, i64>,
+    charges: BTreeMap<BucketName, Charge>,
     /// The last pending change of snapshots and rollbacks, and what pending rollbacks undo, with
     /// their batches.
     views: Option<Views>,
@@ -146,8 +147,8 @@ impl Queue {
         self.overlay.keys()
     }
 
-    pub(crate) fn pending_charge(&self, bucket: &BucketName) -> i64 {
-        self.charges.get(bucket).copied().unwrap_or(0)
+    pub(crate) fn pending_charge(&self, bucket: &BucketName) -> Charge {
+        self.charges.get(bucket).copied().unwrap_or_default()
     }
 
     /// Snapshots and rollbacks as they will be, if any change of them is pending.
@@ -165,7 +166,7 @@ impl Queue {
     /// A change of views is accepted: what is pending is kept by a new snapshot, or undone.
     fn accept_views(&mut self, batch: u64, change: &ViewsChange) {
         for (bucket, charge) in &change.charges {
-            *self.charges.entry(bucket.clone()).or_default() += charge;
+            *self.charges.entry(bucket.clone()).or_default() += *charge;
         }
         if let Some(undone) = &change.undoes {
             let concerned = |name: &BucketName| undone.as_ref().is_none_or(|only| only == name);
@@ -254,10 +255,10 @@ impl Queue {
         }
     }
 
-    fn settle_charge(&mut self, bucket: &BucketName, settled: i64) {
+    fn settle_charge(&mut self, bucket: &BucketName, settled: Charge) {
         if let Some(charge) = self.charges.get_mut(bucket) {
             *charge -= settled;
-            if *charge == 0 {
+            if *charge == Charge::default() {
                 self.charges.remove(bucket);
             }
         }

@@ -167,7 +167,7 @@ impl Replay {
             Record::Quota {
                 seq,
                 bucket,
-                limit_bytes,
+                limits,
             } => {
                 self.quota(
                     bucket,
@@ -175,7 +175,7 @@ impl Replay {
                         pos,
                         seq,
                         record_len: len as u32,
-                        limit_bytes,
+                        limits,
                     },
                 );
             }

@@ -140,13 +140,29 @@ pub enum NoSpace {
         /// What it uses.
         used_bytes: u64,
     },
-    /// The bucket's quota.
+    /// The bucket's quota in bytes.
     Quota {
         /// The quota.
         limit_bytes: u64,
         /// What it uses.
         used_bytes: u64,
     },
+    /// The bucket's quota in keys.
+    QuotaKeys {
+        /// The quota.
+        limit: u64,
+        /// How many there are.
+        used: u64,
+    },
+}
+
+/// The quota of a bucket: each part 0 where there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QuotaLimits {
+    /// Bytes of keys, values and headers that are shown now.
+    pub bytes: u64,
+    /// Keys that are shown now.
+    pub keys: u64,
 }
 
 /// Why a change did not happen, or may not have.
@@ -249,6 +265,12 @@ pub struct KeyPage {
 impl fmt::Display for NoSpace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (what, limit, used) = match *self {
+            NoSpace::QuotaKeys { limit, used } => {
+                return write!(
+                    f,
+                    "the bucket's quota is used up: {used} of {limit} keys are there"
+                );
+            }
             NoSpace::Disk {
                 limit_bytes,
                 used_bytes,

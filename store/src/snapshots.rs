@@ -11,6 +11,7 @@ use crate::index::Totals;
 use crate::index::views::{Rollback, Snapshot, Views};
 use crate::name::{BucketName, SnapshotName};
 use crate::queue::{Body, Op, Outcome, ViewsChange, Waiting};
+use crate::quota::Charge;
 use crate::request::{At, Committed, NoSpace, Refusal, Seq, SnapshotStatus, Ticket, Unavailable};
 use crate::store::Store;
 use alloc::boxed::Box;
@@ -142,18 +143,15 @@ impl Store {
     }
 
     /// What a rollback changes of each bucket's charge.
-    fn charges_back_to(&self, seq: u64, only: Option<&BucketName>) -> Vec<(BucketName, i64)> {
+    fn charges_back_to(&self, seq: u64, only: Option<&BucketName>) -> Vec<(BucketName, Charge)> {
         let concerned = |name: &&BucketName| only.is_none_or(|only| only == *name);
         let known = self.index.buckets.keys();
         let mut names: Vec<&BucketName> = known.filter(concerned).collect();
         let pending = self.queue.pending_buckets().filter(concerned);
         names.extend(pending.filter(|name| !self.index.buckets.contains_key(*name)));
         let change = |name: &BucketName| {
-            let now = self.index.buckets.get(name);
-            let now = now.map_or(0, |bucket| bucket.totals.charged_bytes);
-            let then = self.index.totals_of(seq, name).charged_bytes;
-            let pending = self.queue.pending_charge(name);
-            (name.clone(), then as i64 - now as i64 - pending)
+            let then = Charge::from(self.index.totals_of(seq, name));
+            (name.clone(), then - self.used(name))
         };
         names.into_iter().map(change).collect()
     }
@@ -161,7 +159,7 @@ impl Store {
     fn submit_views(
         &mut self,
         mut next: Views,
-        charges: Vec<(BucketName, i64)>,
+        charges: Vec<(BucketName, Charge)>,
         undoes: Option<Option<BucketName>>,
     ) -> Result<Ticket, Refusal> {
         let grows = next.snapshots.len() > self.views().snapshots.len();
@@ -190,7 +188,7 @@ impl Store {
             })),
             record_len: record_len as u32,
             delta: 0,
-            charge: 0,
+            charge: Charge::default(),
             growth: 0,
             pos: 0,
         };

@@ -13,6 +13,7 @@ use super::checksum::crc32c;
 use super::codec::{Cursor, put_varint, varint_len};
 use super::layout::{CHUNK_BYTES, METADATA_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::name::{BUCKET_BYTES_MAX, KEY_BYTES_MAX};
+use crate::request::QuotaLimits;
 use alloc::vec::Vec;
 use core::ops::Range;
 
@@ -66,7 +67,7 @@ pub(crate) enum Record<'a> {
     Quota {
         seq: u64,
         bucket: &'a str,
-        limit_bytes: u64,
+        limits: QuotaLimits,
     },
     /// All snapshots and rollbacks; the list is [`super::views`]'.
     Views {
@@ -150,8 +151,14 @@ fn body_len(record: &Record<'_>) -> usize {
         Record::Quota {
             seq,
             bucket,
-            limit_bytes,
-        } => varint_len(*seq) + 1 + bucket.len() + varint_len(*limit_bytes),
+            limits,
+        } => {
+            let keys = match limits.keys {
+                0 => 0,
+                keys => varint_len(keys),
+            };
+            varint_len(*seq) + 1 + bucket.len() + varint_len(limits.bytes) + keys
+        }
         Record::Views { seq, list } => varint_len(*seq) + list.len(),
         Record::Unknown { .. } => 0,
     }
@@ -258,11 +265,14 @@ fn put_body(out: &mut Vec<u8>, record: &Record<'_>) {
         Record::Quota {
             seq,
             bucket,
-            limit_bytes,
+            limits,
         } => {
             put_varint(out, *seq);
             put_bucket(out, bucket);
-            put_varint(out, *limit_bytes);
+            put_varint(out, limits.bytes);
+            if limits.keys > 0 {
+                put_varint(out, limits.keys);
+            }
         }
         Record::Views { seq, list } => {
             put_varint(out, *seq);
@@ -375,10 +385,16 @@ fn decode_body(kind: u8, body: &[u8]) -> Option<(Record<'_>, usize)> {
         MANIFEST => take_manifest(&mut c)?,
         QUOTA => {
             let (seq, bucket) = (c.varint()?, take_bucket(&mut c)?);
+            let bytes = c.varint()?;
+            // There is a second limit only where it is one.
+            let keys = match c.position() == body.len() {
+                true => 0,
+                false => c.varint()?,
+            };
             Record::Quota {
                 seq,
                 bucket,
-                limit_bytes: c.varint()?,
+                limits: QuotaLimits { bytes, keys },
             }
         }
         VIEWS => Record::Views {
@@ -456,7 +472,18 @@ mod tests {
             Record::Quota {
                 seq: 1,
                 bucket: "b",
-                limit_bytes: u64::MAX,
+                limits: QuotaLimits {
+                    bytes: u64::MAX,
+                    keys: 0,
+                },
+            },
+            Record::Quota {
+                seq: 1,
+                bucket: "b",
+                limits: QuotaLimits {
+                    bytes: 0,
+                    keys: 1 << 20,
+                },
             },
             Record::Views {
                 seq: 1 << 40,

@@ -74,6 +74,11 @@ pub(crate) fn key(key: &str) -> Key {
     Key::new(key.as_bytes()).expect("a key")
 }
 
+/// A quota in bytes alone.
+pub(crate) fn bytes(bytes: u64) -> QuotaLimits {
+    QuotaLimits { bytes, keys: 0 }
+}
+
 pub(crate) fn put_change(value: &[u8]) -> Change {
     Change::Put {
         value: value.to_vec(),

@@ -144,7 +144,7 @@ fn what_only_a_snapshot_held_is_free_when_it_is_gone() {
 fn a_quota_counts_what_is_shown_after_a_rollback() {
     let disk = MemoryDisk::new(DISK);
     let mut store = ready(disk.clone(), 1);
-    let ticket = store.set_quota(bucket("b"), 1000).expect("taken");
+    let ticket = store.set_quota(bucket("b"), bytes(1000)).expect("taken");
     finish(&mut store, &ticket).expect("committed");
     put(&mut store, "a", &[0; 899]).expect("committed");
     take(&mut store, "full").expect("taken");

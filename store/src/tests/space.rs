@@ -224,7 +224,7 @@ fn a_reader_keeps_what_it_reads_while_the_disk_is_rewritten() {
 fn a_quota_is_counted_to_the_byte_and_survives() {
     let disk = MemoryDisk::new(DISK);
     let mut store = ready(disk.clone(), 1);
-    let ticket = store.set_quota(bucket("b"), 1000).expect("taken");
+    let ticket = store.set_quota(bucket("b"), bytes(1000)).expect("taken");
     finish(&mut store, &ticket).expect("committed");
     put(&mut store, "abcd", &[0; 496]).expect("committed");
     for store in [&mut store, &mut ready(disk.clone(), 2)] {
@@ -263,9 +263,36 @@ fn a_quota_is_counted_to_the_byte_and_survives() {
         matches!(refused, Err(Refusal::NoSpace(NoSpace::Quota { .. }))),
         "{refused:?}"
     );
-    let ticket = store.set_quota(bucket("b"), 0).expect("taken");
+    let ticket = store.set_quota(bucket("b"), bytes(0)).expect("taken");
     finish(&mut store, &ticket).expect("committed");
     put(&mut store, "j", &[0; 900]).expect("no quota any more");
+}
+
+#[test]
+fn a_quota_counts_keys_too() {
+    let disk = MemoryDisk::new(DISK);
+    let mut store = ready(disk.clone(), 1);
+    let limits = QuotaLimits { bytes: 0, keys: 2 };
+    let ticket = store.set_quota(bucket("b"), limits).expect("taken");
+    finish(&mut store, &ticket).expect("committed");
+    put(&mut store, "a", b"1").expect("the first");
+    put(&mut store, "b", b"1").expect("the second");
+    put(&mut store, "a", b"2").expect("no further key");
+    for store in [&mut store, &mut ready(disk.clone(), 2)] {
+        let refused = put(store, "c", b"1");
+        let expected = NoSpace::QuotaKeys { limit: 2, used: 2 };
+        assert_eq!(refused, Err(Refusal::NoSpace(expected)));
+    }
+    let mut store = ready(disk, 3);
+    let both = Batch {
+        changes: vec![
+            (bucket("b"), key("a"), Condition::None, Change::Delete),
+            (bucket("b"), key("c"), Condition::None, put_change(b"1")),
+        ],
+    };
+    run(&mut store, both).expect("as many as before");
+    let used = QuotaLimits { bytes: 4, keys: 2 };
+    assert_eq!(store.quota(&bucket("b")), (limits, used));
 }
 
 #[test]
