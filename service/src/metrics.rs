@@ -9,7 +9,7 @@ use crate::service::Service;
 use alloc::string::String;
 use core::fmt::Write;
 use store::block::Durability;
-use store::{Now, State};
+use store::{BucketName, Now, Resource, State};
 
 /// Every status this server answers with.
 const STATUSES: [u16; 23] = [
@@ -83,6 +83,7 @@ pub(crate) fn page(service: &Service, now: Now) -> Answer {
     connections(&mut out, service);
     promise(&mut out, service);
     space(&mut out, service);
+    warnings(&mut out, service);
     work(&mut out, service);
     if let Some(source) = &environment.metrics {
         source.append(&mut out);
@@ -240,6 +241,28 @@ fn space(out: &mut String, service: &Service) {
         "store_segments_free gauge Free segments.",
         now.segments_free.into(),
     );
+}
+
+/// Limits of the store that are near.
+fn warnings(out: &mut String, service: &Service) {
+    let name = head(
+        out,
+        "store_warning_percent gauge The level that the use of a limit has reached: 80 or 95.",
+    );
+    for warning in service.store.warnings() {
+        let (limit, bucket) = match &warning.resource {
+            Resource::Disk => ("disk", None),
+            Resource::Memory => ("memory", None),
+            Resource::Quota(bucket) => ("quota", Some(bucket)),
+            Resource::QuotaKeys(bucket) => ("quota-keys", Some(bucket)),
+        };
+        let bucket = bucket.map_or("", BucketName::as_str);
+        let percent = warning.level.percent();
+        let _ = writeln!(
+            out,
+            "lampion_{name}{{limit=\"{limit}\",bucket=\"{bucket}\"}} {percent}"
+        );
+    }
 }
 
 /// What the store has done.

@@ -13,6 +13,7 @@ use crate::compact::Subject;
 use crate::format::codec::varint_len;
 use crate::format::layout::CHUNK_BYTES;
 use crate::index::{Form, Quota, Retired, Version};
+use crate::pressure;
 use crate::queue::{Body, Op};
 use crate::store::Store;
 use alloc::rc::Rc;
@@ -20,6 +21,7 @@ use alloc::vec::Vec;
 
 impl Store {
     pub(crate) fn apply(&mut self, contents: Contents) {
+        let touched = pressure::touched(&contents);
         if let Some(relogged) = contents.relogged {
             self.relogged = Some(relogged);
         }
@@ -50,6 +52,7 @@ impl Store {
             self.compaction.note_freed();
             self.discard(number);
         }
+        self.watch_limits(touched);
     }
 
     fn discard(&mut self, number: u32) {

@@ -31,6 +31,7 @@ mod metadata;
 mod name;
 mod opening;
 mod options;
+mod pressure;
 mod queue;
 mod quota;
 mod reader;
@@ -50,6 +51,7 @@ mod walk;
 pub use memory_disk::MemoryDisk;
 pub use name::{BucketName, Key, NameError, SnapshotName};
 pub use options::{FormatPermission, Options, State, Statistics, Wake};
+pub use pressure::{Level, Resource, Warning};
 pub use reader::Reader;
 pub use request::{
     At, Batch, Change, Committed, Condition, Headers, KeyPage, KeyQuery, Metadata, NoSpace,

@@ -178,13 +178,18 @@ impl Store {
 
     /// A refusal if the index may not grow by `bytes`.
     pub(crate) fn memory_refusal(&self, bytes: u64) -> Option<Refusal> {
-        let limit_bytes = self.options.memory_bytes / 4 * 3;
+        let limit_bytes = self.index_limit_bytes();
         let used_bytes = self.index.bytes() + self.large.bytes() + self.queue.growth;
         let full = used_bytes + bytes > limit_bytes;
         full.then_some(Refusal::NoSpace(NoSpace::Memory {
             limit_bytes,
             used_bytes,
         }))
+    }
+
+    /// RAM that the index may take.
+    pub(crate) fn index_limit_bytes(&self) -> u64 {
+        self.options.memory_bytes / 4 * 3
     }
 
     /// Bytes of values that may wait.

@@ -20,6 +20,7 @@ use crate::index::Index;
 use crate::large::Large;
 use crate::name::{BucketName, Key};
 use crate::opening::Opening;
+use crate::pressure::Pressure;
 use crate::queue::Queue;
 use crate::reader::Reader;
 use crate::request::{
@@ -71,6 +72,7 @@ pub struct Store {
     pub(crate) queue: Queue,
     pub(crate) uploads: Uploads,
     pub(crate) compaction: Compaction,
+    pub(crate) pressure: Pressure,
     pub(crate) guard: Guard,
     pub(crate) in_flight: Option<InFlight>,
     /// Where the records of an earlier epoch's last group were logged again.
@@ -129,6 +131,7 @@ impl Store {
             queue: Queue::default(),
             uploads: Uploads::default(),
             compaction: Compaction::default(),
+            pressure: Pressure::default(),
             guard: Guard::default(),
             in_flight: None,
             relogged: None,

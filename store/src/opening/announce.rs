@@ -173,6 +173,8 @@ impl Store {
         log.durable_seq = last_seq;
         log.proof_wanted = !records.is_empty();
         self.state = State::Ready;
+        let buckets = self.index.buckets.keys().cloned().collect();
+        self.watch_limits(buckets);
         if let Some(id) = self.id {
             log::info!("store: ready, id {}, {} keys", hex(&id), self.index.keys());
         }

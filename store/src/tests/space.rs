@@ -400,3 +400,69 @@ fn deferred_answers_follow_what_they_saw() {
     ));
     assert!(put_if(&mut store, Condition::UnmodifiedSince(1_800_000_000)).is_ok());
 }
+
+#[test]
+fn limits_that_come_near_are_said_before_they_are_reached() {
+    let disk = MemoryDisk::new(DISK);
+    let mut store = ready(disk.clone(), 1);
+    let limits = QuotaLimits {
+        bytes: 1000,
+        keys: 5,
+    };
+    let ticket = store.set_quota(bucket("b"), limits).expect("taken");
+    finish(&mut store, &ticket).expect("committed");
+    put(&mut store, "a", &[0; 798]).expect("committed");
+    assert_eq!(store.warnings(), []);
+    put(&mut store, "a", &[0; 799]).expect("committed");
+    let warning = |resource, level, used, limit| Warning {
+        resource,
+        level,
+        used,
+        limit,
+    };
+    let of_bytes = Resource::Quota(bucket("b"));
+    let high = warning(of_bytes.clone(), Level::High, 800, 1000);
+    assert_eq!(store.warnings(), vec![high.clone()]);
+    assert_eq!(
+        ready(disk.clone(), 2).warnings(),
+        vec![high.clone()],
+        "opening says it again"
+    );
+    let mut store = ready(disk, 3);
+    for k in ["b", "c", "d", "e"] {
+        put(&mut store, k, &[]).expect("committed");
+    }
+    let of_keys = warning(Resource::QuotaKeys(bucket("b")), Level::Critical, 5, 5);
+    let high = warning(of_bytes, Level::High, 804, 1000);
+    assert_eq!(store.warnings(), vec![high, of_keys]);
+    delete(&mut store, "a").expect("committed");
+    let of_keys = warning(Resource::QuotaKeys(bucket("b")), Level::High, 4, 5);
+    assert_eq!(store.warnings(), vec![of_keys.clone()]);
+    let (_, _) = fill_bucket(&mut store, "c");
+    let of_disk = store
+        .warnings()
+        .into_iter()
+        .next()
+        .expect("the disk is full");
+    assert_eq!(
+        (of_disk.resource, of_disk.level),
+        (Resource::Disk, Level::Critical)
+    );
+    assert!(of_disk.used * 100 >= of_disk.limit * 95 && of_disk.used <= of_disk.limit);
+}
+
+/// Fills the disk from a bucket without a quota.
+fn fill_bucket(store: &mut Store, name: &str) -> (u64, Refusal) {
+    for n in 0..10_000u64 {
+        let batch = one(
+            name,
+            &format!("key-{n}"),
+            Condition::None,
+            put_change(&pattern(30_000, n)),
+        );
+        if let Err(refusal) = run(store, batch) {
+            return (n, refusal);
+        }
+    }
+    panic!("the disk never gets full");
+}
