@@ -120,6 +120,27 @@ impl Store {
         Ok((ticket, before))
     }
 
+    /// Removes all keys of a bucket at once; snapshots keep what they show of it.
+    ///
+    /// Its quota stays.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] if it has none, [`Refusal::TooManySnapshots`], or as
+    /// [`Store::submit`].
+    pub fn empty_bucket(&mut self, bucket: &BucketName) -> Result<Ticket, Refusal> {
+        let mut next = self.next_views()?;
+        if self.used(bucket).keys == 0 {
+            return Err(Refusal::NotFound);
+        }
+        next.rollbacks.push(Rollback {
+            at: self.log().next_seq,
+            to: BEGINNING,
+            bucket: Some(bucket.clone()),
+        });
+        let charges = self.charges_back_to(BEGINNING, Some(bucket));
+        self.submit_views(next, charges, Some(Some(bucket.clone())))
+    }
+
     fn snapshot_now(&self, name: SnapshotName) -> Snapshot {
         Snapshot {
             name,
@@ -162,7 +183,7 @@ impl Store {
         charges: Vec<(BucketName, Charge)>,
         undoes: Option<Option<BucketName>>,
     ) -> Result<Ticket, Refusal> {
-        let grows = next.snapshots.len() > self.views().snapshots.len();
+        let grows = views::encoded_len(&next) > views::encoded_len(self.views());
         next.seq = self.log().next_seq;
         let list = views::encode(&next);
         let record_len = record::len(&Record::Views {
@@ -220,5 +241,7 @@ impl Store {
     }
 }
 
+/// The sequence before the first change.
+const BEGINNING: u64 = 0;
 /// What a record takes beside the list in it.
 const VIEWS_RECORD_BYTES: u64 = 20;

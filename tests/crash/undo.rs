@@ -1,7 +1,7 @@
-//! Snapshots and rollbacks as a part of the work.
+//! Snapshots, rollbacks and emptied buckets as a part of the work.
 
 use crate::worker::Worker;
-use store::{BucketName, SnapshotName};
+use store::{BucketName, Refusal, SnapshotName};
 
 /// Snapshots there are at a time.
 const SNAPSHOTS_MAX: usize = 5;
@@ -22,6 +22,9 @@ impl Worker {
         let nth = self.random.below(known.len().max(1) as u64) as usize;
         let some = known.get(nth).cloned();
         let is_full = state.snapshots.len() >= SNAPSHOTS_MAX;
+        if self.random.chance(1, 6) {
+            return self.empty_bucket();
+        }
         match (some, self.random.below(3)) {
             (Some(name), 0) => self.roll_back(&name),
             (Some(name), _) if is_full => {
@@ -34,6 +37,20 @@ impl Worker {
                 let name = format!("s{}", self.random.below(1 << 30));
                 state.take_snapshot(&name);
                 let taken = self.store.take_snapshot(name_of(&name));
+                self.take(taken, state);
+            }
+        }
+    }
+
+    fn empty_bucket(&mut self) {
+        let mut state = self.last();
+        let name = BucketName::new("c").expect("a bucket's name");
+        match self.store.empty_bucket(&name) {
+            Err(Refusal::NotFound) => {
+                assert!(state.values.keys().all(|(bucket, _)| *bucket != "c"));
+            }
+            taken => {
+                state.values.retain(|(bucket, _), _| *bucket != "c");
                 self.take(taken, state);
             }
         }

@@ -207,6 +207,45 @@ fn a_snapshot_covers_what_was_accepted_before_it() {
 }
 
 #[test]
+fn a_bucket_is_emptied_at_once_and_its_space_is_free() {
+    let disk = MemoryDisk::new(DISK);
+    let mut store = ready(disk.clone(), 1);
+    put_in(&mut store, "c", "other", b"1");
+    for n in 0..40u64 {
+        put_in(&mut store, "b", &format!("k{n}"), &pattern(60_000, n));
+    }
+    take(&mut store, "before").expect("taken");
+    let before = contents(&mut store);
+    let empty = |store: &mut Store| {
+        let ticket = store.empty_bucket(&bucket("b"))?;
+        finish(store, &ticket)
+    };
+    empty(&mut store).expect("emptied");
+    assert_eq!(
+        (store.statistics().keys, store.buckets()),
+        (1, alloc::vec![bucket("c")])
+    );
+    assert_eq!(empty(&mut store), Err(Refusal::NotFound));
+    put_in(&mut store, "b", "k1", b"again");
+    let expected = Contents::from([
+        (("b".into(), b"k1".to_vec()), b"again".to_vec()),
+        (("c".into(), b"other".to_vec()), b"1".to_vec()),
+    ]);
+    let mut store = ready(disk.clone(), 2);
+    assert!(contents(&mut store) == expected && shown(&mut store, "before") == before);
+    forget(&mut store, "before").expect("forgotten");
+    churn(&mut store);
+    for n in 0..40u64 {
+        put_in(&mut store, "b", &format!("n{n}"), &pattern(60_000, n));
+    }
+    empty(&mut store).expect("emptied");
+    churn(&mut store);
+    let mut store = ready(disk, 3);
+    let expected = [(("c".into(), b"other".to_vec()), b"1".to_vec())];
+    assert!(contents(&mut store) == Contents::from(expected));
+}
+
+#[test]
 fn what_cannot_be_done_is_said() {
     let mut store = ready(MemoryDisk::new(DISK), 1);
     assert_eq!(forget(&mut store, "none"), Err(Refusal::NoSuchSnapshot));
