@@ -13,6 +13,8 @@ pub(crate) const MIB: u64 = 1024 * KIB;
 
 /// Smallest device that can be formatted.
 pub(crate) const DEVICE_BYTES_MIN: u64 = 8 * MIB;
+/// Of a larger device, only so much is used: the index keeps positions in 48 bits.
+pub(crate) const DEVICE_BYTES_MAX: u64 = 1 << 47;
 /// A superblock copy, unless the unit is larger.
 pub(crate) const SUPERBLOCK_BYTES: u32 = 4096;
 /// Where the two superblock copies lie.
@@ -70,6 +72,7 @@ impl Layout {
         if len_bytes < DEVICE_BYTES_MIN {
             return None;
         }
+        let len_bytes = len_bytes.min(DEVICE_BYTES_MAX);
         let room = len_bytes - SEGMENTS_OFFSET;
         let part = len_bytes / 64;
         let mut segment_bytes = 1u64 << (63 - part.leading_zeros());
@@ -117,7 +120,7 @@ impl Layout {
             && u64::from(self.segment_count)
                 .checked_mul(self.segment_bytes)
                 .and_then(|bytes| bytes.checked_add(self.first_segment))
-                .is_some_and(|end| end <= len_bytes)
+                .is_some_and(|end| end <= len_bytes.min(DEVICE_BYTES_MAX))
     }
 
     /// Where segment `number` begins.
@@ -207,6 +210,7 @@ mod tests {
                 1 << 30,
                 1 << 37,
                 1 << 43,
+                u64::MAX,
             ] {
                 let layout = Layout::plan(len, unit).expect("a layout");
                 assert!(layout.is_sound(len), "{len} {layout:?}");
