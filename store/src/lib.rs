@@ -17,6 +17,7 @@ mod apply;
 pub mod blob;
 pub mod block;
 mod cache;
+pub mod check;
 mod commit;
 mod compact;
 mod disk;

@@ -36,7 +36,7 @@ const MAY_IMPORT: [(&str, &[&str], &[&str]); 11] = [
         ],
         &[],
     ),
-    ("xtask", &[], &[]),
+    ("xtask", &["store"], &[]),
 ];
 
 /// The one feature there is: it gates the image's binary, and no code asks for it.

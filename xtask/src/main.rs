@@ -7,6 +7,7 @@ mod analyse;
 mod bed;
 mod build;
 mod check;
+mod disk;
 mod dist;
 mod fuzz;
 mod hosts;
@@ -56,10 +57,16 @@ enum Verb {
     Check,
     /// Starts a bed by hand, and runs a shell command inside it.
     Bed(shell::Arguments),
+    /// Looks at a disk image without a VM, and never writes to it.
+    Disk(disk::Arguments),
 }
 
 fn main() -> ExitCode {
-    match perform(Arguments::parse().verb) {
+    let verb = Arguments::parse().verb;
+    if let Verb::Disk(arguments) = &verb {
+        return disk::run(arguments);
+    }
+    match perform(verb) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -82,6 +89,7 @@ fn perform(verb: Verb) -> Result<bool> {
         Verb::Dist => dist::run()?,
         Verb::Check => check::run()?,
         Verb::Bed(arguments) => shell::run(&arguments)?,
+        Verb::Disk(_) => unreachable!("it has exit codes of its own"),
     }
     Ok(true)
 }

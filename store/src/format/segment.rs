@@ -49,6 +49,11 @@ impl Header {
             bitmap_crc: 0,
         }
     }
+
+    /// Bytes from its start on that a checksum covers.
+    pub(crate) fn covered_len(&self) -> u64 {
+        SEGMENT_HEADER_FIXED as u64 + u64::from(self.bitmap_len)
+    }
 }
 
 /// The bytes of a header and its bitmap, filled up to `len_bytes`.

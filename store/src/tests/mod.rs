@@ -3,6 +3,7 @@
 mod basic;
 pub(crate) mod bed;
 mod bench;
+mod check;
 mod crash;
 mod faults;
 mod rot;

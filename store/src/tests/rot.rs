@@ -14,17 +14,17 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::task::Poll;
 
-type Shown = BTreeMap<(String, Vec<u8>), Vec<u8>>;
+pub(super) type Shown = BTreeMap<(String, Vec<u8>), Vec<u8>>;
 
 /// An image, everything it should show, and every value that was ever written to a key.
-struct Specimen {
-    image: Image,
+pub(super) struct Specimen {
+    pub(super) image: Image,
     /// The last state, and if the store was not closed the one before.
-    states: Vec<Shown>,
+    pub(super) states: Vec<Shown>,
     ever: BTreeMap<(String, Vec<u8>), Vec<Vec<u8>>>,
 }
 
-fn specimen(seed: u64, close: bool, rounds: u64) -> Specimen {
+pub(super) fn specimen(seed: u64, close: bool, rounds: u64) -> Specimen {
     let mut random = Random(seed);
     let mut image = Image::default();
     let mut states: Vec<Shown> = alloc::vec![Shown::new()];
@@ -69,7 +69,7 @@ fn specimen(seed: u64, close: bool, rounds: u64) -> Specimen {
 }
 
 /// Everything shown; `None` if any read ended in an error.
-fn shown(store: &mut Store, disk: &SimDisk, specimen: &Specimen) -> Option<Shown> {
+pub(super) fn shown(store: &mut Store, disk: &SimDisk, specimen: &Specimen) -> Option<Shown> {
     let mut shown = Shown::new();
     let mut whole = true;
     for name in store.buckets() {
@@ -102,7 +102,7 @@ fn shown(store: &mut Store, disk: &SimDisk, specimen: &Specimen) -> Option<Shown
     whole.then_some(shown)
 }
 
-fn mutate(image: &mut Image, sectors: &[u64], random: &mut Random) -> String {
+pub(super) fn mutate(image: &mut Image, sectors: &[u64], random: &mut Random) -> String {
     let pick = |random: &mut Random| sectors[random.below(sectors.len() as u64) as usize];
     let sector = pick(random);
     let mut bytes = image.sector(sector);

@@ -12,6 +12,7 @@ use image::{Image, SPOT_BYTES_MAX};
 use std::collections::BTreeMap;
 use std::task::Poll;
 use store::blob::HeapPages;
+use store::check::{Check, Item};
 use store::{
     At, Batch, BucketName, Change, Condition, FormatPermission, Headers, Key, KeyQuery, MemoryDisk,
     Now, Options, Reader, Refusal, State, Store, Wake,
@@ -47,6 +48,7 @@ pub(crate) fn run(bytes: &[u8]) {
         sums::mend(&mut image, mode & 2 != 0);
     }
     let disk = image.disk();
+    look(&disk);
     let mut store = open(&disk, 2);
     let honest = (mode & 1 == 0).then(|| image.written());
     read(&mut store, honest);
@@ -60,6 +62,14 @@ pub(crate) fn run(bytes: &[u8]) {
     if honest.is_some() && is_written && is_closed {
         assert_eq!(get(&mut store, b"new").as_deref(), Some(&b"value"[..]));
     }
+}
+
+/// The offline look comes to an end, whatever is on the disk.
+fn look(disk: &MemoryDisk) {
+    let see = Box::new(|_: &Item<'_>| {});
+    let mut check = Check::new(Box::new(disk.clone()), Box::new(HeapPages), see);
+    let ended = (0..STEPS_MAX).any(|_| check.step().is_ready());
+    assert!(ended, "the look never ends");
 }
 
 fn change(image: &mut Image, operation: u8, script: &mut Script<'_>) {

@@ -1,0 +1,106 @@
+//! A raw image or a block device of this host, as a disk that can only be read.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use store::block::{
+    BlockDevice, Completion, Durability, Geometry, IoError, Request, RequestId, SubmitError,
+};
+
+const SECTOR_BYTES: u32 = 512;
+const TRANSFER_BYTES_MAX: u32 = 1 << 20;
+/// How images that are not raw begin, and what they are.
+const CONTAINERS: [(&[u8], &str); 4] = [
+    (b"QFI\xfb", "qcow2"),
+    (b"conectix", "vpc"),
+    (b"vhdxfile", "vhdx"),
+    (b"KDMV", "vmdk"),
+];
+
+/// A file that is open for reading.
+pub(super) struct Image {
+    file: File,
+    len_bytes: u64,
+    ended: VecDeque<Completion>,
+}
+
+impl Image {
+    /// Opens a regular file or a block device.
+    ///
+    /// # Errors
+    /// When there is none, or it may not be read.
+    pub(super) fn open(path: &Path) -> Result<Image> {
+        let name = path.display();
+        let file = File::open(path).with_context(|| format!("{name} cannot be opened"))?;
+        let kind = file
+            .metadata()
+            .with_context(|| format!("{name} cannot be asked what it is"))?
+            .file_type();
+        if !kind.is_file() && !kind.is_block_device() {
+            bail!("{name} is neither a file nor a block device: name a raw disk image");
+        }
+        let mut end = &file;
+        let len_bytes = end
+            .seek(SeekFrom::End(0))
+            .with_context(|| format!("{name} cannot be asked how long it is"))?;
+        Ok(Image {
+            file,
+            len_bytes,
+            ended: VecDeque::new(),
+        })
+    }
+
+    /// What to do with an image that is not raw; empty for one that may be.
+    pub(super) fn hint(&self) -> String {
+        let mut start = [0u8; 8];
+        if self.file.read_exact_at(&mut start, 0).is_err() {
+            return String::new();
+        }
+        let container = CONTAINERS
+            .iter()
+            .find(|(magic, _)| start.starts_with(magic));
+        container.map_or_else(String::new, |(_, name)| {
+            format!(
+                "; the image is in the format {name}: make it raw with `qemu-img convert -O raw`"
+            )
+        })
+    }
+}
+
+impl BlockDevice for Image {
+    fn geometry(&self) -> Option<Geometry> {
+        Some(Geometry {
+            len_bytes: self.len_bytes,
+            sector_bytes: SECTOR_BYTES,
+            physical_sector_bytes: SECTOR_BYTES,
+            max_transfer_bytes: TRANSFER_BYTES_MAX,
+            durability: Durability::Backend,
+            discard: false,
+            read_only: true,
+        })
+    }
+
+    fn submit(&mut self, id: RequestId, request: Request) -> Result<(), SubmitError> {
+        let (run, result) = match request {
+            Request::Read {
+                offset_bytes,
+                mut into,
+            } => {
+                let read = self.file.read_exact_at(into.bytes_mut(), offset_bytes);
+                (Some(into), read.map_err(|_| IoError::Failed))
+            }
+            Request::Write { from, .. } => (Some(from), Err(IoError::Failed)),
+            Request::Flush | Request::Discard { .. } => (None, Err(IoError::Unsupported)),
+        };
+        self.ended.push_back(Completion { id, run, result });
+        Ok(())
+    }
+
+    fn poll(&mut self) -> Option<Completion> {
+        self.ended.pop_front()
+    }
+}

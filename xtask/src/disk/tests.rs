@@ -1,0 +1,253 @@
+//! The commands, run on image files: what they print, and that they leave the file alone.
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use serde_json::Value;
+use store::blob::HeapPages;
+use store::{
+    Batch, BucketName, Change, Condition, FormatPermission, Headers, Key, MemoryDisk, Now, Options,
+    State, Store, Wake,
+};
+
+use super::{Verb, perform};
+
+const DISK_BYTES: usize = 8 << 20;
+
+fn settle(store: &mut Store) {
+    let now = Now {
+        monotonic_ns: 1,
+        wall_ns: 1_700_000_000_000_000_000,
+    };
+    while store.step(now) == Wake::Now {}
+}
+
+fn put(store: &mut Store, bucket: &str, key: &[u8], value: &[u8]) {
+    let change = Change::Put {
+        value: value.to_vec(),
+        headers: Headers::default(),
+    };
+    let bucket = BucketName::new(bucket).expect("a name");
+    let key = Key::new(key).expect("a key");
+    let changes = vec![(bucket, key, Condition::None, change)];
+    let ticket = store.submit(Batch { changes }).expect("taken");
+    settle(store);
+    assert!(matches!(
+        store.outcome(&ticket),
+        std::task::Poll::Ready(Ok(_))
+    ));
+}
+
+/// An image of a closed store, in a file of this test's own.
+fn image(name: &str) -> PathBuf {
+    let disk = MemoryDisk::new(DISK_BYTES as u64);
+    let options = Options {
+        format: FormatPermission::BlankOnly,
+        unit_bytes: None,
+        memory_bytes: 32 << 20,
+        seed: [7; 32],
+        pages: Box::new(HeapPages),
+    };
+    let mut store = Store::opening(Box::new(disk.clone()), options);
+    settle(&mut store);
+    put(&mut store, "www", b"index.html", b"<h1>the first page</h1>");
+    put(&mut store, "www", b"with blank\x00", b"two");
+    put(&mut store, "notes", b"one", b"three");
+    store.close();
+    settle(&mut store);
+    assert_eq!(*store.state(), State::Closed);
+    let mut bytes = vec![0u8; DISK_BYTES];
+    disk.peek(0, &mut bytes);
+    file(name, &bytes)
+}
+
+fn file(name: &str, bytes: &[u8]) -> PathBuf {
+    let directory = crate::checkout().join("target/disk-tests");
+    fs::create_dir_all(&directory).expect("a directory");
+    let path = directory.join(name);
+    fs::write(&path, bytes).expect("written");
+    path
+}
+
+/// Whether all is well, and what is printed; or the error.
+fn run(verb: &Verb) -> Result<(bool, String), String> {
+    let out = Rc::new(RefCell::new(Vec::new()));
+    let clean = perform(verb, &out).map_err(|error| format!("{error:#}"))?;
+    let text = String::from_utf8(out.take()).expect("text");
+    Ok((clean, text))
+}
+
+fn check(image: &Path) -> Result<(bool, String), String> {
+    let image = image.to_owned();
+    run(&Verb::Check { image })
+}
+
+fn dump(image: &Path, json: bool) -> String {
+    let image = image.to_owned();
+    run(&Verb::Dump { image, json }).expect("a store").1
+}
+
+/// Damages the first place where these bytes lie.
+fn spoil(image: &Path, needle: &[u8]) {
+    let mut bytes = fs::read(image).expect("there");
+    let at = bytes
+        .windows(needle.len())
+        .position(|window| window == needle);
+    bytes[at.expect("on the disk")] ^= 1;
+    fs::write(image, bytes).expect("written");
+}
+
+#[test]
+fn a_good_image_is_clean_and_not_touched() {
+    let image = image("good.img");
+    let before = (
+        fs::read(&image).expect("there"),
+        fs::metadata(&image)
+            .expect("there")
+            .modified()
+            .expect("known"),
+    );
+    let (clean, text) = check(&image).expect("a store");
+    assert!(clean, "{text}");
+    assert_eq!(
+        text,
+        "no findings, 0 notes: 1 segments in use, 4 groups, 3 keys\n"
+    );
+    dump(&image, false);
+    dump(&image, true);
+    run(&Verb::Stats {
+        image: image.clone(),
+    })
+    .expect("a store");
+    let after = (
+        fs::read(&image).expect("there"),
+        fs::metadata(&image)
+            .expect("there")
+            .modified()
+            .expect("known"),
+    );
+    assert!(before == after, "the image was changed");
+}
+
+#[test]
+fn a_file_that_may_only_be_read_is_enough() {
+    let image = image("read-only.img");
+    let mut permissions = fs::metadata(&image).expect("there").permissions();
+    permissions.set_readonly(true);
+    fs::set_permissions(&image, permissions).expect("set");
+    let (clean, _) = check(&image).expect("a store");
+    assert!(clean);
+    fs::remove_file(&image).expect("removed");
+}
+
+#[test]
+fn damage_is_told_with_its_place_and_its_key() {
+    let image = image("damaged.img");
+    spoil(&image, b"the first page");
+    let (clean, text) = check(&image).expect("a store");
+    assert!(!clean);
+    let wanted = "value: the value of www/index.html (seq 1048577) is damaged\n";
+    assert!(text.contains(wanted), "{text}");
+    let wanted = "lost: www/index.html (seq 1048577) is lost: the key is not shown\n";
+    assert!(text.contains(wanted), "{text}");
+    let text = dump(&image, false);
+    let mut lines = text.lines();
+    let marked = lines.any(|line| line.contains(" !! value: the value of www/index.html"));
+    assert!(marked, "{text}");
+}
+
+#[test]
+fn what_cannot_be_looked_at_is_an_error_that_says_why() {
+    let cases: [(&str, &[u8], &str); 3] = [
+        (
+            "empty.img",
+            &[],
+            "it has 0 bytes; a store has at least 8388608",
+        ),
+        ("blank.img", &[0; DISK_BYTES], "there is no store on it"),
+        ("container.img", b"QFI\xfb", "qemu-img convert -O raw"),
+    ];
+    for (name, bytes, wanted) in cases {
+        let mut bytes = bytes.to_vec();
+        if name == "container.img" {
+            bytes.resize(DISK_BYTES, 0);
+        }
+        let error = check(&file(name, &bytes)).expect_err("no store");
+        assert!(error.contains(wanted) && error.contains(name), "{error}");
+    }
+    let error = check(Path::new("no/such.img")).expect_err("no file");
+    assert!(error.contains("no/such.img cannot be opened"), "{error}");
+    let error = check(&crate::checkout()).expect_err("a directory");
+    assert!(
+        error.contains("neither a file nor a block device"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_dump_is_one_line_for_each_thing_in_the_order_of_the_log() {
+    let text = dump(&image("dump.img"), false);
+    let lines: Vec<&str> = text.lines().collect();
+    let begin = |at: usize, wanted: &str| assert!(lines[at].starts_with(wanted), "{text}");
+    begin(0, "0x000000000000 superblock store=0707");
+    begin(1, "0x000000100000 superblock store=0707");
+    begin(
+        2,
+        "0x000000200000 segment 0 generation=1 epoch=1 previous=0 successor=1 free=23 ",
+    );
+    begin(
+        3,
+        "0x000000200200 group proven len=124 span=512 records=0 epoch=2 ",
+    );
+    begin(4, "0x000000200400 group proven len=");
+    begin(
+        5,
+        "0x000000200460   put proven len=60 seq=1048577 bucket=www key=index.html ",
+    );
+    begin(7, "0x000000200660   put proven len=");
+    assert!(lines[7].contains(" key=with\\x20blank\\x00 "), "{text}");
+    begin(10, "0x000000200a00 gap unused len=");
+    begin(11, "0x00000023fe00 footer none not-needed");
+    assert_eq!(lines.len(), 12, "{text}");
+    assert!(
+        lines[5].ends_with(" value=23 crc=0xa8ee7344 headers=0"),
+        "{}",
+        lines[5]
+    );
+}
+
+#[test]
+fn a_dump_in_json_has_an_object_for_each_line() {
+    let image = image("json.img");
+    spoil(&image, b"the first page");
+    let (text, json) = (dump(&image, false), dump(&image, true));
+    assert_eq!(text.lines().count(), json.lines().count());
+    let objects: Vec<Value> = json
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("an object"))
+        .collect();
+    let finding = objects.iter().find(|object| object["kind"] == "lost");
+    let finding = finding.expect("a finding");
+    assert_eq!(finding["key"], "index.html");
+    assert_eq!(finding["seq"], 1_048_577);
+    assert!(objects.iter().any(|object| object["item"] == "record"
+        && object["key"] == "with\\x20blank\\x00"
+        && object["value"] == 3));
+}
+
+#[test]
+fn figures_add_up() {
+    let image = image("figures.img");
+    let (clean, text) = run(&Verb::Stats { image }).expect("a store");
+    assert!(clean);
+    let has = |wanted: &str| assert!(text.contains(wanted), "{wanted}\n{text}");
+    has("device           8388608 bytes\n");
+    has("segments         24 of 262144 bytes\n");
+    has("segments in use  1\n");
+    has("closed cleanly   yes\n");
+    has("records, dead    0 bytes\n");
+    has("put                3          138\n");
+    has("        2           21           26       0       0        none/none www\n");
+}
