@@ -37,6 +37,8 @@ pub(crate) struct Log {
     pub(crate) generation: u64,
     /// Where the next group begins.
     pub(crate) at: u64,
+    /// Where the last one ends: before `at`, if the unit has become larger since.
+    pub(crate) end: u64,
     pub(crate) chain: u64,
     pub(crate) successor: Option<u32>,
     /// The generation before the head's, where the log goes on in another segment as if the
@@ -260,7 +262,7 @@ impl Store {
         let layout = self.layout();
         let unit = layout.working_unit as usize;
         let bytes = footer.encode(self.log().seeds, unit, layout.unit as usize);
-        (layout.data_end(footer.number), bytes)
+        (layout.footer_block(footer.number), bytes)
     }
 
     /// Moves the head into its successor: footer and header go with the next group.
@@ -273,7 +275,7 @@ impl Store {
         };
         let old = {
             let log = self.log();
-            let end_offset = log.at;
+            let end_offset = log.end;
             Footer {
                 number: log.head,
                 generation: log.generation,
@@ -308,6 +310,7 @@ impl Store {
         log.generation = generation;
         log.next_generation = generation + 1;
         log.at = layout.data_start(number);
+        log.end = log.at;
         log.successor = next;
         Ok(())
     }
@@ -425,6 +428,7 @@ impl Store {
         assert_eq!(draft.offset, log.at, "a group goes where the log ends");
         log.chain = group::seal(&mut draft.bytes, &header, draft.offset, log.seeds);
         log.at += span;
+        log.end = log.at;
         draft.bytes.resize(span as usize, 0);
         let (number, start) = (log.head, draft.offset);
         ranges.push((start, draft.bytes));

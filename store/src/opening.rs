@@ -253,6 +253,12 @@ impl Store {
         }
         let mut layout = superblock.layout;
         let device_unit = geometry.sector_bytes.max(geometry.physical_sector_bytes);
+        if device_unit > layout.working_unit_max() {
+            return self.refuse(format!(
+                "the disk's sectors have {device_unit} bytes, and the store on it can be written in blocks of at most {}: attach it from a disk with smaller sectors, or restore a backup to this one",
+                layout.working_unit_max()
+            ));
+        }
         layout.working_unit = layout.unit.max(device_unit);
         if !layout.is_sound(geometry.len_bytes) {
             let needs = layout

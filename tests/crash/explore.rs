@@ -102,6 +102,11 @@ impl Explorer {
         }
     }
 
+    /// The next life is of this shape.
+    pub(crate) fn goes_on_as(&mut self, shape: Shape) {
+        self.shape = shape;
+    }
+
     /// Explores all crashes of a life.
     pub(crate) fn life(&mut self, life: &Life) {
         self.image = Image::new(life.base.clone());

@@ -32,7 +32,7 @@ const KINDS: [Shape; 16] = [
     Shape::GROUPS,
     Shape::LARGE_SECTORS,
     Shape::UPLOADS,
-    Shape::SMALL,
+    Shape::MOVES,
     Shape::GROUPS,
     Shape::UNDO,
     Shape::PAGES,

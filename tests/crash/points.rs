@@ -22,6 +22,8 @@ pub(crate) fn explore(shape: Shape, effort: Effort, seed: u64) -> Figures {
     let mut disk = Disk::new(DISK_BYTES, random.fork());
     let mut states = vec![State::default()];
     for life in 0..shape.lives {
+        let shape = shape.in_life(life);
+        explorer.goes_on_as(shape);
         let rig = Rig::new(disk, &shape, random.fork());
         let mut worker = Worker::new(shape, rig.clone(), states, seed * 100 + u64::from(life));
         if life == 0 {
@@ -93,6 +95,11 @@ fn uploads_survive_every_crash() {
 #[test]
 fn the_seal_of_a_segment_survives_every_crash() {
     check(Shape::SEGMENTS, 1, 4_000);
+}
+
+#[test]
+fn a_disk_that_moves_survives_every_crash() {
+    check(Shape::MOVES, 8, 1_500);
 }
 
 #[test]

@@ -34,6 +34,8 @@ pub(crate) struct Shape {
     pub(crate) name: &'static str,
     /// The sector, and the physical sector behind it.
     pub(crate) sectors: (u32, u32),
+    /// Every other life is on a disk with the same sectors and larger physical ones.
+    pub(crate) moves: bool,
     pub(crate) discard: bool,
     pub(crate) transfer_bytes: u32,
     pub(crate) before: Before,
@@ -60,6 +62,13 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
+    /// As it is in the `nth` life.
+    pub(crate) fn in_life(self, nth: u32) -> Shape {
+        let moved = self.moves && nth % 2 == 1;
+        let sectors = if moved { (512, 4096) } else { self.sectors };
+        Shape { sectors, ..self }
+    }
+
     pub(crate) fn geometry(&self) -> Geometry {
         Geometry {
             len_bytes: DISK_BYTES,
@@ -76,6 +85,7 @@ impl Shape {
     pub(crate) const SMALL: Shape = Shape {
         name: "small values",
         sectors: (512, 512),
+        moves: false,
         discard: true,
         transfer_bytes: 64 * 1024,
         before: Before::Nothing,
@@ -153,6 +163,18 @@ impl Shape {
         in_flight: 2,
         bulk_one_in: 9,
         ..Shape::GROUPS
+    };
+
+    /// The end of a segment is near, on a disk that is moved to larger sectors and back.
+    pub(crate) const MOVES: Shape = Shape {
+        name: "a disk that moves",
+        moves: true,
+        // A cache does not move with it.
+        ends: &[End::Crash, End::Close, End::Crash],
+        submissions: 18,
+        value_bytes: 300,
+        bulk_one_in: 0,
+        ..Shape::SEGMENTS
     };
 
     /// Compaction is under way.

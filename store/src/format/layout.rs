@@ -13,6 +13,9 @@ pub(crate) const MIB: u64 = 1024 * KIB;
 
 /// Smallest device that can be formatted.
 pub(crate) const DEVICE_BYTES_MIN: u64 = 8 * MIB;
+/// No group reaches into so many bytes at a segment's end, whatever the unit: sectors of this
+/// size are the largest in use.
+const FOOTER_ROOM_BYTES: u32 = 4096;
 /// Of a larger device, only so much is used: the index keeps positions in 48 bits.
 pub(crate) const DEVICE_BYTES_MAX: u64 = 1 << 47;
 /// A superblock copy, unless the unit is larger.
@@ -134,8 +137,19 @@ impl Layout {
         self.start(number) + u64::from(self.header_bytes.next_multiple_of(self.working_unit))
     }
 
-    /// Where its data ends, and the block with the footer begins.
+    /// Where its data ends: in front of the footer's block on any disk it may be moved to.
     pub(crate) fn data_end(&self, number: u32) -> u64 {
+        self.start(number) + self.segment_bytes - u64::from(self.working_unit_max())
+    }
+
+    /// The largest unit of writing that the store can come to: a block that is written again
+    /// must not hold groups from when it was smaller.
+    pub(crate) fn working_unit_max(&self) -> u32 {
+        self.unit.max(FOOTER_ROOM_BYTES)
+    }
+
+    /// Where the block begins that is written with the footer at its end.
+    pub(crate) fn footer_block(&self, number: u32) -> u64 {
         self.start(number) + self.segment_bytes - u64::from(self.working_unit)
     }
 

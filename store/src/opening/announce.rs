@@ -63,6 +63,7 @@ impl Store {
             head: newest.number,
             generation: newest.generation,
             at: layout.span(tail.offset),
+            end: tail.offset,
             chain,
             successor: newest.successor,
             abandoned: None,

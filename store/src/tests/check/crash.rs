@@ -49,7 +49,7 @@ fn change_views(store: &mut Store, at: u64) {
 fn life(image: Image, seed: u64, moves: u64) -> (Image, u64, u64) {
     let disk = SimDisk::new(image, DISK, seed);
     let mut random = Random(seed);
-    disk.0.borrow_mut().geometry.physical_sector_bytes = [512, 4096][(seed / 8 % 2) as usize];
+    disk.0.borrow_mut().geometry.physical_sector_bytes = [512, 4096][(seed % 2) as usize];
     let mut store = Store::opening(Box::new(disk.clone()), options(seed as u8));
     let (mut looked, mut notes) = (0, 0);
     let mut last = Image::default();
@@ -77,10 +77,14 @@ fn life(image: Image, seed: u64, moves: u64) -> (Image, u64, u64) {
     (last, looked, notes)
 }
 
+/// Seeds that once found something: a footer that said of a log that had moved to larger sectors
+/// that it ended behind its end.
+const ONCE_FAILED: [u64; 1] = [21];
+
 #[test]
 fn a_disk_killed_anywhere_has_no_findings() {
     let (mut looked, mut notes) = (0, 0);
-    for seed in 0..6 * effort() {
+    for seed in (0..6 * effort()).chain(ONCE_FAILED) {
         let mut image = Image::default();
         for round in 0..4 {
             let (left, some, told) = life(image, seed * 8 + round, 250);

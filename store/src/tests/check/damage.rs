@@ -328,3 +328,41 @@ fn what_cannot_be_read_is_a_finding_and_the_rest_is_looked_at() {
             .any(|note| note.meaning.contains("512 bytes cannot be read"))
     );
 }
+#[test]
+fn a_disk_that_moves_to_larger_sectors_loses_nothing() {
+    let disk = MemoryDisk::new(8 << 20);
+    let mut store = ready(disk.clone(), 1);
+    let mut at = 0u64;
+    // Groups of one sector, until the first segment is nearly full.
+    loop {
+        let used = look(&disk).report.segments[0].used_bytes;
+        if used > 256 * 1024 - 2 * 4096 {
+            break;
+        }
+        let len = if used < 256 * 1024 - 70_000 {
+            60_000
+        } else {
+            300
+        };
+        put(&mut store, &format!("k-{at}"), &pattern(len, at)).expect("committed");
+        at += 1;
+    }
+    let before = contents(&mut store);
+    drop(store);
+    let geometry = Geometry {
+        physical_sector_bytes: 4096,
+        ..disk.geometry().expect("there")
+    };
+    let moved = disk.under(geometry);
+    let mut store = ready(moved.clone(), 2);
+    assert_eq!(contents(&mut store), before, "just opened");
+    look(&moved).assert_clean("after");
+    drop(store);
+    let geometry = Geometry {
+        physical_sector_bytes: 8192,
+        ..geometry
+    };
+    let store = opened(disk.under(geometry), options(3));
+    let refused = matches!(store.state(), State::Refused(why) if why.contains("8192"));
+    assert!(refused, "{:?}", store.state());
+}
