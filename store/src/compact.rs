@@ -20,6 +20,7 @@ use crate::format::layout::{Layout, RESERVE_SEGMENTS};
 use crate::format::record::{self, Owner, Record};
 use crate::name::BucketName;
 use crate::scan::Scanner;
+use crate::snapshots::views_bytes;
 use crate::store::Store;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -285,7 +286,8 @@ impl Store {
             return Moved::No;
         }
         let short = available <= RESERVE_SEGMENTS;
-        let payload = layout.payload();
+        // Each segment begins with the list of snapshots: compaction does not make room of that.
+        let payload = layout.payload().saturating_sub(views_bytes(self.views()));
         let gain_min = if short { payload / 32 } else { payload / 4 };
         let (head, newest) = (self.log().head, self.log().generation);
         let candidates = self.segments.iter().filter(|(number, segment)| {

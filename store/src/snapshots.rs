@@ -227,17 +227,21 @@ impl Store {
     /// Live bytes the store can hold beside that list, which stands in each segment.
     fn limit_beside(&self, views: &Views) -> u64 {
         let layout = self.layout();
-        let list = match views.seq + views.snapshots.len() as u64 {
-            0 => 0,
-            _ => views::encoded_len(views) as u64 + VIEWS_RECORD_BYTES,
-        };
-        let taken = list * u64::from(layout.segment_count);
+        let taken = views_bytes(views) * u64::from(layout.segment_count);
         layout.limit_bytes().saturating_sub(taken)
     }
 
     /// Live bytes the store can hold.
     pub(crate) fn limit_bytes(&self) -> u64 {
         self.limit_beside(self.views())
+    }
+}
+
+/// What the list takes of each segment.
+pub(crate) fn views_bytes(views: &Views) -> u64 {
+    match views.seq + views.snapshots.len() as u64 {
+        0 => 0,
+        _ => views::encoded_len(views) as u64 + VIEWS_RECORD_BYTES,
     }
 }
 

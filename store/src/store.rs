@@ -221,7 +221,7 @@ impl Store {
             keys: self.index.keys(),
             live_bytes: self.index.charged_bytes(),
             used_bytes: u64::from(used) * layout.segment_bytes,
-            limit_bytes: layout.limit_bytes(),
+            limit_bytes: self.limit_bytes(),
             index_bytes: self.index.bytes() + self.large.bytes(),
             cache_bytes: self.cache.bytes(),
             segments: layout.segment_count,

@@ -246,6 +246,31 @@ fn a_bucket_is_emptied_at_once_and_its_space_is_free() {
 }
 
 #[test]
+fn a_long_list_leaves_a_full_disk_in_peace() {
+    let mut store = ready(MemoryDisk::new(DISK), 1);
+    for n in 0..350 {
+        take(&mut store, &format!("{n:064}")).expect("taken");
+    }
+    let write = |store: &mut Store, n: u64, round: u64| {
+        put(store, &format!("k{n}"), &pattern(30_000, round + n)).is_ok()
+    };
+    let count = (0..1_000).take_while(|n| write(&mut store, *n, 0)).count() as u64;
+    assert!(count > 50, "{count}");
+    for round in 1..=4 {
+        assert!((0..count).all(|n| write(&mut store, n, round)));
+    }
+    // Each segment has a long list in it, which no compaction makes room of.
+    let before = store.statistics();
+    for _ in 0..100 {
+        put(&mut store, "k0", b"small").expect("committed");
+        settle(&mut store);
+    }
+    let after = store.statistics();
+    let compacted = after.compactions - before.compactions;
+    assert!(compacted <= 4, "{compacted} segments compacted for nothing");
+}
+
+#[test]
 fn what_cannot_be_done_is_said() {
     let mut store = ready(MemoryDisk::new(DISK), 1);
     assert_eq!(forget(&mut store, "none"), Err(Refusal::NoSuchSnapshot));
