@@ -30,6 +30,8 @@ use views::{NOW, Views};
 /// RAM a version takes beside its key's bytes, with the slack of leaves that are split.
 const VERSION_BYTES: u64 = 56;
 const BUCKET_BYTES: u64 = 512;
+/// What a snapshot takes of RAM for each bucket there is.
+pub(crate) const TOTALS_BYTES: u64 = 128;
 
 /// The record that sets a bucket's quota.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub(crate) struct Index {
     views: Views,
     /// What each snapshot has, by its sequence.
     totals: BTreeMap<u64, BTreeMap<BucketName, Totals>>,
+    /// RAM of that.
+    totals_bytes: u64,
     /// RAM of all trees.
     tree_bytes: u64,
     now: Totals,
@@ -80,7 +84,7 @@ pub(crate) fn growth(key: &[u8]) -> u64 {
 
 impl Index {
     pub(crate) fn bytes(&self) -> u64 {
-        self.tree_bytes + BUCKET_BYTES * self.buckets.len() as u64
+        self.tree_bytes + BUCKET_BYTES * self.buckets.len() as u64 + self.totals_bytes
     }
 
     /// Live keys.
@@ -231,8 +235,14 @@ impl Index {
             }
         }
         self.totals.retain(|seq, _| seqs.binary_search(seq).is_ok());
-        self.now = self.sum();
+        self.add_up();
         self.reaper.begin();
+    }
+
+    fn add_up(&mut self) {
+        self.now = self.sum();
+        let totals = self.totals.values().map(BTreeMap::len).sum::<usize>();
+        self.totals_bytes = TOTALS_BYTES * totals as u64;
     }
 
     fn sum(&self) -> Totals {

@@ -7,8 +7,8 @@
 
 use crate::format::record::{self, Record};
 use crate::format::views;
-use crate::index::Totals;
 use crate::index::views::{Rollback, Snapshot, Views};
+use crate::index::{TOTALS_BYTES, Totals};
 use crate::name::{BucketName, SnapshotName};
 use crate::queue::{Body, Op, Outcome, ViewsChange, Waiting};
 use crate::quota::Charge;
@@ -69,6 +69,10 @@ impl Store {
                 limit_bytes,
                 used_bytes,
             }));
+        }
+        let totals = TOTALS_BYTES * self.index.buckets.len() as u64;
+        if let Some(refusal) = self.memory_refusal(totals) {
+            return Err(refusal);
         }
         self.submit_views(next, vec![], None)
     }

@@ -57,7 +57,7 @@ impl Index {
             totals.entry(snapshot.seq).or_default();
         }
         self.totals = totals;
-        self.now = self.sum();
+        self.add_up();
         if self.views.seq > 0 {
             self.reaper.begin();
         }
