@@ -16,6 +16,7 @@ use crate::guard::{self, CopyRead};
 use crate::options::{FormatPermission, State};
 use crate::recover::{Failure, Recovery};
 use crate::replay::Replay;
+use crate::replay::SEQ_END;
 use crate::store::{Phase, Store};
 use crate::walk::Taken;
 use alloc::boxed::Box;
@@ -324,6 +325,10 @@ impl Store {
         } else if recovery.replay.newer || superblock.read_only_compatible != 0 {
             Some(String::from(
                 "the store was written by a newer release, which this one can only read: use a newer one to write",
+            ))
+        } else if superblock.next_seq.max(recovery.replay.next_seq()) >= SEQ_END - SEQ_JUMP {
+            Some(String::from(
+                "the sequence numbers of this store are used up: back it up and restore it to a new disk",
             ))
         } else if read_only_device {
             Some(String::from(

@@ -111,3 +111,21 @@ fn without_memory_a_look_ends() {
     };
     assert!(sentence.contains("not enough memory"), "{sentence}");
 }
+
+#[test]
+fn a_store_whose_sequences_are_used_up_is_only_read() {
+    let disk = MemoryDisk::new(8 << 20);
+    let mut store = ready(disk.clone(), 1);
+    put(&mut store, "k", b"value").expect("committed");
+    drop(store);
+    altered(&disk, |superblock| superblock.next_seq = 1 << 48);
+    let mut store = opened(disk, options(2));
+    assert_eq!(get(&mut store, "k"), Some(b"value".to_vec()));
+    let said = matches!(store.state(), State::ReadOnly(why) if why.contains("used up"));
+    assert!(said, "{:?}", store.state());
+    let refused = put(&mut store, "k", b"other");
+    assert!(matches!(
+        refused,
+        Err(Refusal::Unavailable(Unavailable::ReadOnly(_)))
+    ));
+}
