@@ -2,6 +2,7 @@
 
 use crate::harness::{self, Bench, Mood};
 use service::{Environment, MetricsSource};
+use store::{BucketName, QuotaLimits};
 
 #[test]
 fn while_the_store_opens() {
@@ -112,6 +113,29 @@ fn metrics_are_well_formed() {
             assert!(name.starts_with("lampion_"));
         }
     }
+}
+
+#[test]
+fn a_limit_that_is_near_is_in_the_metrics_and_one_that_is_reached_is_said() {
+    let mut config = harness::open();
+    config.set("metrics", "open").expect("a mode");
+    let mut bench = Bench::new(config);
+    let bucket = BucketName::new("b").expect("a name");
+    let limits = QuotaLimits { bytes: 10, keys: 2 };
+    let store = bench.service.store_mut();
+    store.set_quota(bucket, limits).expect("accepted");
+    bench.put("/kv/b/k", "", "1234567");
+    let near = "lampion_store_warning_percent{limit=\"quota\",bucket=\"b\"} 80\n";
+    let text = bench.get("/metrics").text().to_owned();
+    assert!(text.contains(near), "{text}");
+    bench.put("/kv/b/l", "", "");
+    let refused = bench.put("/kv/b/m", "", "");
+    assert_eq!((refused.status, refused.problem()), (507, "no-space-quota"));
+    let said = refused.text().to_owned();
+    assert!(
+        said.contains("2 of 2 keys") && said.contains("\"limit_keys\":2"),
+        "{said}"
+    );
 }
 
 #[test]
