@@ -6,9 +6,10 @@ use tests::data::value;
 use tests::simulated::{Client, Options, Outcome, Simulation};
 
 const KEYS: u64 = 16;
-const ROUNDS: usize = 50;
 /// Until caches, tables and buffers have the size they keep.
-const WARM: usize = 34;
+const WARM: usize = 50;
+/// Rounds of each of the two stretches that are compared.
+const STRETCH: usize = 50;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// Every key is written, read or removed, and some connections are left in the middle of it.
@@ -50,7 +51,7 @@ fn a_guest_at_rest_holds_what_it_held_before() {
     let mut random = Random::new(5);
     until_ready(&mut simulation);
     let mut held = Vec::new();
-    for _ in 0..ROUNDS {
+    for _ in 0..WARM + 2 * STRETCH {
         round(&mut simulation, &mut random);
         // Every key has a value again, so that the index is as large as before.
         for key in 0..KEYS {
@@ -64,13 +65,12 @@ fn a_guest_at_rest_holds_what_it_held_before() {
         held.push(held_bytes(&mut simulation));
     }
     let most = |rounds: &[u64]| rounds.iter().copied().max().expect("rounds");
-    let (before, after) = (
-        most(&held[WARM..ROUNDS / 2 + WARM / 2]),
-        most(&held[ROUNDS / 2 + WARM / 2..]),
-    );
+    let (before, after) = held[WARM..].split_at(STRETCH);
+    let (before, after) = (most(before), most(after));
     println!("at rest: {before} bytes at most, and later {after}; {held:?}");
+    // A table may still find its size; what each round leaves behind is at least a byte a round.
     assert!(
-        after <= before,
+        after < before + STRETCH as u64,
         "{before} bytes at rest, and later {after}: {held:?}"
     );
 }
