@@ -30,6 +30,9 @@ const SCRIPT_ENDING: &[u8] = b".rhai";
 /// Longest representation header kept with a value; four of them fit the store's 4 KiB.
 const HEADER_BYTES_MAX: usize = 1_000;
 
+/// Longest time a value may be given: a hundred years.
+const TTL_S_MAX: u64 = 3_153_600_000;
+
 /// A key in a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -151,15 +154,13 @@ fn put(
 ) -> Result<Action, Problem> {
     let [ttl] = parameters(request, ["ttl"])?;
     route::admit(service, request, Intent::Write)?;
-    if ttl.is_some() {
-        return Err(not_yet("`ttl`: values do not expire yet"));
-    }
     if request.fields.get(Field::ContentRange).is_some() {
         // RFC 9110 section 14.5.
         let detail = "Send the whole value, without Content-Range.";
         return Err(Problem::new(Kind::PartialPut, detail));
     }
-    let headers = kept_headers(&request.fields)?;
+    let mut headers = kept_headers(&request.fields)?;
+    headers.expires_wall_ms = ttl.map(|ttl| end_of(&ttl, now)).transpose()?;
     let condition = condition(service, request, &place, now)?;
     let len_bytes = match request.framing {
         Framing::None => Some(0),
@@ -241,7 +242,7 @@ fn nothing_to_delete() -> Problem {
 
 /// The condition of a write.
 fn condition(
-    service: &Service,
+    service: &mut Service,
     request: &Request<'_>,
     place: &Place,
     now: Now,
@@ -291,7 +292,21 @@ fn kept_headers(fields: &Fields<'_>) -> Result<Headers, Problem> {
         content_encoding: kept(fields, Field::ContentEncoding)?,
         cache_control: kept(fields, Field::CacheControl)?,
         content_disposition: kept(fields, Field::ContentDisposition)?,
+        expires_wall_ms: None,
     })
+}
+
+/// When a value is over that is put now, in milliseconds since 1970.
+fn end_of(ttl: &[u8], now: Now) -> Result<u64, Problem> {
+    let seconds = core::str::from_utf8(ttl).ok();
+    let seconds = seconds.and_then(|text| text.parse().ok());
+    let seconds: u64 = seconds
+        .filter(|seconds| (1..=TTL_S_MAX).contains(seconds))
+        .ok_or_else(|| {
+            let detail = format!("`ttl` is a number of seconds from 1 to {TTL_S_MAX}.");
+            Problem::new(Kind::BadParameter, detail)
+        })?;
+    Ok(now.wall_ns / 1_000_000 + seconds * 1_000)
 }
 
 /// One header to be kept, its lines joined (RFC 9110 section 5.3).

@@ -153,8 +153,12 @@ fn page_answer(
         let (len_bytes, seq) = (version.len_bytes, version.seq.0);
         let _ = write!(
             out,
-            ",\"size\":{len_bytes},\"seq\":{seq},\"modified_ms\":{modified_ms}}}"
+            ",\"size\":{len_bytes},\"seq\":{seq},\"modified_ms\":{modified_ms}"
         );
+        if let Some(expires_ms) = version.expires_wall_ms {
+            let _ = write!(out, ",\"expires_ms\":{expires_ms}");
+        }
+        out.push('}');
     }
     out.push_str("],\"next\":");
     match next {

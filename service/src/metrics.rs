@@ -295,6 +295,16 @@ fn work(out: &mut String, service: &Service) {
     );
     one(
         out,
+        "store_expired_total counter Values whose time was over.",
+        now.expired,
+    );
+    one(
+        out,
+        "store_clock_steps_total counter How often the wall clock was set by more than a minute.",
+        now.clock_steps,
+    );
+    one(
+        out,
         "store_corruptions_total counter Checksum mismatches met.",
         now.corruptions,
     );

@@ -162,6 +162,12 @@ impl Service {
         (seconds >= CLOCK_SET_S).then_some(&self.date[..])
     }
 
+    /// What the answer of the request just judged has to wait for: see [`Store::observed`].
+    pub(crate) fn observed(&mut self) -> Option<Pending> {
+        let ticket = self.store.observed()?;
+        Some(self.pending(ticket))
+    }
+
     /// Wraps a ticket so that it cannot be forgotten.
     pub(crate) fn pending(&self, ticket: Ticket) -> Pending {
         Pending {

@@ -90,7 +90,7 @@ fn place(bucket: &BucketName, name: &[u8]) -> Option<Place> {
 }
 
 /// Whether there is a page for `path/`.
-fn is_directory(service: &Service, bucket: &BucketName, path: &[u8]) -> Result<bool, Problem> {
+fn is_directory(service: &mut Service, bucket: &BucketName, path: &[u8]) -> Result<bool, Problem> {
     let name = [path, b"/", INDEX].concat();
     let Some(place) = place(bucket, &name) else {
         return Ok(false);

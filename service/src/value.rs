@@ -130,6 +130,10 @@ impl Fetch {
         let modified_s = self.version.modified_wall_ns / 1_000_000_000;
         head.field("ETag", etag::write(&self.version).as_bytes());
         head.field("Last-Modified", &date::format(modified_s));
+        if let Some(expires_ms) = self.version.expires_wall_ms {
+            // RFC 9111 section 5.3: a cache must not keep it longer than we do.
+            head.field("Expires", &date::format(expires_ms / 1_000));
+        }
         if let Some(control) = &kept.cache_control {
             head.kept("Cache-Control", control);
         }

@@ -9,8 +9,8 @@ use crate::arena::Arena;
 use std::mem::offset_of;
 use xen_sys::shared_info::{SharedInfo, VcpuInfo, VcpuTimeInfo};
 
-/// Wall time when the system clock began: 2026-01-01, in seconds since 1970.
-const WALL_S: u32 = 1_767_225_600;
+/// Wall time when the system clock began, unless somebody sets it: 2026-01-01, in seconds.
+pub const WALL_S: u32 = 1_767_225_600;
 /// The fraction of a time record that halves or doubles by its shift alone.
 const MUL: u32 = 1 << 31;
 

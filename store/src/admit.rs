@@ -39,7 +39,23 @@ struct Proposal {
     chunks_len: u64,
 }
 
+impl Proposal {
+    fn removal(bucket: BucketName, key: Key) -> Proposal {
+        Proposal {
+            bucket,
+            key,
+            condition: Condition::None,
+            body: Body::Delete,
+            metadata: Vec::new(),
+            value_crc: 0,
+            value_len: 0,
+            chunks_len: 0,
+        }
+    }
+}
+
 /// What judging a batch came to.
+#[derive(Default)]
 pub(crate) struct Verdict {
     ops: Vec<Op>,
     versions: BTreeMap<(BucketName, Key), Current>,
@@ -48,15 +64,16 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
+    /// The last pending batch that was looked at.
+    pub(crate) fn observed(&self) -> Option<u64> {
+        self.observed
+    }
+
     /// Of one change that is none of a key.
     pub(crate) fn of(op: Op) -> Verdict {
         Verdict {
             ops: alloc::vec![op],
-            versions: BTreeMap::new(),
-            committed: Committed {
-                results: Vec::new(),
-            },
-            observed: None,
+            ..Verdict::default()
         }
     }
 }
@@ -191,6 +208,17 @@ impl Store {
 
     /// A key as it will be when everything accepted is durable.
     fn current(&self, bucket: &BucketName, key: &Key) -> Current {
+        let mut current = self.standing(bucket, key);
+        let over = |metadata: &Metadata| {
+            let expires_ms = metadata.expires_wall_ms;
+            expires_ms.is_some_and(|expires_ms| expires_ms <= self.expiry_now_ms())
+        };
+        current.metadata = current.metadata.filter(|metadata| !over(metadata));
+        current
+    }
+
+    /// The same, whether its time is over or not.
+    fn standing(&self, bucket: &BucketName, key: &Key) -> Current {
         if let Some(pending) = self.queue.pending(bucket, key) {
             return pending.clone();
         }
@@ -217,6 +245,7 @@ impl Store {
     }
 
     fn propose(&mut self, proposals: Vec<Proposal>) -> Result<Submitted, Refusal> {
+        self.expire_due();
         if self.is_queue_full() {
             return Err(Refusal::Unavailable(Unavailable::Busy));
         }
@@ -237,7 +266,8 @@ impl Store {
                 (Refusal::NotFound, observed)
             }
             Ok(verdict) => {
-                self.check_space(&verdict)?;
+                self.check_space(&verdict)
+                    .map_err(|refusal| self.unless_due(refusal))?;
                 return Ok(Submitted::Accepted(self.accept(verdict)));
             }
         };
@@ -249,20 +279,44 @@ impl Store {
         }
     }
 
+    /// What is over and not removed yet may be what a refusal is about.
+    fn unless_due(&self, refusal: Refusal) -> Refusal {
+        match refusal {
+            Refusal::NoSpace(_) if self.has_due() => Refusal::Unavailable(Unavailable::Busy),
+            refusal => refusal,
+        }
+    }
+
+    /// The tombstones of keys whose time is over, and how many they are.
+    pub(crate) fn removal(&self, keys: &[(BucketName, Key)]) -> (Verdict, u64) {
+        let mut verdict = Verdict::default();
+        let batch = self.queue.next_batch();
+        for (bucket, key) in keys {
+            let current = self.standing(bucket, key);
+            verdict.observed = verdict.observed.max(current.observed);
+            if current.metadata.is_none() {
+                continue;
+            }
+            let number = verdict.ops.len() as u64;
+            let removal = Proposal::removal(bucket.clone(), key.clone());
+            let (op, version) = self.decide(removal, &current, number, batch);
+            verdict.committed.results.push((None, true));
+            verdict.ops.push(op);
+            verdict
+                .versions
+                .insert((bucket.clone(), key.clone()), version);
+        }
+        let removed = verdict.ops.len() as u64;
+        (verdict, removed)
+    }
+
     /// Whether so much waits that nothing more is taken for now.
     pub(crate) fn is_queue_full(&self) -> bool {
         self.queue.waiting.len() >= WAITING_MAX || self.queue.waiting_bytes >= self.waiting_max()
     }
 
     fn judge(&mut self, proposals: Vec<Proposal>) -> Result<Verdict, (Refusal, Option<u64>)> {
-        let mut verdict = Verdict {
-            ops: Vec::new(),
-            versions: BTreeMap::new(),
-            committed: Committed {
-                results: Vec::new(),
-            },
-            observed: None,
-        };
+        let mut verdict = Verdict::default();
         let batch = self.queue.next_batch();
         for (index, proposal) in proposals.into_iter().enumerate() {
             let name = (proposal.bucket.clone(), proposal.key.clone());
@@ -341,6 +395,7 @@ impl Store {
             len_bytes: proposal.value_len,
             checksum: proposal.value_crc,
             modified_wall_ns,
+            expires_wall_ms: expires_wall_ms(&op.metadata),
         });
         let version = Current {
             metadata,
@@ -424,6 +479,11 @@ impl Store {
         };
         self.queue.accept(batch, versions)
     }
+}
+
+fn expires_wall_ms(metadata: &[u8]) -> Option<u64> {
+    let expires_ms = metadata::expires_ms(metadata);
+    (expires_ms > 0).then_some(expires_ms)
 }
 
 fn checked_metadata(headers: &crate::request::Headers) -> Result<Vec<u8>, Refusal> {

@@ -13,6 +13,7 @@ use crate::compact::Subject;
 use crate::format::codec::varint_len;
 use crate::format::layout::CHUNK_BYTES;
 use crate::index::{Form, Quota, Retired, Version};
+use crate::metadata;
 use crate::pressure;
 use crate::queue::{Body, Op};
 use crate::store::Store;
@@ -46,6 +47,7 @@ impl Store {
         }
         if let Some(batch) = last_batch {
             self.queue.durable_through(batch);
+            self.note_expired(batch);
         }
         for number in contents.frees {
             self.segments.release(number);
@@ -205,6 +207,7 @@ fn version_of(op: &Op, value_len: u64, form: Form) -> Version {
         pos: op.pos,
         seq: op.seq,
         modified_ms: op.modified_wall_ns / 1_000_000,
+        expires_ms: metadata::expires_ms(&op.metadata),
         value_len: value_len as u32,
         checksum: op.value_crc,
         metadata_len: op.metadata.len() as u16,

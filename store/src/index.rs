@@ -7,8 +7,10 @@
 //!   and the `dead` of its newest one. So a tombstone is needed exactly as long as an older
 //!   version or a dead record is left; and where only hidden dead records are left, a
 //!   [`Form::Ghost`] keeps their count.
+//! - No version that the view of now sees is over before `soonest_ms`.
 //! - `bytes` is the RAM all this takes.
 
+mod due;
 mod keys;
 mod leaf;
 mod page;
@@ -19,6 +21,7 @@ mod version;
 pub(crate) mod views;
 
 pub(crate) use keys::Bucket;
+pub(crate) use page::PAGE_OVER_MAX;
 pub(crate) use version::{Form, Version, charge};
 
 use crate::name::BucketName;
@@ -60,7 +63,7 @@ pub(crate) struct Totals {
 }
 
 /// All buckets.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Index {
     pub(crate) buckets: BTreeMap<BucketName, Bucket>,
     views: Views,
@@ -75,6 +78,23 @@ pub(crate) struct Index {
     /// By the sequence of a rollback: the segment in which the last record that it hides can lie,
     /// once no view sees such a record any more.
     hidden_until: BTreeMap<u64, u64>,
+    soonest_ms: u64,
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        Index {
+            buckets: BTreeMap::new(),
+            views: Views::default(),
+            totals: BTreeMap::new(),
+            totals_bytes: 0,
+            tree_bytes: 0,
+            now: Totals::default(),
+            reaper: reap::Reaper::default(),
+            hidden_until: BTreeMap::new(),
+            soonest_ms: leaf::NEVER_MS,
+        }
+    }
 }
 
 /// RAM a new version takes.
@@ -169,6 +189,7 @@ impl Index {
 
     /// A put or a tombstone is durable; what counts no longer.
     pub(crate) fn write(&mut self, name: &str, key: &[u8], version: Version) -> Vec<Retired> {
+        self.note_end(version.expires_ms);
         self.change(name, |bucket, views| {
             bucket.write((name, views), key, version)
         })
@@ -236,6 +257,14 @@ impl Index {
         }
         self.totals.retain(|seq, _| seqs.binary_search(seq).is_ok());
         self.add_up();
+        if self
+            .views
+            .rollbacks
+            .iter()
+            .any(|rollback| rollback.at == self.views.seq)
+        {
+            self.forget_soonest();
+        }
         self.reaper.begin();
     }
 

@@ -22,6 +22,7 @@ mod commit;
 mod compact;
 mod disk;
 mod draft;
+mod expiry;
 mod fetch;
 mod format;
 mod guard;

@@ -82,6 +82,10 @@ pub struct Statistics {
     pub flushes: u64,
     /// Segments compacted.
     pub compactions: u64,
+    /// Values whose time was over.
+    pub expired: u64,
+    /// How often the wall clock was set by more than a minute.
+    pub clock_steps: u64,
     /// Checksum mismatches met.
     pub corruptions: u64,
     /// Batches and uploads waiting.

@@ -264,6 +264,11 @@ impl Queue {
         }
     }
 
+    /// Whether a batch is durable.
+    pub(crate) fn is_durable(&self, batch: u64) -> bool {
+        batch <= self.durable_batch
+    }
+
     /// All batches up to `batch` are durable: answers that waited for them are released.
     pub(crate) fn durable_through(&mut self, batch: u64) {
         assert!(batch >= self.durable_batch && batch <= self.last_batch);

@@ -53,6 +53,9 @@ impl Store {
         key: &Key,
     ) -> Option<(Metadata, Reader)> {
         let version = self.index.get_at(bucket.as_str(), key.as_bytes(), at.0)?;
+        if !self.shows(at, (bucket, key), &version) {
+            return None;
+        }
         let mut reader = Reader {
             bucket: bucket.clone(),
             key: key.clone(),

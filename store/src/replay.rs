@@ -9,6 +9,7 @@ use crate::format::record::{self, Owner, Record};
 use crate::format::views;
 use crate::index::{Form, Index, Quota, Version};
 use crate::large::{CHUNKS_MAX, Large};
+use crate::metadata;
 use crate::segments::Segments;
 use crate::walk::Taken;
 use alloc::collections::BTreeSet;
@@ -311,6 +312,7 @@ fn version(owner: &Owner<'_>, pos: u64, metadata: &[u8], checksum: u32, value_le
         pos,
         seq: owner.seq,
         modified_ms: (owner.modified_wall_ns / 1_000_000).min(MODIFIED_MS_MAX),
+        expires_ms: metadata::expires_ms(metadata),
         value_len: value_len as u32,
         checksum,
         metadata_len: metadata.len() as u16,

@@ -39,7 +39,7 @@ pub struct SnapshotStatus {
     pub live_bytes: u64,
 }
 
-/// Representation headers kept with a value and given back with it.
+/// What is kept with a value and given back with it: representation headers, and its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers {
     /// `Content-Type`, if one was given.
@@ -50,6 +50,8 @@ pub struct Headers {
     pub cache_control: Option<Box<str>>,
     /// `Content-Disposition`, if one was given.
     pub content_disposition: Option<Box<str>>,
+    /// When the value is over, milliseconds since 1970, if it ever is.
+    pub expires_wall_ms: Option<u64>,
 }
 
 /// What the index knows of one stored version without reading the value.
@@ -63,6 +65,8 @@ pub struct Metadata {
     pub checksum: u32,
     /// When it was written, nanoseconds since 1970.
     pub modified_wall_ns: u64,
+    /// When it is over, milliseconds since 1970, if it ever is.
+    pub expires_wall_ms: Option<u64>,
 }
 
 /// What must hold of the key, judged against everything accepted before.
@@ -105,7 +109,7 @@ pub struct Batch {
 }
 
 /// A batch that is durable and visible.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
     /// Per change: the version now there (`None` after a delete), and whether one was there before.
     pub results: Vec<(Option<Metadata>, bool)>,

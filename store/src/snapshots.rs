@@ -58,6 +58,7 @@ impl Store {
     /// # Errors
     /// [`Refusal::SnapshotExists`], [`Refusal::TooManySnapshots`], or as [`Store::submit`].
     pub fn take_snapshot(&mut self, name: SnapshotName) -> Result<Ticket, Refusal> {
+        self.expire_all()?;
         let mut next = self.next_views()?;
         if next.snapshot(&name).is_some() {
             return Err(Refusal::SnapshotExists);
@@ -102,6 +103,7 @@ impl Store {
         to: &SnapshotName,
         bucket: Option<&BucketName>,
     ) -> Result<(Ticket, SnapshotName), Refusal> {
+        self.expire_all()?;
         let mut next = self.next_views()?;
         let durable = self.index.views().snapshot(to);
         let Some(to) = durable.filter(|_| next.snapshot(to).is_some()).cloned() else {

@@ -12,11 +12,12 @@ use crate::cache::Cache;
 use crate::commit::{InFlight, Log};
 use crate::compact::Compaction;
 use crate::disk::{Disk, Moved};
+use crate::expiry::Expiry;
 use crate::format::checksum::Seeds;
 use crate::format::layout::Layout;
 use crate::format::superblock::Superblock;
 use crate::guard::Guard;
-use crate::index::Index;
+use crate::index::{Index, PAGE_OVER_MAX};
 use crate::large::Large;
 use crate::name::{BucketName, Key};
 use crate::opening::Opening;
@@ -72,6 +73,7 @@ pub struct Store {
     pub(crate) queue: Queue,
     pub(crate) uploads: Uploads,
     pub(crate) compaction: Compaction,
+    pub(crate) expiry: Expiry,
     pub(crate) pressure: Pressure,
     pub(crate) guard: Guard,
     pub(crate) in_flight: Option<InFlight>,
@@ -131,6 +133,7 @@ impl Store {
             queue: Queue::default(),
             uploads: Uploads::default(),
             compaction: Compaction::default(),
+            expiry: Expiry::default(),
             pressure: Pressure::default(),
             guard: Guard::default(),
             in_flight: None,
@@ -142,7 +145,7 @@ impl Store {
 
     /// Does what can be done now, within a budget, without waiting.
     pub fn step(&mut self, now: Now) -> Wake {
-        self.now = now;
+        self.note_time(now);
         self.disk.pump();
         for _ in 0..ROUNDS_PER_STEP {
             let moved = match self.phase {
@@ -153,7 +156,9 @@ impl Store {
             let pumped = self.disk.pump();
             if pumped == Moved::No && moved == Moved::No {
                 let retry = now.monotonic_ns.saturating_add(STARVED_RETRY_NS);
-                return Wake::At(self.disk.take_starved().then_some(retry));
+                let retry = self.disk.take_starved().then_some(retry);
+                let expiry = self.next_expiry_ns();
+                return Wake::At(retry.into_iter().chain(expiry).min());
             }
         }
         Wake::Now
@@ -171,6 +176,7 @@ impl Store {
         if self.is_marking() {
             return self.advance_closing();
         }
+        let expired = self.expire_due();
         let committed = self.advance_commit();
         if !self.is_writing() {
             return Moved::Yes;
@@ -188,7 +194,7 @@ impl Store {
             return Moved::Yes;
         }
         let closed = self.advance_closing();
-        if [committed, compacted, closed].contains(&Moved::Yes) {
+        if [expired, committed, compacted, closed].contains(&Moved::Yes) {
             return Moved::Yes;
         }
         self.refuse_what_is_stuck()
@@ -231,6 +237,8 @@ impl Store {
             written_bytes: self.disk.written_bytes,
             flushes: self.disk.flushes,
             compactions: self.counts.compactions,
+            expired: self.expiry.expired,
+            clock_steps: self.expiry.clock_steps,
             corruptions: self.counts.corruptions,
             waiting: (self.queue.waiting.len() + self.uploads.len()) as u64,
         }
@@ -238,16 +246,19 @@ impl Store {
 
     /// The version of a key in a durable state.
     ///
+    /// If it is not there since its time is over, see [`Store::observed`], as after each read.
+    ///
     /// # Errors
     /// [`Unavailable`] while opening or when refused.
     pub fn lookup(
-        &self,
+        &mut self,
         at: At,
         bucket: &BucketName,
         key: &Key,
     ) -> Result<Option<Metadata>, Unavailable> {
         self.readable()?;
         let found = self.index.get_at(bucket.as_str(), key.as_bytes(), at.0);
+        let found = found.filter(|version| self.shows(at, (bucket, key), version));
         Ok(found.map(|version| version.metadata()))
     }
 
@@ -280,10 +291,19 @@ impl Store {
     /// A page of keys of one bucket, from durable state.
     ///
     /// # Errors
-    /// [`Unavailable`] while opening or when refused.
-    pub fn keys(&self, bucket: &BucketName, query: &KeyQuery) -> Result<KeyPage, Unavailable> {
+    /// [`Unavailable`] while opening or when refused, and while so many keys are over at once
+    /// that they have to be removed first.
+    pub fn keys(&mut self, bucket: &BucketName, query: &KeyQuery) -> Result<KeyPage, Unavailable> {
         self.readable()?;
-        let page = self.index.page(bucket, query, query.at.0);
+        let (page, over) = self.index.page(bucket, query, self.expiry_now_ms());
+        let many = over.len() >= PAGE_OVER_MAX;
+        if !over.is_empty() {
+            let named = |key: Key| (bucket.clone(), key);
+            self.observe(over.into_iter().map(named).collect());
+        }
+        if many {
+            return Err(Unavailable::Busy);
+        }
         Ok(KeyPage {
             seq: self.durable_seq(),
             ..page

@@ -62,7 +62,7 @@ fn judge(worker: &mut Worker, ends: &mut Ends) {
     };
     assert!(worker.waiting.is_empty(), "a batch without an answer");
     if readable {
-        let listing = model::list(&worker.store);
+        let listing = model::list(&mut worker.store);
         let state = &worker.states[worker.acked];
         assert!(listing.is(state), "shown is {}", listing.tell());
     }

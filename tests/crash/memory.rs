@@ -47,7 +47,7 @@ fn sweep(task: Task, how: fn(u64) -> Refuse) {
             worker.submit_small();
             worker.settle();
             assert_eq!(worker.acked, window.submitted + 1);
-            let listing = model::list(&worker.store);
+            let listing = model::list(&mut worker.store);
             assert!(
                 listing.is(&worker.states[worker.acked]),
                 "{}",

@@ -113,7 +113,7 @@ pub(crate) struct Listing {
 }
 
 /// Lists everything.
-pub(crate) fn list(store: &Store) -> Listing {
+pub(crate) fn list(store: &mut Store) -> Listing {
     let snapshots = store.snapshots().expect("a store that reads");
     let snapshots = snapshots.into_iter().map(|snapshot| {
         let at = at(store, snapshot.name.as_str());
@@ -135,7 +135,7 @@ pub(crate) fn at(store: &Store, name: &str) -> At {
     at.expect("a snapshot that is listed")
 }
 
-fn list_at(store: &Store, at: At) -> Vec<Listed> {
+fn list_at(store: &mut Store, at: At) -> Vec<Listed> {
     let query = KeyQuery {
         limit: usize::MAX,
         at,

@@ -208,7 +208,7 @@ impl Worker {
             return;
         }
         self.served = true;
-        let listing = model::list(&self.store);
+        let listing = model::list(&mut self.store);
         let shown = self.states.iter().rposition(|state| listing.is(state));
         let shown = shown.unwrap_or_else(|| panic!("no state is shown: {}", listing.tell()));
         self.states.truncate(shown + 1);

@@ -5,6 +5,7 @@
 mod after;
 mod answers;
 mod events;
+mod expiry;
 mod flushes;
 mod hostile;
 mod index;

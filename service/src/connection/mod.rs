@@ -9,6 +9,7 @@
 
 mod exchange;
 mod head_buffer;
+mod holding;
 mod output;
 mod receiving;
 mod sending;
@@ -24,6 +25,7 @@ use alloc::boxed::Box;
 use core::net::SocketAddr;
 use exchange::{After, Exchange};
 use head_buffer::HeadBuffer;
+use holding::Held;
 use output::Output;
 use receiving::Receiving;
 use sending::Sending;
@@ -71,6 +73,8 @@ enum Phase {
     Receive(Box<Receiving>),
     /// Waiting for a change to be durable.
     Commit(Box<Pending>, kv::Written),
+    /// Waiting until what the answer saw is durable.
+    Hold(Box<Held>),
     /// Waiting for the headers of a value.
     Fetch(Box<Fetch>),
     /// Sending a value.
@@ -219,6 +223,7 @@ impl Connection {
             self.phase,
             Phase::Delay(_)
                 | Phase::Commit(..)
+                | Phase::Hold(_)
                 | Phase::Fetch(_)
                 | Phase::Send(_)
                 | Phase::Flush(_)
@@ -256,6 +261,7 @@ impl Connection {
             Phase::Delay(problem) => self.turn_delay(cx, problem),
             Phase::Receive(receiving) => self.turn_receive(cx, receiving),
             Phase::Commit(pending, written) => self.turn_commit(cx, pending, written),
+            Phase::Hold(held) => self.turn_hold(cx, held),
             Phase::Fetch(fetch) => self.turn_fetch(cx, fetch),
             Phase::Send(sending) => self.turn_send(cx, sending),
             Phase::Flush(after) => self.turn_flush(cx, after),

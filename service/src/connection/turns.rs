@@ -83,7 +83,16 @@ impl Connection {
             Err(error) => return self.refuse_head(cx, error),
         };
         self.exchange = Exchange::new(&request);
-        match route::dispatch(cx.service, &request, cx.now) {
+        let result = route::dispatch(cx.service, &request, cx.now);
+        match cx.service.observed() {
+            Some(pending) => self.hold(cx, pending, result),
+            None => self.go_on(cx, result),
+        }
+    }
+
+    /// Begins what a request led to.
+    pub(super) fn go_on(&mut self, cx: &mut Context<'_>, result: Result<Action, Problem>) -> Turn {
+        match result {
             Ok(action) => self.act(cx, action),
             Err(problem) if problem.kind == Kind::TokenWrong => self.delay(cx, problem),
             Err(problem) => self.refuse(cx, problem),

@@ -115,6 +115,7 @@ mod tests {
     #[test]
     fn our_tags_come_back() {
         let version = Metadata {
+            expires_wall_ms: None,
             seq: Seq(0x1f),
             len_bytes: 0,
             checksum: 0xabc,

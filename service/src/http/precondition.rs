@@ -174,6 +174,7 @@ mod tests {
     use store::Seq;
 
     const VERSION: Metadata = Metadata {
+        expires_wall_ms: None,
         seq: Seq(0x10),
         len_bytes: 5,
         checksum: 0xab,

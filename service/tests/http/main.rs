@@ -8,6 +8,7 @@
 mod auth;
 mod conditions;
 mod deadlines;
+mod expiry;
 mod framing;
 mod fuzz;
 mod harness;

@@ -33,6 +33,9 @@ struct World {
     pos: u64,
     now: State,
     states: BTreeMap<u64, State>,
+    clock_ms: u64,
+    /// When versions are over that ever are.
+    ends: BTreeMap<u64, u64>,
 }
 
 fn key(number: u64) -> [u8; 2] {
@@ -44,6 +47,7 @@ fn version(seq: u64, pos: u64, form: Form) -> Version {
         pos,
         seq,
         modified_ms: 0,
+        expires_ms: 0,
         value_len: seq as u32 % 50,
         checksum: 0,
         metadata_len: 0,
@@ -64,6 +68,8 @@ impl World {
             pos: 0,
             now: State::new(),
             states: BTreeMap::new(),
+            clock_ms: 1,
+            ends: BTreeMap::new(),
         }
     }
 
@@ -92,8 +98,16 @@ impl World {
             (true, 0) => Form::Tomb,
             _ => Form::Whole,
         };
+        self.write_as(name, form);
+    }
+
+    fn write_as(&mut self, name: Name, form: Form) {
         let (seq, pos) = self.next();
-        let version = version(seq, pos, form);
+        let mut version = version(seq, pos, form);
+        if form == Form::Whole && self.random.one_in(3) {
+            version.expires_ms = self.clock_ms + 1 + self.random.below(300);
+            self.ends.insert(seq, version.expires_ms);
+        }
         match form {
             Form::Whole => self.now.insert(name, seq),
             _ => self.now.remove(&name),
@@ -101,6 +115,24 @@ impl World {
         self.add(name, version);
         let retired = self.index.write(BUCKETS[name.0], &key(name.1), version);
         self.retire(&retired);
+    }
+
+    /// Time goes by, and what is over is found and removed.
+    fn expire(&mut self) {
+        self.clock_ms += self.random.below(50);
+        while self.index.soonest_ms() <= self.clock_ms {
+            let due = self.index.take_due(self.clock_ms, 1);
+            for (bucket, key) in due {
+                let bucket = BUCKETS.iter().position(|name| *name == bucket.as_str());
+                let name = (bucket.expect("ours"), u64::from(key.as_bytes()[1]));
+                let seq = self.now.get(&name).expect("found, so it is there");
+                assert!(self.ends[seq] <= self.clock_ms, "found, so it is over");
+                self.write_as(name, Form::Tomb);
+            }
+        }
+        let ends = self.now.values().filter_map(|seq| self.ends.get(seq));
+        let left = ends.filter(|end| **end <= self.clock_ms).count();
+        assert_eq!(left, 0, "what is over is found");
     }
 
     fn change_views(&mut self, change: impl FnOnce(&mut Views)) {
@@ -244,7 +276,8 @@ impl World {
             2 => self.roll_back(),
             3 => self.restart(),
             4..7 => self.reap(),
-            7..14 => self.compact(),
+            7 => self.expire(),
+            8..14 => self.compact(),
             _ => self.write(),
         }
         self.check();

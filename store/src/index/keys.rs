@@ -216,6 +216,7 @@ impl Bucket {
                 pos: 0,
                 seq: ghost_seq,
                 modified_ms: 0,
+                expires_ms: 0,
                 value_len: 0,
                 checksum: 0,
                 metadata_len: 0,

@@ -3,6 +3,7 @@
 //! # Invariants
 //!
 //! - `starts` are where entries begin in `bytes`, in order; `bytes` has nothing else.
+//! - No version in it that the view of now sees is over before `soonest_ms`.
 //! - Capacity is kept within [`STEP_BYTES`] of what is used, so that a leaf costs what it holds.
 
 use super::version::Version;
@@ -15,16 +16,29 @@ pub(super) const LEAF_BYTES: usize = 4096;
 const STEP_BYTES: usize = 256;
 /// The same for `starts`, in entries.
 const STEP_ENTRIES: usize = 16;
+/// Later than any time a version can be over.
+pub(crate) const NEVER_MS: u64 = u64::MAX;
 /// What an allocation costs beside its bytes.
 pub(super) const ALLOCATION_BYTES: usize = 24;
 
 /// Where an entry stands in the order: by key, and for one key by falling sequence.
 pub(super) type At<'a> = (&'a [u8], u64);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Leaf {
     bytes: Vec<u8>,
     starts: Vec<u16>,
+    pub(super) soonest_ms: u64,
+}
+
+impl Default for Leaf {
+    fn default() -> Self {
+        Leaf {
+            bytes: Vec::new(),
+            starts: Vec::new(),
+            soonest_ms: NEVER_MS,
+        }
+    }
 }
 
 /// Bytes of one entry.
@@ -114,7 +128,15 @@ impl Leaf {
         }
     }
 
+    /// A version came that may be over sooner than the others.
+    fn note_end(&mut self, version: &Version) {
+        if version.expires_ms > 0 {
+            self.soonest_ms = self.soonest_ms.min(version.expires_ms);
+        }
+    }
+
     pub(super) fn insert(&mut self, at: usize, key: &[u8], version: &Version) {
+        self.note_end(version);
         let len = entry_len(key, version);
         let start = self
             .starts
@@ -158,6 +180,7 @@ impl Leaf {
     pub(super) fn split_off(&mut self, at: usize) -> Leaf {
         let mut right = Leaf::default();
         right.take_in(self, at);
+        right.soonest_ms = self.soonest_ms;
         let end = self
             .starts
             .get(at)
@@ -174,6 +197,7 @@ impl Leaf {
         let Some(first) = next.starts.get(at).map(|first| usize::from(*first)) else {
             return;
         };
+        self.soonest_ms = self.soonest_ms.min(next.soonest_ms);
         let base = self.bytes.len();
         let more = next.bytes.len() - first;
         let wanted = (base + more).next_multiple_of(STEP_BYTES);

@@ -4,19 +4,28 @@ use super::Index;
 use super::keys::{Bucket, Under, after};
 use super::version::Version;
 use crate::name::{BucketName, Key};
-use crate::request::{KeyPage, KeyQuery};
+use crate::request::{At, KeyPage, KeyQuery};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 
+/// Keys whose time is over that a page passes by, at most.
+pub(crate) const PAGE_OVER_MAX: usize = 1_000;
 /// The newest version of a key comes first.
 const NEWEST: u64 = u64::MAX;
 
 impl Index {
-    /// A page of the keys that a view sees.
-    pub(crate) fn page(&self, name: &BucketName, query: &KeyQuery, at: u64) -> KeyPage {
-        let mut page = KeyPage::default();
+    /// A page of the keys that a view sees, and those left out because their time is over.
+    pub(crate) fn page(
+        &self,
+        name: &BucketName,
+        query: &KeyQuery,
+        now_ms: u64,
+    ) -> (KeyPage, Vec<Key>) {
+        let (mut page, mut over) = (KeyPage::default(), Vec::new());
         let Some(bucket) = self.buckets.get(name) else {
-            return page;
+            return (page, over);
         };
+        let at = query.at;
         let under = (name.as_str(), self.views());
         let start = match &query.start {
             Some(start) if start.as_slice() > query.prefix.as_slice() => start.as_slice(),
@@ -28,7 +37,7 @@ impl Index {
             (end, after) => end.or(after),
         };
         if end.is_some_and(|end| end <= start) {
-            return page;
+            return (page, over);
         }
         let mut cursor = match query.reverse {
             false => Cursor::Forward(start.into()),
@@ -39,17 +48,20 @@ impl Index {
             if !inside {
                 break;
             }
-            let Some(version) = bucket.value(under, key, at) else {
+            let Some(version) = bucket.value(under, key, at.0) else {
                 continue;
             };
-            if page.keys.len() >= query.limit {
+            if page.keys.len() >= query.limit || over.len() >= PAGE_OVER_MAX {
                 page.more = true;
                 break;
             }
             let key = Key::new(key).expect("keys are validated where they enter");
-            page.keys.push((key, version.metadata()));
+            match at == At::NOW && version.is_over(now_ms) {
+                true => over.push(key),
+                false => page.keys.push((key, version.metadata())),
+            }
         }
-        page
+        (page, over)
     }
 }
 

@@ -26,6 +26,7 @@ impl Index {
         version: Version,
         order: impl Fn(u64) -> (u64, u64),
     ) {
+        self.note_end(version.expires_ms);
         self.change(name, |bucket, views| {
             bucket.recover((name, views), key, version, order);
         });

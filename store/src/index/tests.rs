@@ -10,6 +10,7 @@ fn put(seq: u64, pos: u64) -> Version {
         pos,
         seq,
         modified_ms: 0,
+        expires_ms: 0,
         value_len: 3,
         checksum: 0,
         metadata_len: 2,
@@ -116,7 +117,7 @@ fn pages_of_keys() {
     index.write("b", &[0xFF, 0xFF, 1], put(1, 1));
     let bucket = BucketName::new("b").expect("a name");
     let check = |query: KeyQuery, expected: &[&[u8]], more: bool| {
-        let page = index.page(&bucket, &query, views::NOW);
+        let (page, _) = index.page(&bucket, &query, 0);
         let keys: Vec<&[u8]> = page.keys.iter().map(|(key, _)| key.as_bytes()).collect();
         assert_eq!((keys.as_slice(), page.more), (expected, more), "{query:?}");
     };

@@ -38,6 +38,12 @@ pub(crate) struct Place {
     at: usize,
 }
 
+impl Place {
+    pub(super) fn is_in_leaf_of(self, other: Place) -> bool {
+        (self.branch, self.leaf) == (other.branch, other.leaf)
+    }
+}
+
 impl Branch {
     fn new(leaves: impl Iterator<Item = Leaf>) -> Branch {
         let mut room = Vec::with_capacity(BRANCH_LEAVES + 1);
@@ -141,6 +147,29 @@ impl Tree {
         };
         let at = self.branches[branch].0[leaf].len() - 1;
         Some(Place { branch, leaf, at })
+    }
+
+    /// All leaves, in order, with the places of their first entries.
+    pub(super) fn leaves(&self) -> impl Iterator<Item = (Place, &Leaf)> {
+        let branches = self.branches.iter().enumerate();
+        branches.flat_map(|(branch, leaves)| {
+            let leaves = leaves.0.iter().enumerate();
+            leaves.map(move |(leaf, found)| {
+                let at = 0;
+                (Place { branch, leaf, at }, found)
+            })
+        })
+    }
+
+    /// Says of the leaf at a place when the first version in it is over.
+    pub(super) fn set_soonest(&mut self, place: Place, soonest_ms: u64) {
+        self.branches[place.branch].0[place.leaf].soonest_ms = soonest_ms;
+    }
+
+    /// Nothing is known of when versions are over: each leaf has to be looked at.
+    pub(super) fn forget_soonest(&mut self) {
+        let leaves = self.branches.iter_mut().flat_map(|branch| &mut branch.0);
+        leaves.for_each(|leaf| leaf.soonest_ms = 0);
     }
 
     /// Adds a version that is not there.

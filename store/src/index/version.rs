@@ -11,6 +11,8 @@ const FIXED: usize = 3 * WORD + 4 + 4 + 2 + 1;
 const FORM_BITS: u8 = 0b11;
 /// There is a count of dead put records.
 const HAS_DEAD: u8 = 0b100;
+/// There is a time at which it is over.
+const HAS_END: u8 = 0b1000;
 /// Where the length of the upload number begins in the last byte.
 const UPLOAD_SHIFT: u32 = 4;
 
@@ -34,6 +36,8 @@ pub(crate) struct Version {
     pub(crate) pos: u64,
     pub(crate) seq: u64,
     pub(crate) modified_ms: u64,
+    /// When it is over; 0 if it never is.
+    pub(crate) expires_ms: u64,
     pub(crate) value_len: u32,
     /// CRC32C of the value.
     pub(crate) checksum: u32,
@@ -50,6 +54,11 @@ impl Version {
     /// Whether it gives the key a value.
     pub(crate) fn is_put(&self) -> bool {
         matches!(self.form, Form::Whole | Form::Chunked)
+    }
+
+    /// Whether its time is over.
+    pub(crate) fn is_over(&self, now_ms: u64) -> bool {
+        self.expires_ms > 0 && self.expires_ms <= now_ms
     }
 
     /// Length of its record under `key` in a bucket.
@@ -82,40 +91,54 @@ impl Version {
             len_bytes: u64::from(self.value_len),
             checksum: self.checksum,
             modified_wall_ns: self.modified_ms * 1_000_000,
+            expires_wall_ms: (self.expires_ms > 0).then_some(self.expires_ms),
         }
     }
 
     /// Length of [`Version::pack`].
     pub(crate) fn packed_len(&self) -> usize {
-        FIXED + if self.dead > 0 { 4 } else { 0 }
+        let dead = if self.dead > 0 { 4 } else { 0 };
+        let end = if self.expires_ms > 0 { WORD } else { 0 };
+        FIXED + dead + end
     }
 
     pub(crate) fn pack(&self, out: &mut [u8]) {
         let (words, rest) = out.split_at_mut(3 * WORD);
         let numbers = [self.pos, self.seq, self.modified_ms];
         for (place, number) in words.chunks_exact_mut(WORD).zip(numbers) {
-            assert!(number >> (8 * WORD) == 0, "a number outgrew its place");
-            place.copy_from_slice(&number.to_le_bytes()[..WORD]);
+            put_word(place, number);
         }
         rest[..4].copy_from_slice(&self.value_len.to_le_bytes());
         rest[4..8].copy_from_slice(&self.checksum.to_le_bytes());
         rest[8..10].copy_from_slice(&self.metadata_len.to_le_bytes());
         let dead = if self.dead > 0 { HAS_DEAD } else { 0 };
-        rest[10] = self.form as u8 | dead | self.upload_len << UPLOAD_SHIFT;
+        let end = if self.expires_ms > 0 { HAS_END } else { 0 };
+        rest[10] = self.form as u8 | dead | end | self.upload_len << UPLOAD_SHIFT;
+        let mut at = 11;
         if self.dead > 0 {
-            rest[11..15].copy_from_slice(&self.dead.to_le_bytes());
+            rest[at..at + 4].copy_from_slice(&self.dead.to_le_bytes());
+            at += 4;
+        }
+        if self.expires_ms > 0 {
+            put_word(&mut rest[at..at + WORD], self.expires_ms);
         }
     }
 
     pub(crate) fn unpack(bytes: &[u8]) -> Version {
         let (words, rest) = bytes.split_at(3 * WORD);
-        let word = |nth: usize| word(&words[nth * WORD..][..WORD]);
+        let word_at = |nth: usize| word(&words[nth * WORD..][..WORD]);
         let half = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().expect("4 bytes"));
         let flags = rest[10];
+        let has_dead = flags & HAS_DEAD != 0;
+        let end_at = if has_dead { 15 } else { 11 };
         Version {
-            pos: word(0),
-            seq: word(1),
-            modified_ms: word(2),
+            pos: word_at(0),
+            seq: word_at(1),
+            modified_ms: word_at(2),
+            expires_ms: match flags & HAS_END {
+                0 => 0,
+                _ => word(&rest[end_at..end_at + WORD]),
+            },
             value_len: half(0),
             checksum: half(4),
             metadata_len: u16::from_le_bytes([rest[8], rest[9]]),
@@ -126,7 +149,7 @@ impl Version {
                 _ => Form::Ghost,
             },
             upload_len: flags >> UPLOAD_SHIFT,
-            dead: if flags & HAS_DEAD != 0 { half(11) } else { 0 },
+            dead: if has_dead { half(11) } else { 0 },
         }
     }
 
@@ -134,6 +157,11 @@ impl Version {
     pub(crate) fn seq_of(bytes: &[u8]) -> u64 {
         word(&bytes[WORD..2 * WORD])
     }
+}
+
+fn put_word(place: &mut [u8], number: u64) {
+    assert!(number >> (8 * WORD) == 0, "a number outgrew its place");
+    place.copy_from_slice(&number.to_le_bytes()[..WORD]);
 }
 
 fn word(bytes: &[u8]) -> u64 {
@@ -154,11 +182,14 @@ mod tests {
     #[test]
     fn it_goes_both_ways() {
         let forms = [Form::Whole, Form::Chunked, Form::Tomb, Form::Ghost];
-        for (form, dead) in forms.into_iter().zip([0, 1, u32::MAX, 7]) {
+        let ends = [0, 1_800_000_000_001, (1 << 48) - 1, 0];
+        let dead = [0, 1, u32::MAX, 7];
+        for ((form, dead), expires_ms) in forms.into_iter().zip(dead).zip(ends) {
             let version = Version {
                 pos: (1 << 48) - 1,
                 seq: 0x0102_0304_0506,
                 modified_ms: 1_800_000_000_000,
+                expires_ms,
                 value_len: 64 << 20,
                 checksum: 0xdead_beef,
                 metadata_len: 4096,

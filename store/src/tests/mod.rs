@@ -5,6 +5,7 @@ pub(crate) mod bed;
 mod bench;
 mod check;
 mod crash;
+mod expiry;
 mod faults;
 mod rot;
 mod sim_disk;

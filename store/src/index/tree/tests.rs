@@ -13,6 +13,7 @@ fn version(seq: u64, dead: u32) -> Version {
         pos: seq * 512,
         seq,
         modified_ms: seq,
+        expires_ms: 0,
         value_len: 3,
         checksum: 4,
         metadata_len: 5,
