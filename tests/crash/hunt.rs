@@ -35,7 +35,7 @@ const KINDS: [Shape; 16] = [
     Shape::MOVES,
     Shape::GROUPS,
     Shape::UNDO,
-    Shape::PAGES,
+    Shape::ENDS,
     Shape::UNDO_FULL,
     Shape::UPLOADS,
     Shape::SEGMENTS,

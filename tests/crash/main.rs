@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ends;
 mod explore;
 mod forgetful;
 mod generations;

@@ -26,17 +26,33 @@ fn crc32c(bytes: &[u8]) -> u32 {
 pub(crate) struct Value {
     pub(crate) bytes: Vec<u8>,
     crc: u32,
+    /// When it is over, milliseconds since 1970, if it ever is.
+    pub(crate) expires_ms: Option<u64>,
 }
 
 impl Value {
     pub(crate) fn new(bytes: Vec<u8>) -> Rc<Value> {
         let crc = crc32c(&bytes);
-        Rc::new(Value { bytes, crc })
+        let expires_ms = None;
+        Rc::new(Value {
+            bytes,
+            crc,
+            expires_ms,
+        })
     }
 
     /// Of so many bytes, like no other.
     pub(crate) fn draw(random: &mut Random, len: usize) -> Rc<Value> {
         Value::new(random.bytes(len))
+    }
+
+    /// The same with an end.
+    pub(crate) fn ending(self: Rc<Value>, expires_ms: u64) -> Rc<Value> {
+        Rc::new(Value {
+            bytes: self.bytes.clone(),
+            expires_ms: Some(expires_ms),
+            ..*self
+        })
     }
 }
 
@@ -95,6 +111,7 @@ struct Listed {
     key: Vec<u8>,
     len_bytes: u64,
     checksum: u32,
+    expires_ms: Option<u64>,
 }
 
 impl Listed {
@@ -103,6 +120,7 @@ impl Listed {
             && self.key == name.1
             && self.len_bytes == value.bytes.len() as u64
             && self.checksum == value.crc
+            && self.expires_ms == value.expires_ms
     }
 }
 
@@ -149,6 +167,7 @@ fn list_at(store: &mut Store, at: At) -> Vec<Listed> {
             key: key.as_bytes().to_vec(),
             len_bytes: metadata.len_bytes,
             checksum: metadata.checksum,
+            expires_ms: metadata.expires_wall_ms,
         }));
     }
     listed

@@ -113,6 +113,11 @@ fn snapshots_and_rollbacks_survive_every_crash() {
 }
 
 #[test]
+fn ends_survive_every_crash() {
+    check(Shape::ENDS, 1, 10_000);
+}
+
+#[test]
 fn snapshots_survive_every_crash_while_compacting() {
     check(Shape::UNDO_FULL, 1, 2_000);
 }

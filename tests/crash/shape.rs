@@ -57,6 +57,9 @@ pub(crate) struct Shape {
     pub(crate) uploads_one_in: u64,
     /// One in so many submissions takes a snapshot, forgets one, or rolls back, or 0.
     pub(crate) undo_one_in: u64,
+    /// One in so many values has an end, and one in so many submissions is that time goes by,
+    /// or 0.
+    pub(crate) ends_one_in: u64,
     /// One in so many submissions fills most of a segment, or 0.
     pub(crate) bulk_one_in: u64,
 }
@@ -99,6 +102,7 @@ impl Shape {
         consecutive: false,
         uploads_one_in: 0,
         undo_one_in: 0,
+        ends_one_in: 0,
         bulk_one_in: 0,
     };
 
@@ -201,7 +205,16 @@ impl Shape {
         ..Shape::GROUPS
     };
 
-    /// The same while compaction is under way.
+    /// Values are over, and the clock of the next life has not come so far yet.
+    pub(crate) const ENDS: Shape = Shape {
+        name: "values that end",
+        ends: &[End::Crash, End::Kill, End::Close],
+        submissions: 48,
+        ends_one_in: 3,
+        ..Shape::GROUPS
+    };
+
+    /// Snapshots and rollbacks while compaction is under way.
     pub(crate) const UNDO_FULL: Shape = Shape {
         name: "snapshots while compacting",
         undo_one_in: 4,

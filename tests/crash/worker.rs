@@ -17,6 +17,8 @@ use store::{
 const MEMORY_BYTES: u64 = 16 << 20;
 /// Longest that a store may be stepped for one thing.
 const STEPS_MAX: u32 = 1_000_000;
+/// A store that wakes so soon by itself lacks memory; all else that it waits for is far off.
+const SOON_NS: u64 = 1_000_000_000;
 /// Steps without memory after which a test goes on.
 const STARVED_STEPS_MAX: u32 = 30;
 /// Steps after which an upload that gets nowhere is left.
@@ -56,7 +58,10 @@ pub(crate) fn change(name: &Name, change: Change) -> (BucketName, Key, Condition
 pub(crate) fn put(value: &Value) -> Change {
     Change::Put {
         value: value.bytes.clone(),
-        headers: Headers::default(),
+        headers: Headers {
+            expires_wall_ms: value.expires_ms,
+            ..Headers::default()
+        },
     }
 }
 
@@ -113,6 +118,8 @@ pub(crate) struct Worker {
     windows: Vec<Window>,
     bulk: u64,
     ns: u64,
+    /// How far the wall clock is ahead of the other.
+    pub(crate) ahead_ns: u64,
 }
 
 impl Worker {
@@ -136,6 +143,16 @@ impl Worker {
             windows: Vec::new(),
             bulk: 0,
             ns: 0,
+            ahead_ns: 0,
+        }
+    }
+
+    /// What time it is.
+    pub(crate) fn now(&self) -> Now {
+        let now = now(self.ns);
+        Now {
+            wall_ns: now.wall_ns + self.ahead_ns,
+            ..now
         }
     }
 
@@ -151,7 +168,7 @@ impl Worker {
     }
 
     /// Notes what is known where the log is now.
-    fn note(&mut self) {
+    pub(crate) fn note(&mut self) {
         let (len, window) = (self.rig.log_len(), self.window());
         let before = *self.windows.last().unwrap_or(&window);
         self.windows
@@ -162,7 +179,7 @@ impl Worker {
     /// One step of the store, and one of the disk.
     pub(crate) fn step(&mut self) -> Rest {
         self.ns += 1_000_000;
-        let wake = self.store.step(now(self.ns));
+        let wake = self.store.step(self.now());
         self.serve();
         self.collect();
         self.note();
@@ -179,8 +196,8 @@ impl Worker {
         match wake {
             Wake::Now => Rest::No,
             _ if ticked => Rest::No,
-            Wake::At(Some(_)) => Rest::Starved,
-            Wake::At(None) => Rest::Yes,
+            Wake::At(Some(at_ns)) if at_ns < self.ns + SOON_NS => Rest::Starved,
+            Wake::At(_) => Rest::Yes,
         }
     }
 
@@ -304,6 +321,7 @@ impl Worker {
             } else {
                 let len = self.draw_len(nth);
                 let value = Value::draw(&mut self.random, len);
+                let value = self.may_end(value);
                 state.put(name.clone(), value.clone());
                 changes.push((name, Some(value)));
             }
@@ -374,6 +392,8 @@ impl Worker {
         let one_in = |random: &mut Random, n: u64| n > 0 && random.chance(1, n);
         if one_in(&mut self.random, self.shape.undo_one_in) {
             self.submit_undo();
+        } else if one_in(&mut self.random, self.shape.ends_one_in) {
+            self.let_time_pass();
         } else if one_in(&mut self.random, self.shape.uploads_one_in) {
             self.upload();
         } else if one_in(&mut self.random, self.shape.bulk_one_in) {
