@@ -33,6 +33,8 @@ struct Proposal {
     condition: Condition,
     body: Body,
     metadata: Vec<u8>,
+    /// If not now.
+    modified_wall_ns: Option<u64>,
     value_crc: u32,
     value_len: u64,
     /// Bytes of chunk records that belong to it.
@@ -47,6 +49,7 @@ impl Proposal {
             condition: Condition::None,
             body: Body::Delete,
             metadata: Vec::new(),
+            modified_wall_ns: None,
             value_crc: 0,
             value_len: 0,
             chunks_len: 0,
@@ -116,6 +119,7 @@ impl Store {
                 condition,
                 body,
                 metadata,
+                modified_wall_ns: None,
                 value_crc,
                 value_len,
                 chunks_len,
@@ -131,7 +135,7 @@ impl Store {
         &mut self,
         (bucket, key): (BucketName, Key),
         condition: Condition,
-        metadata: Vec<u8>,
+        (metadata, modified_wall_ns): (Vec<u8>, Option<u64>),
         value: Vec<u8>,
     ) -> Result<Ticket, Refusal> {
         self.writable()?;
@@ -144,6 +148,7 @@ impl Store {
             condition,
             body,
             metadata,
+            modified_wall_ns,
             value_crc,
             value_len,
             chunks_len,
@@ -171,6 +176,7 @@ impl Store {
                 upload_id: id,
             },
             metadata: state.metadata.clone(),
+            modified_wall_ns: state.modified_wall_ns,
             value_crc: state.crc,
             value_len,
             chunks_len: state.stored_len(),
@@ -360,7 +366,8 @@ impl Store {
     ) -> (Op, Current) {
         let seq = self.log().next_seq + number;
         // As precise as the index keeps it.
-        let modified_wall_ns = self.now.wall_ns / 1_000_000 * 1_000_000;
+        let modified_wall_ns = proposal.modified_wall_ns.unwrap_or(self.now.wall_ns);
+        let modified_wall_ns = modified_wall_ns / 1_000_000 * 1_000_000;
         let key = proposal.key.as_bytes();
         let replaces = current.metadata.is_some() && !current.kept;
         let growth = if replaces { 0 } else { index::growth(key) };

@@ -133,6 +133,25 @@ impl Index {
         of_bucket.copied().unwrap_or_default()
     }
 
+    /// What a view has, and the buckets it has any of, or that have a quota; but for our own.
+    pub(crate) fn shown_at(&self, seq: u64) -> (Totals, Vec<BucketName>) {
+        let totals = |name: &BucketName, bucket: &Bucket| match seq {
+            NOW => bucket.totals,
+            seq => self.totals_of(seq, name),
+        };
+        let own = |name: &BucketName| name.is_system();
+        let known = self.buckets.iter().filter(|(name, _)| !own(name));
+        let mut shown = BTreeMap::new();
+        for (name, bucket) in known {
+            let of_bucket = totals(name, bucket);
+            if of_bucket.keys > 0 || bucket.quota.is_some() {
+                shown.insert(name.clone(), of_bucket);
+            }
+        }
+        let sum = sum(shown.values());
+        (sum, shown.into_keys().collect())
+    }
+
     /// The value a key has now.
     pub(crate) fn get(&self, bucket: &str, key: &[u8]) -> Option<Version> {
         self.get_at(bucket, key, NOW)

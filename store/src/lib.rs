@@ -14,6 +14,7 @@ extern crate std;
 
 mod admit;
 mod apply;
+pub mod backup;
 pub mod blob;
 pub mod block;
 mod cache;

@@ -55,6 +55,8 @@ pub(crate) fn is_bucket(name: &str) -> bool {
 
 /// The one bucket outside of the grammar.
 const SYSTEM: &str = "!system";
+/// How the snapshots of backups begin.
+const OF_BACKUP: &str = "!backup-";
 
 /// Whether a bucket of this name can be in the log.
 pub(crate) fn is_stored_bucket(name: &str) -> bool {
@@ -105,6 +107,26 @@ impl SnapshotName {
         match sound {
             true => Ok(SnapshotName(name.into())),
             false => Err(NameError::Snapshot),
+        }
+    }
+
+    /// The one a backup keeps for itself: outside of the grammar, so nobody else deletes it.
+    pub(crate) fn of_backup(number: u64) -> Self {
+        SnapshotName(alloc::format!("{OF_BACKUP}{number}").into())
+    }
+
+    /// Whether it is one of those.
+    pub fn is_of_backup(&self) -> bool {
+        let number = self.0.strip_prefix(OF_BACKUP).unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    }
+
+    /// A name read from the log.
+    pub(crate) fn stored(name: &str) -> Option<Self> {
+        let ours = SnapshotName(name.into());
+        match ours.is_of_backup() && name.len() <= SNAPSHOT_BYTES_MAX {
+            true => Some(ours),
+            false => SnapshotName::new(name).ok(),
         }
     }
 

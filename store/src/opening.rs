@@ -337,6 +337,7 @@ impl Store {
         } else {
             None
         };
+        self.counts.findings = findings.len() as u64;
         let layout = recovery.replay.segments.layout();
         let seeds = Seeds::new(&superblock.store_id, superblock.checksum_seed);
         let unproven = recovery.unproven().cloned();

@@ -56,6 +56,16 @@ impl Store {
         if !self.shows(at, (bucket, key), &version) {
             return None;
         }
+        Some((version.metadata(), self.reader_of(version, bucket, key)))
+    }
+
+    /// The same of what a view has, whether its time is over or not.
+    pub(crate) fn reader_at(&mut self, at: At, bucket: &BucketName, key: &Key) -> Option<Reader> {
+        let version = self.index.get_at(bucket.as_str(), key.as_bytes(), at.0)?;
+        Some(self.reader_of(version, bucket, key))
+    }
+
+    fn reader_of(&mut self, version: Version, bucket: &BucketName, key: &Key) -> Reader {
         let mut reader = Reader {
             bucket: bucket.clone(),
             key: key.clone(),
@@ -87,7 +97,7 @@ impl Store {
             reader.headers = Some(headers);
             reader.value = (!cached.value.is_empty()).then_some(cached.value);
         }
-        Some((version.metadata(), reader))
+        reader
     }
 
     fn hold_segment(&self, reader: &mut Reader, pos: u64) {

@@ -147,7 +147,7 @@ impl Store {
         self.submit_views(next, charges, Some(Some(bucket.clone())))
     }
 
-    fn snapshot_now(&self, name: SnapshotName) -> Snapshot {
+    pub(crate) fn snapshot_now(&self, name: SnapshotName) -> Snapshot {
         Snapshot {
             name,
             seq: self.log().next_seq,
@@ -156,7 +156,7 @@ impl Store {
     }
 
     /// Snapshots and rollbacks as they are once everything accepted is durable.
-    fn next_views(&self) -> Result<Views, Refusal> {
+    pub(crate) fn next_views(&self) -> Result<Views, Refusal> {
         self.writable()?;
         if self.is_queue_full() {
             return Err(Refusal::Unavailable(Unavailable::Busy));
@@ -183,7 +183,7 @@ impl Store {
         names.into_iter().map(change).collect()
     }
 
-    fn submit_views(
+    pub(crate) fn submit_views(
         &mut self,
         mut next: Views,
         charges: Vec<(BucketName, Charge)>,

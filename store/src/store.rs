@@ -6,6 +6,7 @@
 //! - Once writing has stopped it does not begin again in this life.
 
 use crate::Now;
+use crate::backup::Pins;
 use crate::blob::Blob;
 use crate::block::{BlockDevice, Durability};
 use crate::cache::Cache;
@@ -51,6 +52,8 @@ pub(crate) struct Counts {
     pub(crate) changes: u64,
     pub(crate) compactions: u64,
     pub(crate) corruptions: u64,
+    /// Places found damaged while opening.
+    pub(crate) findings: u64,
 }
 
 /// A key-value store; see the crate documentation.
@@ -74,6 +77,7 @@ pub struct Store {
     pub(crate) uploads: Uploads,
     pub(crate) compaction: Compaction,
     pub(crate) expiry: Expiry,
+    pub(crate) pins: Pins,
     pub(crate) pressure: Pressure,
     pub(crate) guard: Guard,
     pub(crate) in_flight: Option<InFlight>,
@@ -134,6 +138,7 @@ impl Store {
             uploads: Uploads::default(),
             compaction: Compaction::default(),
             expiry: Expiry::default(),
+            pins: Pins::default(),
             pressure: Pressure::default(),
             guard: Guard::default(),
             in_flight: None,
@@ -158,7 +163,8 @@ impl Store {
                 let retry = now.monotonic_ns.saturating_add(STARVED_RETRY_NS);
                 let retry = self.disk.take_starved().then_some(retry);
                 let expiry = self.next_expiry_ns();
-                return Wake::At(retry.into_iter().chain(expiry).min());
+                let cut = self.next_cut_ns();
+                return Wake::At(retry.into_iter().chain(expiry).chain(cut).min());
             }
         }
         Wake::Now
@@ -177,6 +183,7 @@ impl Store {
             return self.advance_closing();
         }
         let expired = self.expire_due();
+        let swept = self.sweep_pins();
         let committed = self.advance_commit();
         if !self.is_writing() {
             return Moved::Yes;
@@ -194,7 +201,7 @@ impl Store {
             return Moved::Yes;
         }
         let closed = self.advance_closing();
-        if [expired, committed, compacted, closed].contains(&Moved::Yes) {
+        if [expired, swept, committed, compacted, closed].contains(&Moved::Yes) {
             return Moved::Yes;
         }
         self.refuse_what_is_stuck()

@@ -30,6 +30,8 @@ pub(crate) struct State {
     pub(crate) key: Key,
     pub(crate) condition: Condition,
     pub(crate) metadata: Vec<u8>,
+    /// When it was written, if not now.
+    pub(crate) modified_wall_ns: Option<u64>,
     alive: Weak<()>,
     /// Its number on the disk.
     pub(crate) upload: u64,
@@ -134,6 +136,7 @@ impl Store {
             key,
             condition,
             metadata,
+            modified_wall_ns: None,
             alive: Rc::downgrade(&alive),
             upload,
             buffer: Vec::new(),
@@ -268,8 +271,10 @@ impl Store {
             let (bucket, key) = (state.bucket.clone(), state.key.clone());
             let condition = state.condition.clone();
             let metadata = core::mem::take(&mut state.metadata);
+            let modified_wall_ns = state.modified_wall_ns;
             self.drop_upload(id);
-            return self.submit_value((bucket, key), condition, metadata, value);
+            let kept = (metadata, modified_wall_ns);
+            return self.submit_value((bucket, key), condition, kept, value);
         }
         if !state.buffer.is_empty()
             && let Err(refusal) = self.queue_chunk(id)
@@ -292,6 +297,13 @@ impl Store {
                 self.drop_upload(id);
                 Err(refusal)
             }
+        }
+    }
+
+    /// The value was written then: it comes out of a backup.
+    pub fn date_upload(&mut self, upload: &Upload, modified_wall_ns: u64) {
+        if let Some(state) = self.uploads.states.get_mut(&upload.id) {
+            state.modified_wall_ns = Some(modified_wall_ns);
         }
     }
 

@@ -1,12 +1,16 @@
-//! `cargo xtask disk`: the offline look at a disk image, with the store's own library.
+//! `cargo xtask disk`: disk images and backups, with the store's own library.
 //!
-//! The image is opened for reading only. The exit code is 0 if all is well, 1 if there are
-//! findings, 2 if there is nothing that could be looked at.
+//! An image is opened for reading only; what is made is a new file. The exit code is 0 if all is
+//! well, 1 if there are findings or losses, 2 if there is nothing that could be looked at.
 
+mod backup;
 mod figures;
 mod image;
 mod json;
 mod lines;
+mod partial;
+mod restore;
+mod steps;
 #[cfg(test)]
 mod tests;
 
@@ -48,6 +52,34 @@ enum Verb {
         /// A raw image or a block device that no running VM uses.
         image: PathBuf,
     },
+    /// Writes a backup of what the image shows.
+    Backup {
+        /// A raw image or a block device that no running VM uses.
+        image: PathBuf,
+        /// The file to be made.
+        file: PathBuf,
+        /// Of this snapshot, and not of what there is now.
+        #[arg(long)]
+        snapshot: Option<String>,
+    },
+    /// Reads all of a backup, and says whether it is whole and right.
+    Verify {
+        /// The backup.
+        file: PathBuf,
+    },
+    /// Makes a new image with all that a backup has.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+        /// The raw image to be made.
+        image: PathBuf,
+        /// Its length in MiB; as long as the disk it was on, if not given.
+        #[arg(long)]
+        size_mib: Option<u64>,
+        /// Without the values that could not be read when the backup was taken.
+        #[arg(long)]
+        lossy: bool,
+    },
 }
 
 /// What is printed of each item.
@@ -73,21 +105,50 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Whether there are no findings.
+/// Whether there are no findings, and nothing was lost.
 fn perform<W: Write + 'static>(verb: &Verb, out: &Rc<RefCell<W>>) -> Result<bool> {
-    let (image, form) = match verb {
-        Verb::Check { image } | Verb::Stats { image } => (image, Form::Findings),
-        Verb::Dump { image, json: false } => (image, Form::Lines),
-        Verb::Dump { image, json: true } => (image, Form::Json),
-    };
-    let report = look(image, form, out)?;
-    let out = &mut *out.borrow_mut();
     match verb {
-        Verb::Check { .. } => writeln!(out, "{}", figures::summary(&report))?,
-        Verb::Stats { .. } => figures::write(out, &report)?,
-        Verb::Dump { .. } => {}
+        Verb::Check { image } => {
+            let report = look(image, Form::Findings, out)?;
+            writeln!(out.borrow_mut(), "{}", figures::summary(&report))?;
+            Ok(report.findings == 0)
+        }
+        Verb::Dump { image, json } => {
+            let form = if *json { Form::Json } else { Form::Lines };
+            Ok(look(image, form, out)?.findings == 0)
+        }
+        Verb::Stats { image } => {
+            let report = look(image, Form::Findings, out)?;
+            figures::write(&mut *out.borrow_mut(), &report)?;
+            Ok(report.findings == 0)
+        }
+        Verb::Backup {
+            image,
+            file,
+            snapshot,
+        } => told(&backup::write(image, snapshot.as_deref(), file)?, out),
+        Verb::Verify { file } => told(&backup::verify(file)?, out),
+        Verb::Restore {
+            file,
+            image,
+            size_mib,
+            lossy,
+        } => {
+            let plan = restore::Plan {
+                file,
+                image,
+                size_mib: *size_mib,
+                lossy: *lossy,
+            };
+            told(&restore::run(&plan)?, out)
+        }
     }
-    Ok(report.findings == 0)
+}
+
+/// Prints what a backup has; whether that is all there was.
+fn told<W: Write>(summary: &backup::Summary, out: &Rc<RefCell<W>>) -> Result<bool> {
+    summary.print(&mut *out.borrow_mut())?;
+    Ok(summary.lost.is_empty() && summary.header.trouble.is_none())
 }
 
 /// Shows each item of the image in this form, until a line cannot be written.

@@ -63,7 +63,7 @@ pub(crate) fn decode(seq: u64, list: &[u8]) -> Option<Views> {
     };
     for _ in 0..c.varint()? {
         let (seq, wall_ms) = (c.varint()?, c.varint()?);
-        let name = SnapshotName::new(take_name(&mut c)?).ok()?;
+        let name = SnapshotName::stored(take_name(&mut c)?)?;
         views.snapshots.push(Snapshot { name, seq, wall_ms });
     }
     for _ in 0..c.varint()? {
@@ -76,7 +76,7 @@ pub(crate) fn decode(seq: u64, list: &[u8]) -> Option<Views> {
     }
     let snapshots = views.snapshots.windows(2);
     let rollbacks = views.rollbacks.windows(2);
-    let in_order = snapshots.into_iter().all(|two| two[0].seq < two[1].seq)
+    let in_order = snapshots.into_iter().all(|two| two[0].seq <= two[1].seq)
         && rollbacks.into_iter().all(|two| two[0].at < two[1].at)
         && views
             .rollbacks

@@ -1,8 +1,8 @@
-//! A raw image or a block device of this host, as a disk that can only be read.
+//! A raw image or a block device of this host, as a disk: to be read only, or a new one.
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
 
@@ -21,10 +21,19 @@ const CONTAINERS: [(&[u8], &str); 4] = [
     (b"KDMV", "vmdk"),
 ];
 
-/// A file that is open for reading.
+/// Who may write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    Read,
+    /// A new file, which is flushed as a whole once all is on it.
+    Make,
+}
+
+/// A file as a disk.
 pub(super) struct Image {
     file: File,
     len_bytes: u64,
+    access: Access,
     ended: VecDeque<Completion>,
 }
 
@@ -50,8 +59,31 @@ impl Image {
         Ok(Image {
             file,
             len_bytes,
+            access: Access::Read,
             ended: VecDeque::new(),
         })
+    }
+
+    /// A new disk of so many bytes, all zero, in a new file.
+    ///
+    /// # Errors
+    /// When the file cannot be made so long.
+    pub(super) fn create(file: &File, len_bytes: u64) -> io::Result<Image> {
+        file.set_len(len_bytes)?;
+        Ok(Image {
+            file: file.try_clone()?,
+            len_bytes,
+            access: Access::Make,
+            ended: VecDeque::new(),
+        })
+    }
+
+    fn write(&self, offset_bytes: u64, bytes: &[u8]) -> Result<(), IoError> {
+        if self.access == Access::Read {
+            return Err(IoError::Failed);
+        }
+        let written = self.file.write_all_at(bytes, offset_bytes);
+        written.map_err(|_| IoError::Failed)
     }
 
     /// What to do with an image that is not raw; empty for one that may be.
@@ -78,9 +110,12 @@ impl BlockDevice for Image {
             sector_bytes: SECTOR_BYTES,
             physical_sector_bytes: SECTOR_BYTES,
             max_transfer_bytes: TRANSFER_BYTES_MAX,
-            durability: Durability::Backend,
+            durability: match self.access {
+                Access::Read => Durability::Backend,
+                Access::Make => Durability::Flush,
+            },
             discard: false,
-            read_only: true,
+            read_only: self.access == Access::Read,
         })
     }
 
@@ -93,7 +128,11 @@ impl BlockDevice for Image {
                 let read = self.file.read_exact_at(into.bytes_mut(), offset_bytes);
                 (Some(into), read.map_err(|_| IoError::Failed))
             }
-            Request::Write { from, .. } => (Some(from), Err(IoError::Failed)),
+            Request::Write { offset_bytes, from } => {
+                let written = self.write(offset_bytes, from.bytes());
+                (Some(from), written)
+            }
+            Request::Flush if self.access == Access::Make => (None, Ok(())),
             Request::Flush | Request::Discard { .. } => (None, Err(IoError::Unsupported)),
         };
         self.ended.push_back(Completion { id, run, result });

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use serde_json::Value;
+use store::backup::Item;
 use store::blob::HeapPages;
 use store::{
     Batch, BucketName, Change, Condition, FormatPermission, Headers, Key, MemoryDisk, Now, Options,
@@ -250,4 +251,130 @@ fn figures_add_up() {
     has("records, dead    0 bytes\n");
     has("put                3          138\n");
     has("        2           21           26       0       0        none/none www\n");
+}
+
+/// A name in the tests' directory with nothing there yet.
+fn absent(name: &str) -> PathBuf {
+    let path = file(name, b"");
+    fs::remove_file(&path).expect("just made");
+    path
+}
+
+fn back_up(image: &Path, to: &Path, snapshot: Option<&str>) -> Result<(bool, String), String> {
+    run(&Verb::Backup {
+        image: image.to_owned(),
+        file: to.to_owned(),
+        snapshot: snapshot.map(str::to_owned),
+    })
+}
+
+fn restore(from: &Path, image: &Path, size_mib: Option<u64>) -> Result<(bool, String), String> {
+    run(&Verb::Restore {
+        file: from.to_owned(),
+        image: image.to_owned(),
+        size_mib,
+        lossy: false,
+    })
+}
+
+fn verify(file: &Path) -> Result<(bool, String), String> {
+    let file = file.to_owned();
+    run(&Verb::Verify { file })
+}
+
+/// What a backup says that does not depend on the disk it was on.
+fn said(file: &Path) -> Vec<String> {
+    let mut said = Vec::new();
+    super::backup::read(file, |item| {
+        said.push(match item {
+            Item::Entry(head) => {
+                let (modified, len) = (head.modified_wall_ns, head.len_bytes);
+                format!("{:?} {modified} {len} {:?}", head.key, head.headers)
+            }
+            Item::Header(header) => format!("{} keys", header.keys),
+            other => format!("{other:?}")
+                .split("hash")
+                .next()
+                .expect("text")
+                .to_owned(),
+        });
+        Ok(())
+    })
+    .expect("a whole backup");
+    said
+}
+
+#[test]
+fn a_backup_goes_into_a_new_image_and_says_the_same_there() {
+    let image = image("backed-up.img");
+    let before = fs::read(&image).expect("there");
+    let (first, second) = (absent("first.backup"), absent("second.backup"));
+    let restored = absent("restored.img");
+    let (clean, text) = back_up(&image, &first, None).expect("a backup");
+    assert!(
+        clean && text.contains("keys             3 in 2 buckets\n"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("complete: every checksum is right\n"),
+        "{text}"
+    );
+    assert!(before == fs::read(&image).expect("there"), "only read");
+    assert_eq!(verify(&first), Ok((true, text.clone())));
+    assert_eq!(restore(&first, &restored, None), Ok((true, text)));
+    assert_eq!(
+        fs::metadata(&restored).expect("there").len(),
+        before.len() as u64
+    );
+    let (clean, text) = check(&restored).expect("a store");
+    assert!(clean, "{text}");
+    back_up(&restored, &second, None).expect("a backup of that");
+    assert_eq!(said(&first), said(&second));
+    // Nothing is written over.
+    let again = back_up(&image, &first, None).expect_err("it is there");
+    assert!(again.contains("is there already"), "{again}");
+    let again = restore(&first, &restored, None).expect_err("it is there");
+    assert!(again.contains("is there already"), "{again}");
+    let none = back_up(&image, &absent("none.backup"), Some("none")).expect_err("no snapshot");
+    assert!(none.contains("NoSuchSnapshot"), "{none}");
+}
+
+#[test]
+fn a_backup_that_is_not_whole_restores_nothing() {
+    let image = image("cut.img");
+    let backup = absent("cut.backup");
+    back_up(&image, &backup, None).expect("a backup");
+    let whole = fs::read(&backup).expect("there");
+    let mut changed = whole.clone();
+    changed[whole.len() / 2] ^= 1;
+    let more = [whole.as_slice(), b"x"].concat();
+    for (name, bytes) in [
+        ("cut-1.backup", &whole[..whole.len() - 1]),
+        ("cut-2.backup", &whole[..100]),
+        ("cut-3.backup", &[]),
+        ("changed.backup", &changed),
+        ("more.backup", &more),
+        ("image.backup", &fs::read(&image).expect("there")),
+    ] {
+        let backup = file(name, bytes);
+        let restored = absent("never.img");
+        let refused = restore(&backup, &restored, None).expect_err(name);
+        assert!(
+            refused.contains(name) && refused.contains("at byte "),
+            "{refused}"
+        );
+        assert_eq!(verify(&backup), Err(refused));
+        assert!(!restored.exists() && !restored.with_extension("img.partial").exists());
+    }
+}
+
+#[test]
+fn an_image_that_is_too_small_says_so_and_is_not_left() {
+    let image = image("small.img");
+    let backup = absent("small.backup");
+    back_up(&image, &backup, None).expect("a backup");
+    let restored = absent("small-restored.img");
+    let refused = restore(&backup, &restored, Some(1)).expect_err("too small");
+    assert!(refused.contains("8 MiB"), "{refused}");
+    assert!(!restored.exists());
 }
