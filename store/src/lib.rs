@@ -42,6 +42,7 @@ mod recover;
 mod replay;
 mod request;
 mod scan;
+mod scrub;
 mod segments;
 mod shutdown;
 mod snapshots;
@@ -60,6 +61,7 @@ pub use request::{
     At, Batch, Change, Committed, Condition, Headers, KeyPage, KeyQuery, Metadata, NoSpace,
     QuotaLimits, ReadError, Refusal, Seq, SnapshotStatus, Ticket, Unavailable, Upload,
 };
+pub use scrub::ScrubStatus;
 pub use store::Store;
 
 /// The time of one step, read by the caller once: monotonic for deadlines, wall for dates.

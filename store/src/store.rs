@@ -29,6 +29,7 @@ use crate::request::{
     At, Batch, Committed, Condition, Headers, KeyPage, KeyQuery, Metadata, ReadError, Refusal, Seq,
     Ticket, Unavailable, Upload,
 };
+use crate::scrub::Scrub;
 use crate::segments::Segments;
 use crate::shutdown::{Closing, RESTART};
 use crate::uploads::Uploads;
@@ -79,6 +80,7 @@ pub struct Store {
     pub(crate) expiry: Expiry,
     pub(crate) pins: Pins,
     pub(crate) pressure: Pressure,
+    pub(crate) scrub: Scrub,
     pub(crate) guard: Guard,
     pub(crate) in_flight: Option<InFlight>,
     /// Where the records of an earlier epoch's last group were logged again.
@@ -140,6 +142,7 @@ impl Store {
             expiry: Expiry::default(),
             pins: Pins::default(),
             pressure: Pressure::default(),
+            scrub: Scrub::default(),
             guard: Guard::default(),
             in_flight: None,
             relogged: None,
@@ -163,8 +166,9 @@ impl Store {
                 let retry = now.monotonic_ns.saturating_add(STARVED_RETRY_NS);
                 let retry = self.disk.take_starved().then_some(retry);
                 let expiry = self.next_expiry_ns();
-                let cut = self.next_cut_ns();
-                return Wake::At(retry.into_iter().chain(expiry).chain(cut).min());
+                let (cut, scrub) = (self.next_cut_ns(), self.next_scrub_ns());
+                let wakes = retry.into_iter().chain(expiry).chain(cut).chain(scrub);
+                return Wake::At(wakes.min());
             }
         }
         Wake::Now
@@ -172,7 +176,7 @@ impl Store {
 
     fn advance(&mut self) -> Moved {
         if !self.is_writing() {
-            return Moved::No;
+            return self.advance_scrub();
         }
         if self.disk.is_gone() {
             self.stop_writing("the disk went away", RESTART);
@@ -201,7 +205,8 @@ impl Store {
             return Moved::Yes;
         }
         let closed = self.advance_closing();
-        if [expired, swept, committed, compacted, closed].contains(&Moved::Yes) {
+        let scrubbed = self.advance_scrub();
+        if [expired, swept, committed, compacted, closed, scrubbed].contains(&Moved::Yes) {
             return Moved::Yes;
         }
         self.refuse_what_is_stuck()

@@ -9,6 +9,7 @@ mod crash;
 mod expiry;
 mod faults;
 mod rot;
+mod scrub;
 mod sim_disk;
 mod snapshots;
 mod space;
