@@ -84,6 +84,7 @@ pub(crate) fn page(service: &Service, now: Now) -> Answer {
     promise(&mut out, service);
     space(&mut out, service);
     warnings(&mut out, service);
+    compaction(&mut out, service);
     work(&mut out, service);
     if let Some(source) = &environment.metrics {
         source.append(&mut out);
@@ -263,6 +264,26 @@ fn warnings(out: &mut String, service: &Service) {
             "lampion_{name}{{limit=\"{limit}\",bucket=\"{bucket}\"}} {percent}"
         );
     }
+}
+
+/// What compaction has to do.
+fn compaction(out: &mut String, service: &Service) {
+    let now = service.store.statistics();
+    one(
+        out,
+        "store_dead_bytes gauge Bytes written that count no longer.",
+        now.dead_bytes,
+    );
+    one(
+        out,
+        "store_compaction_debt_bytes gauge Bytes that compaction has to make free before it rests.",
+        now.compaction_debt_bytes,
+    );
+    one(
+        out,
+        "store_compaction_left_bytes gauge Bytes left of the segment that is being emptied.",
+        now.compaction_left_bytes,
+    );
 }
 
 /// What the store has done.

@@ -20,6 +20,7 @@ use crate::format::layout::{Layout, RESERVE_SEGMENTS};
 use crate::format::record::{self, Owner, Record};
 use crate::name::BucketName;
 use crate::scan::Scanner;
+use crate::segments::Use;
 use crate::snapshots::views_bytes;
 use crate::store::Store;
 use alloc::boxed::Box;
@@ -60,6 +61,13 @@ struct Victim {
     generation: u64,
     extents: VecDeque<(u64, u64)>,
     scanner: Scanner,
+}
+
+/// How much compaction has to do.
+pub(crate) struct Progress {
+    pub(crate) dead_bytes: u64,
+    pub(crate) debt_bytes: u64,
+    pub(crate) left_bytes: u64,
 }
 
 /// Compaction under way.
@@ -292,7 +300,7 @@ impl Store {
         let (head, newest) = (self.log().head, self.log().generation);
         let candidates = self.segments.iter().filter(|(number, segment)| {
             *number != head
-                && segment.usage == crate::segments::Use::Log
+                && segment.usage == Use::Log
                 && payload.saturating_sub(segment.live) >= gain_min
         });
         let best = candidates.max_by_key(|(_, segment)| {
@@ -319,6 +327,26 @@ impl Store {
         };
         self.compaction.victim = Some(victim);
         Moved::Yes
+    }
+
+    /// How much there is to do.
+    pub(crate) fn compaction_progress(&self) -> Progress {
+        let layout = self.segments.layout();
+        let used = self
+            .segments
+            .iter()
+            .filter(|(_, segment)| segment.usage == Use::Log);
+        let written = used.flat_map(|(_, segment)| &segment.extents);
+        let written_bytes: u64 = written.map(|(start, end)| end - start).sum();
+        let missing = low_water(layout).saturating_sub(self.segments.free_count());
+        let victim = self.compaction.victim.iter();
+        let left = victim.flat_map(|victim| &victim.extents);
+        let left_bytes: u64 = left.map(|(start, end)| end - start).sum();
+        Progress {
+            dead_bytes: written_bytes.saturating_sub(self.segments.live_total()),
+            debt_bytes: u64::from(missing) * layout.segment_bytes,
+            left_bytes: left_bytes + self.compaction.copies_bytes,
+        }
     }
 
     /// Whether compaction could still make room for what waits.

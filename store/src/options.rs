@@ -82,6 +82,12 @@ pub struct Statistics {
     pub flushes: u64,
     /// Segments compacted.
     pub compactions: u64,
+    /// Bytes of records in all segments that count no longer, with what each group is filled up by.
+    pub dead_bytes: u64,
+    /// Bytes that compaction has to make free before it rests.
+    pub compaction_debt_bytes: u64,
+    /// Bytes left to be read of the segment that is being emptied.
+    pub compaction_left_bytes: u64,
     /// Values whose time was over.
     pub expired: u64,
     /// How often the wall clock was set by more than a minute.

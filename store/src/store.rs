@@ -231,6 +231,7 @@ impl Store {
 
     /// Numbers.
     pub fn statistics(&self) -> Statistics {
+        let progress = self.compaction_progress();
         let Some((layout, _)) = self.identity else {
             return Statistics::default();
         };
@@ -249,6 +250,9 @@ impl Store {
             written_bytes: self.disk.written_bytes,
             flushes: self.disk.flushes,
             compactions: self.counts.compactions,
+            dead_bytes: progress.dead_bytes,
+            compaction_debt_bytes: progress.debt_bytes,
+            compaction_left_bytes: progress.left_bytes,
             expired: self.expiry.expired,
             clock_steps: self.expiry.clock_steps,
             corruptions: self.counts.corruptions,

@@ -466,3 +466,31 @@ fn fill_bucket(store: &mut Store, name: &str) -> (u64, Refusal) {
     }
     panic!("the disk never gets full");
 }
+
+#[test]
+fn what_compaction_has_to_do_is_told() {
+    let mut store = ready(MemoryDisk::new(DISK), 1);
+    let (mut left_most, mut debt_most) = (0, 0);
+    let mut random = Random(1);
+    for round in 0..600u64 {
+        let k = format!("{}", random.below(55));
+        let change = put_change(&pattern(50_000, round));
+        let ticket = store.submit(one("b", &k, Condition::None, change));
+        let ticket = ticket.expect("taken");
+        while store.step(now(round)) == Wake::Now {
+            let statistics = store.statistics();
+            left_most = left_most.max(statistics.compaction_left_bytes);
+            debt_most = debt_most.max(statistics.compaction_debt_bytes);
+        }
+        finish(&mut store, &ticket).expect("committed");
+    }
+    let statistics = store.statistics();
+    assert!(left_most > 0 && debt_most > 0, "{left_most} {debt_most}");
+    assert_eq!(statistics.compaction_left_bytes, 0, "it rests");
+    let live = statistics.live_bytes;
+    assert!(
+        statistics.dead_bytes + live <= statistics.used_bytes,
+        "{statistics:?}"
+    );
+    assert!(statistics.dead_bytes > 0, "{statistics:?}");
+}
