@@ -381,7 +381,7 @@ impl Serving {
             None => log::info!("http: off on {address}"),
         }
         match self.http.port_of(Plane::Admin) {
-            Some(port) => log::info!("admin: ready at http://{address}:{port}/-/admin/"),
+            Some(port) => log::info!("admin: ready at http://{address}:{port}/"),
             None => log::info!("admin: off on {address}"),
         }
     }

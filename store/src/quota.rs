@@ -149,13 +149,14 @@ impl Store {
         let in_flight = self.in_flight.iter();
         let in_flight = in_flight.flat_map(|group| &group.contents.batches);
         let batches = in_flight.chain(&self.queue.waiting);
-        let pending = batches.flat_map(|batch| &batch.ops).filter_map(|op| {
+        let mut pending = batches.flat_map(|batch| &batch.ops).filter_map(|op| {
             let Body::Quota { limits } = op.body else {
                 return None;
             };
             (op.bucket == *bucket).then_some(limits)
         });
-        pending.last().unwrap_or_else(|| self.quota(bucket).0)
+        let last = pending.next_back();
+        last.unwrap_or_else(|| self.quota(bucket).0)
     }
 
     /// The quota of a bucket, and what it uses of it, durably.

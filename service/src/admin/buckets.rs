@@ -46,7 +46,13 @@ pub(crate) fn set_quota(
     body: &[u8],
 ) -> Result<Action, Problem> {
     let quota = Quota::parse(body)?;
-    let limits = quota.over(service.store.accepted_quota(&name));
+    refusal::refuse_unreadable(&service.store)?;
+    let accepted = service.store.accepted_quota(&name);
+    let limits = quota.over(accepted);
+    if limits == accepted && limits == service.store.quota(&name).0 {
+        // A record of what holds already would only take room, and one of the buckets.
+        return Ok(Action::Answer(object(service, &name)));
+    }
     let ticket = service.store.set_quota(name.clone(), limits);
     let ticket = ticket.map_err(refusal::problem)?;
     Ok(commit(service, ticket, Done::QuotaSet(name)))

@@ -43,6 +43,17 @@ fn what_is_left_out_stays_and_null_or_0_takes_away() {
 }
 
 #[test]
+fn what_changes_nothing_writes_nothing() {
+    let mut bench = Bench::open();
+    set(&mut bench, "b", "{\"quota_keys\":5}");
+    let before = bench.service.store().durable_seq();
+    for (bucket, quota) in [("b", "{\"quota_keys\":5}"), ("b", "{}"), ("c", "{}")] {
+        set(&mut bench, bucket, quota);
+    }
+    assert_eq!(bench.service.store().durable_seq(), before);
+}
+
+#[test]
 fn buckets_are_listed_with_use_and_quota() {
     let mut bench = Bench::open();
     let listed = |objects: &[String]| format!("{{\"buckets\":[{}]}}\n", objects.join(","));
