@@ -71,6 +71,9 @@ pub(crate) fn dispatch(
         Plane::Data => data_route(path)?,
         Plane::Admin => admin_route(path)?,
     };
+    if matches!(route, Route::Nothing) {
+        return Err(nothing(plane));
+    }
     let allowed = allowed(&route);
     if !allowed.contains(request.method) {
         return Err(not_allowed(allowed));
