@@ -1,6 +1,6 @@
 //! Snapshots: taken, read through `at`, rolled back to, undone and forgotten.
 
-use crate::harness::{self, Bench, TOKEN, WALL_NS};
+use crate::harness::{self, Bench, SECOND_NS, TOKEN, WALL_NS};
 use crate::replies::Reply;
 
 fn take(bench: &mut Bench, name: &str) -> Reply {
@@ -256,4 +256,19 @@ fn the_list_has_an_end() {
     assert!(refused.text().contains(&format!("\"count\":{taken}")));
     let list = bench.admin("GET", "/-/admin/snapshots", "", "");
     assert_eq!(list.text().matches("\"name\":").count(), taken);
+}
+
+#[test]
+fn a_snapshot_keeps_what_was_not_over_when_it_was_taken() {
+    let mut bench = Bench::open();
+    bench.put("/kv/b/k?ttl=60", "", "brief");
+    take(&mut bench, "during");
+    bench.pass(61 * SECOND_NS);
+    take(&mut bench, "after");
+    assert_eq!(bench.get("/kv/b/k").problem(), "no-such-key");
+    assert_eq!(bench.get("/kv/b/k?at=during").text(), "brief");
+    assert_eq!(bench.get("/kv/b/k?at=after").problem(), "no-such-key");
+    let list = bench.admin("GET", "/-/admin/snapshots", "", "");
+    let keys: Vec<&str> = list.text().split("\"keys\":").skip(1).collect();
+    assert!(keys[0].starts_with('1') && keys[1].starts_with('0'));
 }
