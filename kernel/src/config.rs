@@ -37,6 +37,8 @@ pub struct Settings {
     pub hostname: String,
     /// `http.port=`; `None` is off.
     pub http_port: Option<u16>,
+    /// `admin.port=`; `None` is off.
+    pub admin_port: Option<u16>,
     /// `disk=`.
     pub disk: DiskChoice,
     /// `disk.format=`.
@@ -67,6 +69,7 @@ impl Default for Settings {
             gateway: None,
             hostname: "lampion".to_owned(),
             http_port: Some(80),
+            admin_port: Some(8081),
             disk: DiskChoice::First,
             format: FormatPermission::BlankOnly,
             unit_bytes: None,
@@ -78,12 +81,11 @@ impl Default for Settings {
 }
 
 /// Keys of later releases: known, so that nobody looks for a typing error.
-const NOT_YET: [&str; 14] = [
+const NOT_YET: [&str; 13] = [
     "dns",
     "ntp",
     "https.port",
     "resp.port",
-    "admin.port",
     "watchdog",
     "tls.cert",
     "tls.key",
@@ -133,6 +135,7 @@ impl Settings {
             "gw" => self.gateway = Some(parse(value, "an IPv4 address, like gw=10.0.0.1")?),
             "hostname" => self.hostname = hostname(value)?,
             "http.port" => self.http_port = port(value)?,
+            "admin.port" => self.admin_port = port(value)?,
             "disk" => self.disk = disk(value)?,
             "disk.format" => self.format = format_permission(value)?,
             "disk.unit" => self.unit_bytes = Some(unit(value)?),
@@ -289,9 +292,19 @@ mod tests {
             parse("ip=10.0.2.50/24 gw=10.0.2.2 auth=open http.port=8080 disk=xvdb log.level=debug");
         assert_eq!(warnings, Vec::<String>::new());
         assert_eq!(settings.http_port, Some(8080));
+        assert_eq!(settings.admin_port, Some(8081));
         assert_eq!(settings.disk, DiskChoice::Named("xvdb".into()));
         assert_eq!(settings.sources.len(), 6);
         assert_eq!(settings.address.map(|a| a.prefix_len), Some(24));
+    }
+
+    #[test]
+    fn each_port_is_set_and_turned_off() {
+        let (settings, warnings) = parse("http.port=off admin.port=65535");
+        assert_eq!(warnings, Vec::<String>::new());
+        let ports = (settings.http_port, settings.admin_port);
+        assert_eq!(ports, (None, Some(65535)));
+        assert_eq!(parse("admin.port=off").0.admin_port, None);
     }
 
     #[test]
@@ -306,6 +319,8 @@ mod tests {
             "http.port=0",
             "http.port=65536",
             "http.port=",
+            "admin.port=0",
+            "admin.port=on",
             "disk=sda",
             "disk=xvd",
             "disk.format=maybe",

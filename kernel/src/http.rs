@@ -1,4 +1,4 @@
-//! Connections of the HTTP port: from the network stack to the service and back.
+//! Connections of the HTTP ports: from the network stack to the service and back.
 //!
 //! # Invariants
 //!
@@ -10,11 +10,12 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use net::{ConnectionId, Received, Stack};
-use service::{Connection, Input, Progress, Service, Transport};
+use service::{Connection, Input, Plane, Progress, Service, Transport};
 use store::Now;
 
-/// Connections waiting to be accepted.
+/// Connections waiting to be accepted: of users, and of owners.
 const BACKLOG: u16 = 128;
+const ADMIN_BACKLOG: u16 = 16;
 /// Connections stepped in one step of the loop.
 const STEPS_MAX: usize = 256;
 
@@ -23,9 +24,10 @@ struct Entry {
     deadline_ns: u64,
 }
 
-/// The HTTP port.
+/// The HTTP ports that are open.
 #[derive(Default)]
 pub(crate) struct Http {
+    ports: Vec<(u16, Plane)>,
     connections: BTreeMap<ConnectionId, Entry>,
     on_store: BTreeSet<ConnectionId>,
     due: BTreeSet<(u64, ConnectionId)>,
@@ -59,19 +61,43 @@ impl Transport for Wire<'_> {
 }
 
 impl Http {
-    /// Begins to listen.
-    pub(crate) fn listen(stack: &mut dyn Stack, port: u16) -> Http {
-        if let Err(error) = stack.listen(port, BACKLOG) {
-            log::error!("http: cannot listen on port {port}: {error:?}");
+    /// Begins to listen on the ports of `http.port` and `admin.port`, those that are not off.
+    pub(crate) fn listen(
+        stack: &mut dyn Stack,
+        http_port: Option<u16>,
+        admin_port: Option<u16>,
+    ) -> Http {
+        let mut http = Http::default();
+        let data = (http_port, Plane::Data, BACKLOG, "http.port");
+        let admin = (admin_port, Plane::Admin, ADMIN_BACKLOG, "admin.port");
+        for (port, plane, backlog, key) in [data, admin] {
+            let Some(port) = port else { continue };
+            match stack.listen(port, backlog) {
+                Ok(()) => http.ports.push((port, plane)),
+                Err(error) => log::error!(
+                    "http: {key}={port} is not listened on ({error:?}): write a port that no \
+                     other key has, or {key}=off"
+                ),
+            }
         }
-        Http::default()
+        http
+    }
+
+    /// The port that leads to `plane`.
+    pub(crate) fn port_of(&self, plane: Plane) -> Option<u16> {
+        let mut ports = self.ports.iter();
+        ports
+            .find(|(_, other)| *other == plane)
+            .map(|(port, _)| *port)
     }
 
     /// Steps what has news, what waits for the store, and what is due.
     /// Whether there is more to do at once.
     pub(crate) fn step(&mut self, stack: &mut dyn Stack, service: &mut Service, now: Now) -> bool {
         while let Some(accepted) = stack.accept() {
-            let connection = Connection::new(accepted.peer.into(), now);
+            let found = self.ports.iter().find(|(port, _)| *port == accepted.port);
+            let (_, plane) = found.expect("the stack accepts where it was told to listen");
+            let connection = Connection::new(accepted.peer.into(), *plane, now);
             let deadline_ns = now.monotonic_ns;
             self.connections.insert(
                 accepted.id,

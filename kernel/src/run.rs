@@ -21,10 +21,11 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
 use core::cell::RefCell;
+use core::net::Ipv4Addr;
 use drivers::blkfront::Blkfront;
 use drivers::netfront::Netfront;
 use net::{Lease, Link, SmolStack, Stack};
-use service::Service;
+use service::{Plane, Service};
 use store::MemoryDisk;
 use store::block::BlockDevice;
 use store::{Now, State};
@@ -62,7 +63,7 @@ struct Serving {
     vbd: Option<Rc<RefCell<Blkfront>>>,
     stack: SmolStack,
     service: Service,
-    http: Option<Http>,
+    http: Http,
     token: FirstToken,
     token_shown_until_ns: Option<u64>,
     linked: bool,
@@ -173,7 +174,7 @@ impl Appliance {
         self.shutdown.begin(end, now.monotonic_ns, running_ns);
         if let Phase::Serving(serving) = &mut self.phase {
             serving.service.begin_shutdown();
-            serving.http.iter_mut().for_each(Http::wake_all);
+            serving.http.wake_all();
         }
     }
 
@@ -209,7 +210,7 @@ impl Appliance {
 
     fn deadline_ns(&self) -> Option<u64> {
         let serving = match &self.phase {
-            Phase::Serving(serving) => serving.http.as_ref().and_then(Http::deadline_ns),
+            Phase::Serving(serving) => serving.http.deadline_ns(),
             Phase::Starting(_) => None,
         };
         let timers = self.attachment.timers.next_ns();
@@ -247,10 +248,8 @@ impl Appliance {
             },
         ));
         let mut stack = SmolStack::new(parts.stack_options(budget, self.entropy.draw()));
-        let http = parts
-            .settings
-            .http_port
-            .map(|port| Http::listen(&mut stack, port));
+        let settings = &parts.settings;
+        let http = Http::listen(&mut stack, settings.http_port, settings.admin_port);
         Serving {
             vif,
             vbd,
@@ -286,15 +285,13 @@ impl Serving {
         let mut more = self.step_store(now, attachment);
         self.show_token(now, entropy, publisher, attachment);
         more |= self.step_network(now, attachment);
-        if let Some(http) = &mut self.http {
-            more |= http.step(&mut self.stack, &mut self.service, now);
-        }
+        more |= self.http.step(&mut self.stack, &mut self.service, now);
         // Hands disk and network what the connections asked for. What comes in
         // meanwhile is news for connections that have had their turn: another step.
         let ended = self.ended_requests();
         more |= self.step_store(now, attachment);
         let news = self.vbd.is_none() || self.ended_requests() != ended;
-        more |= news && self.http.as_ref().is_some_and(Http::waits_for_store);
+        more |= news && self.http.waits_for_store();
         let received = self.stack.statistics().frames_received;
         more |= self.step_network(now, attachment);
         more |= self.stack.statistics().frames_received != received;
@@ -376,6 +373,19 @@ impl Serving {
         }
     }
 
+    /// Says on the console where the service can be reached.
+    fn say_doors(&self, address: Ipv4Addr) {
+        match self.http.port_of(Plane::Data) {
+            Some(80) => log::info!("http: ready at http://{address}/"),
+            Some(port) => log::info!("http: ready at http://{address}:{port}/"),
+            None => log::info!("http: off on {address}"),
+        }
+        match self.http.port_of(Plane::Admin) {
+            Some(port) => log::info!("admin: ready at http://{address}:{port}/"),
+            None => log::info!("admin: off on {address}"),
+        }
+    }
+
     /// Says on the console and in xenstore what has changed.
     fn say_news(&mut self, publisher: &mut Publisher) {
         let lease = self.stack.lease();
@@ -384,12 +394,7 @@ impl Serving {
             if let Some(lease) = lease {
                 publisher.set("attr/vif/0/ipv4/0", lease.address.address);
                 publisher.set("data/updated", 1);
-                let http = if self.http.is_some() {
-                    "http"
-                } else {
-                    "no http"
-                };
-                log::info!("{http}: ready at http://{}/", lease.address.address);
+                self.say_doors(lease.address.address);
             }
         }
         if self.service.store().state() != &self.state {

@@ -23,6 +23,8 @@ pub(crate) enum Intent {
     ReadPublic,
     /// Read what the owner may read.
     ReadPrivate,
+    /// See what concerns the owner alone.
+    Administer,
     /// Change something.
     Write,
 }
@@ -92,16 +94,15 @@ pub(crate) fn judge(
     if !bool::from(full | read) {
         return Err(wrong("The token sent is not the one this appliance has."));
     }
-    if intent == Intent::Write {
-        if !bool::from(full) {
-            return Err(Problem::new(
-                Kind::ReadTokenOnly,
-                "The token sent is the read token (auth.read-token); changes need auth.token.",
-            ));
-        }
-        if scheme == Scheme::Basic {
-            refuse_other_sites(request)?;
-        }
+    if matches!(intent, Intent::Administer | Intent::Write) && !bool::from(full) {
+        return Err(Problem::new(
+            Kind::ReadTokenOnly,
+            "The token sent is the read token (auth.read-token); changes and administration \
+             need auth.token.",
+        ));
+    }
+    if intent == Intent::Write && scheme == Scheme::Basic {
+        refuse_other_sites(request)?;
     }
     Ok(Caller::TokenHolder)
 }

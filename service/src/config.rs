@@ -39,8 +39,10 @@ pub enum Plaintext {
 /// Who may read `/metrics` (`metrics`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MetricsMode {
-    /// Who has a token.
+    /// Who has a token; on the admin plane everybody.
     #[default]
+    OpenToAdmin,
+    /// Who has a token, on both planes.
     Token,
     /// Everybody.
     Open,

@@ -1,6 +1,7 @@
 //! `/kv/BUCKET/KEY` and `/-/key64/BUCKET/BASE64URL`: one value.
 
 use crate::answer::Answer;
+use crate::at;
 use crate::auth::Intent;
 use crate::http::etag;
 use crate::http::field::{Field, Fields};
@@ -11,7 +12,7 @@ use crate::http::precondition::{BadPrecondition, Failed, Preconditions};
 use crate::http::target;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
-use crate::route::{self, Action};
+use crate::route::{self, Accepted, Action};
 use crate::service::Service;
 use crate::value::{self, Door};
 use alloc::boxed::Box;
@@ -79,8 +80,12 @@ pub(crate) fn place64(rest: &str) -> Result<Place, Problem> {
 
 /// A bucket's name, percent-decoded.
 pub(crate) fn bucket(raw: &str) -> Result<BucketName, Problem> {
-    let bytes = target::decode(raw).unwrap_or_default();
-    let name = core::str::from_utf8(&bytes).unwrap_or_default();
+    bucket_of(&target::decode(raw).unwrap_or_default())
+}
+
+/// A bucket's name.
+pub(crate) fn bucket_of(name: &[u8]) -> Result<BucketName, Problem> {
+    let name = core::str::from_utf8(name).unwrap_or_default();
     BucketName::new(name).map_err(|error| Problem::new(Kind::BadBucket, format!("{error}.")))
 }
 
@@ -134,10 +139,9 @@ fn get(
         read_intent(&place.bucket)
     };
     route::admit(service, request, intent)?;
-    if at.is_some() {
-        return Err(not_yet("`at`: there are no snapshots yet"));
-    }
-    match value::begin(service, request, place, Door::Kv, media::UNKNOWN, now)? {
+    let at = at::asked(service, at.as_deref())?
+        .ok_or_else(|| refusal::problem(Refusal::NoSuchSnapshot))?;
+    match value::begin(service, request, (place, at), Door::Kv, media::UNKNOWN, now)? {
         Some(action) => Ok(action),
         None => Err(Problem::new(
             Kind::NoSuchKey,
@@ -200,7 +204,8 @@ fn delete(
         .store
         .submit(Batch { changes })
         .map_err(delete_refused)?;
-    Ok(Action::Commit(service.pending(ticket), Written::Deleted))
+    let accepted = Accepted::Value(Written::Deleted);
+    Ok(Action::Commit(service.pending(ticket), accepted))
 }
 
 /// The answer to a change that has ended.
@@ -327,7 +332,8 @@ fn kept(fields: &Fields<'_>, field: Field) -> Result<Option<Box<str>>, Problem> 
     Ok((!joined.is_empty()).then(|| joined.into_boxed_str()))
 }
 
-fn parameters<const N: usize>(
+/// The values of exactly these parameters.
+pub(crate) fn parameters<const N: usize>(
     request: &Request<'_>,
     names: [&str; N],
 ) -> Result<[Option<Vec<u8>>; N], Problem> {

@@ -28,8 +28,11 @@
 
 extern crate alloc;
 
+mod admin;
 mod answer;
+mod at;
 mod auth;
+mod bucket;
 mod config;
 mod connection;
 mod gauge;
@@ -39,6 +42,7 @@ mod json;
 mod kv;
 mod listing;
 mod metrics;
+mod plane;
 mod problem;
 mod refusal;
 mod route;
@@ -52,5 +56,6 @@ pub use config::{
     AuthMode, Config, Limits, MetricsMode, Plaintext, SetError, Sites, Token, ValueError,
 };
 pub use connection::Connection;
+pub use plane::Plane;
 pub use segment::{Input, Progress, Segment, Transport};
 pub use service::{Environment, MetricsSource, Service};

@@ -1,7 +1,9 @@
 //! `/-/keys/BUCKET` and `/-/buckets`: what there is, as JSON.
 
 use crate::answer::Answer;
+use crate::at;
 use crate::auth::{self, Caller, Intent};
+use crate::bucket;
 use crate::config::AuthMode;
 use crate::http::head::Request;
 use crate::http::target;
@@ -16,7 +18,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64UrlUnpadded, Encoding};
 use core::fmt::Write;
-use store::{At, BucketName, Key, KeyQuery, Metadata, State, Unavailable};
+use store::{BucketName, Key, KeyQuery, Metadata};
 
 /// Keys on a page nobody gave a length.
 const LIMIT_DEFAULT: usize = 100;
@@ -38,19 +40,18 @@ pub(crate) fn keys(
     if values.is_some() {
         return Err(kv::not_yet("`values`: read them one by one"));
     }
-    if at.is_some() {
-        return Err(kv::not_yet("`at`: there are no snapshots yet"));
-    }
+    let view = at::asked(service, at.as_deref())?.ok_or_else(gone)?;
     let mut query = KeyQuery {
         prefix: prefix.unwrap_or_default(),
         start,
         end,
         limit: limit_of(limit.as_deref())?,
         reverse: flag("reverse", reverse.as_deref())?,
-        at: At::NOW,
+        at: view,
     };
     let wanted = query.limit;
     let mut found: Vec<(Key, Metadata)> = Vec::new();
+    let mut seq = 0;
     for _ in 0..PAGES_MAX {
         query.limit = wanted - found.len();
         let page = service
@@ -60,45 +61,31 @@ pub(crate) fn keys(
         let last = page.keys.last().map(|(key, _)| key.as_bytes().to_vec());
         let visible = |(key, _): &(Key, Metadata)| sees_all || !kv::is_script(key.as_bytes());
         found.extend(page.keys.into_iter().filter(visible));
-        let seq = page.seq.0;
+        seq = page.seq.0;
         let Some(last) = last.filter(|_| page.more) else {
-            return Ok(page_answer(bucket, &found, None, seq));
+            return Ok(page_answer(&found, None, seq));
         };
         advance(&mut query, last);
         if found.len() >= wanted {
-            query.limit = wanted;
-            return Ok(page_answer(bucket, &found, Some(&query), seq));
+            break;
         }
     }
-    let seq = service.store.durable_seq().0;
     query.limit = wanted;
-    Ok(page_answer(bucket, &found, Some(&query), seq))
+    let next = link(bucket, &query, at.as_deref());
+    Ok(page_answer(&found, Some(&next), seq))
 }
 
-/// `GET /-/buckets`: those the caller may read.
+/// `GET /-/buckets`: those the caller may read, with what they use.
 pub(crate) fn buckets(service: &mut Service, request: &Request<'_>) -> Result<Answer, Problem> {
     route::no_parameters(request.target.query)?;
     let anonymous = is_anonymous(service, request);
     if !anonymous {
         route::admit(service, request, Intent::ReadPrivate)?;
     }
-    match service.store.state() {
-        State::Opening => return Err(refusal::unavailable(Unavailable::Opening)),
-        State::Refused(why) => {
-            return Err(refusal::unavailable(Unavailable::Refused(why.clone())));
-        }
-        State::Ready | State::ReadOnly(_) | State::Closed => {}
-    }
-    let mut out = String::from("{\"buckets\":[");
+    refusal::refuse_unreadable(&service.store)?;
     let mut names = service.store.buckets();
     names.retain(|name| !anonymous || kv::read_intent(name) == Intent::ReadPublic);
-    for (index, name) in names.iter().enumerate() {
-        out.push_str(if index == 0 { "{" } else { ",{" });
-        json::push_member(&mut out, "name", name.as_str());
-        out.push('}');
-    }
-    out.push_str("]}\n");
-    Ok(Answer::text(200, "application/json", out))
+    Ok(bucket::list(&service.store, &names))
 }
 
 /// Whether the request comes without a token to a service that has one.
@@ -132,12 +119,7 @@ fn advance(query: &mut KeyQuery, mut last: Vec<u8>) {
     }
 }
 
-fn page_answer(
-    bucket: &BucketName,
-    keys: &[(Key, Metadata)],
-    next: Option<&KeyQuery>,
-    seq: u64,
-) -> Answer {
+fn page_answer(keys: &[(Key, Metadata)], next: Option<&str>, seq: u64) -> Answer {
     let mut out = String::with_capacity(64 + keys.len() * 96);
     out.push_str("{\"keys\":[");
     for (index, (key, version)) in keys.iter().enumerate() {
@@ -162,21 +144,31 @@ fn page_answer(
     }
     out.push_str("],\"next\":");
     match next {
-        Some(query) => json::push_string(&mut out, &link(bucket, query)),
+        Some(link) => json::push_string(&mut out, link),
         None => out.push_str("null"),
     }
     let _ = writeln!(out, ",\"seq\":{seq}}}");
     Answer::text(200, "application/json", out)
 }
 
-/// The target that gives the next page.
-fn link(bucket: &BucketName, query: &KeyQuery) -> String {
+/// A page of what is not there: it may have been, when an earlier page was asked for.
+fn gone() -> Problem {
+    Problem::new(
+        Kind::SnapshotGone,
+        "No snapshot has this name or sequence (any more): begin again at another one, or \
+         without `at`.",
+    )
+}
+
+/// The target that gives the next page, of the state that was asked for.
+fn link(bucket: &BucketName, query: &KeyQuery, at: Option<&[u8]>) -> String {
     let mut link = format!("/-/keys/{}?limit={}", bucket.as_str(), query.limit);
     let prefix = (!query.prefix.is_empty()).then_some(&query.prefix);
     for (name, value) in [
-        ("prefix", prefix),
-        ("start", query.start.as_ref()),
-        ("end", query.end.as_ref()),
+        ("prefix", prefix.map(Vec::as_slice)),
+        ("start", query.start.as_deref()),
+        ("end", query.end.as_deref()),
+        ("at", at),
     ] {
         if let Some(value) = value {
             link.push('&');

@@ -12,9 +12,9 @@ use store::block::Durability;
 use store::{BucketName, Now, Resource, State};
 
 /// Every status this server answers with.
-const STATUSES: [u16; 23] = [
-    200, 201, 204, 206, 304, 308, 400, 401, 403, 404, 405, 408, 412, 413, 414, 416, 417, 431, 500,
-    501, 503, 505, 507,
+const STATUSES: [u16; 25] = [
+    200, 201, 204, 206, 304, 308, 400, 401, 403, 404, 405, 408, 409, 410, 412, 413, 414, 416, 417,
+    431, 500, 501, 503, 505, 507,
 ];
 
 /// What is counted here.
@@ -360,4 +360,21 @@ fn label(out: &mut String, text: &str) {
         }
     }
     out.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::response::HeadWriter;
+
+    #[test]
+    fn every_status_is_counted_and_has_a_phrase() {
+        for (_, status, name, _) in KINDS {
+            assert!(STATUSES.contains(status), "{status} of {name}");
+        }
+        for status in STATUSES {
+            let head = HeadWriter::new(status).finish();
+            assert!(!head.ends_with(b" \r\n\r\n"), "{status}");
+        }
+    }
 }

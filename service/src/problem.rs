@@ -28,26 +28,32 @@ kinds! {
     BadTarget 400 "bad-target" "The request target is malformed."
     BadPath 400 "bad-path" "The path cannot name a page of a site."
     BadBucket 400 "bad-bucket" "That is not a bucket's name."
+    BadSnapshot 400 "bad-snapshot" "That is not a snapshot's name."
     BadKey 400 "bad-key" "That is not a key."
     BadParameter 400 "bad-parameter" "A query parameter is unknown, doubled or malformed."
     BadCondition 400 "bad-condition" "A precondition is malformed."
     BadHeader 400 "bad-header" "A header field to be kept is too long or not text."
     PartialPut 400 "partial-put" "A PUT replaces the whole value."
     BadBody 400 "bad-body" "The body is not chunked coding as RFC 9112 has it."
+    BadJson 400 "bad-json" "The body is not the JSON that is wanted here."
+    UnexpectedBody 400 "unexpected-body" "This request has no body."
     IncompleteBody 400 "incomplete-body" "The body ended before its announced end."
     TokenMissing 401 "token-missing" "This needs the token."
     TokenWrong 401 "token-wrong" "That is not the token."
-    ReadTokenOnly 403 "read-token-only" "The read token does not allow changes."
+    ReadTokenOnly 403 "read-token-only" "The read token does not allow this."
     CrossSite 403 "cross-site" "Another site's page asked for a change."
     PlaintextRefused 403 "plaintext-refused" "The token is not taken over plain HTTP."
     NoSuchKey 404 "no-such-key" "There is no value under this key."
+    NoSuchBucket 404 "no-such-bucket" "There is nothing in this bucket."
     NoSuchSnapshot 404 "no-such-snapshot" "There is no snapshot of this name."
     NoSuchPath 404 "no-such-path" "There is nothing here."
     MethodNotAllowed 405 "method-not-allowed" "The resource does not have this method."
     RequestTimeout 408 "request-timeout" "The request did not arrive in time."
     SnapshotExists 409 "snapshot-exists" "There is a snapshot of this name already."
+    SnapshotGone 410 "snapshot-gone" "The snapshot of this page is not there any more."
     ConditionFailed 412 "condition-failed" "A precondition does not hold."
     ValueTooLarge 413 "value-too-large" "The value is longer than the store takes."
+    BodyTooLarge 413 "body-too-large" "The body is longer than is taken here."
     TargetTooLong 414 "target-too-long" "The request line is too long."
     RangeNotSatisfiable 416 "range-not-satisfiable" "The value has no byte in this range."
     ExpectationUnknown 417 "expectation-unknown" "Only 100-continue can be expected."
@@ -98,6 +104,12 @@ impl Problem {
             numbers: Vec::new(),
             lines: Vec::new(),
         }
+    }
+
+    /// A body longer than what is collected in memory.
+    pub(crate) fn body_too_large(limit_bytes: u64) -> Self {
+        let detail = alloc::format!("The body of this request is at most {limit_bytes} bytes.");
+        Problem::new(Kind::BodyTooLarge, detail).number("limit_bytes", limit_bytes)
     }
 
     /// Adds a member with a number.

@@ -3,7 +3,7 @@
 use crate::kv;
 use crate::problem::{Kind, Problem};
 use alloc::format;
-use store::{NoSpace, ReadError, Refusal, Unavailable};
+use store::{NoSpace, ReadError, Refusal, State, Store, Unavailable};
 
 /// Why a change did not happen, or may not have.
 pub(crate) fn problem(refusal: Refusal) -> Problem {
@@ -35,6 +35,18 @@ pub(crate) fn problem(refusal: Refusal) -> Problem {
         }
         Refusal::Unavailable(why) => unavailable(why),
         Refusal::OutcomeUnknown => outcome_unknown(),
+    }
+}
+
+/// Refuses while there is nothing to look at.
+///
+/// # Errors
+/// A store that is opening or was refused.
+pub(crate) fn refuse_unreadable(store: &Store) -> Result<(), Problem> {
+    match store.state() {
+        State::Opening => Err(unavailable(Unavailable::Opening)),
+        State::Refused(why) => Err(unavailable(Unavailable::Refused(why.clone()))),
+        State::Ready | State::ReadOnly(_) | State::Closed => Ok(()),
     }
 }
 

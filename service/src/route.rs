@@ -1,18 +1,20 @@
-//! Which resource a target names, and what a request makes of it.
+//! Which resource a target names on which plane, and what a request makes of it.
 
 use crate::answer::Answer;
 use crate::auth::{self, Caller, Intent};
+use crate::config::MetricsMode;
 use crate::http::head::Request;
 use crate::http::method::{Allowed, Method};
 use crate::http::target::{self, QueryError};
 use crate::kv::{self, Place};
+use crate::plane::Plane;
 use crate::problem::{self, Kind, Problem};
 use crate::service::{Pending, Service};
 use crate::value::Fetch;
-use crate::{health, listing, metrics, site};
+use crate::{admin, health, listing, metrics, site};
 use alloc::boxed::Box;
 use alloc::format;
-use store::{BucketName, Now, Upload};
+use store::{BucketName, Committed, Now, Refusal, Upload};
 
 /// What a request leads to.
 pub(crate) enum Action {
@@ -22,8 +24,19 @@ pub(crate) enum Action {
     Fetch(Box<Fetch>),
     /// A body has to be received.
     Receive(Upload),
+    /// The body that tells this bucket's quota has to be collected.
+    Collect(BucketName),
     /// A change has been handed in.
-    Commit(Pending, kv::Written),
+    Commit(Pending, Accepted),
+}
+
+/// A change that the store has taken in, and that is answered when it is durable.
+#[derive(Debug)]
+pub(crate) enum Accepted {
+    /// Of a value.
+    Value(kv::Written),
+    /// By the owner.
+    Admin(admin::Done),
 }
 
 /// A resource.
@@ -31,6 +44,7 @@ enum Route<'h> {
     /// `OPTIONS *`
     Server,
     Value(Place),
+    Admin(admin::Resource),
     Keys(BucketName),
     Buckets,
     Health,
@@ -49,9 +63,17 @@ enum Route<'h> {
 pub(crate) fn dispatch(
     service: &mut Service,
     request: &Request<'_>,
+    plane: Plane,
     now: Now,
 ) -> Result<Action, Problem> {
-    let route = route(request.target.path)?;
+    let path = request.target.path;
+    let route = match plane {
+        Plane::Data => data_route(path)?,
+        Plane::Admin => admin_route(path)?,
+    };
+    if matches!(route, Route::Nothing) {
+        return Err(nothing(plane));
+    }
     let allowed = allowed(&route);
     if !allowed.contains(request.method) {
         return Err(not_allowed(allowed));
@@ -64,6 +86,7 @@ pub(crate) fn dispatch(
     let query = request.target.query;
     let answer = match route {
         Route::Value(place) => return kv::value(service, request, place, now),
+        Route::Admin(resource) => return admin::dispatch(service, request, resource),
         Route::Site => return site::page(service, request, now),
         Route::Keys(bucket) => listing::keys(service, request, &bucket)?,
         Route::Buckets => listing::buckets(service, request)?,
@@ -74,17 +97,43 @@ pub(crate) fn dispatch(
         Route::Ready => health::readyz(service, query)?,
         Route::Metrics => {
             no_parameters(query)?;
-            admit(service, request, metrics_intent(service))?;
+            admit(service, request, metrics_intent(service, plane))?;
             metrics::page(service, now)
         }
-        Route::Problem(name) => problem::page(name).ok_or_else(nothing)?,
-        Route::Server | Route::Nothing => return Err(nothing()),
+        Route::Problem(name) => problem::page(name).ok_or_else(|| nothing(plane))?,
+        Route::Server | Route::Nothing => return Err(nothing(plane)),
     };
     Ok(Action::Answer(answer))
 }
 
-/// The resource a path names.
-fn route(path: &str) -> Result<Route<'_>, Problem> {
+/// The answer to a change that has ended.
+///
+/// # Errors
+/// The refusal to answer with.
+pub(crate) fn ended(
+    service: &Service,
+    accepted: Accepted,
+    outcome: Result<Committed, Refusal>,
+) -> Result<Answer, Problem> {
+    match accepted {
+        Accepted::Value(written) => kv::written(written, outcome),
+        Accepted::Admin(done) => admin::done(service, done, outcome),
+    }
+}
+
+/// The resource a path names to the owner: nothing of the users'.
+fn admin_route(path: &str) -> Result<Route<'_>, Problem> {
+    if let Some(rest) = path.strip_prefix("/-/admin/") {
+        let resource = admin::resource(rest)?;
+        return Ok(resource.map_or(Route::Nothing, Route::Admin));
+    }
+    let problem = path.strip_prefix("/-/problems/").map(Route::Problem);
+    let common = problem.or_else(|| common_route(path));
+    Ok(common.unwrap_or(Route::Nothing))
+}
+
+/// The resource a path names to users.
+fn data_route(path: &str) -> Result<Route<'_>, Problem> {
     if let Some(rest) = path.strip_prefix("/kv/") {
         return kv::place(rest).map(Route::Value);
     }
@@ -104,13 +153,20 @@ fn route(path: &str) -> Result<Route<'_>, Problem> {
             Route::Nothing
         });
     }
-    Ok(match path {
+    Ok(common_route(path).unwrap_or(match path {
+        "/kv" | "/-" => Route::Nothing,
+        _ => Route::Site,
+    }))
+}
+
+/// What there is on both planes.
+fn common_route(path: &str) -> Option<Route<'_>> {
+    Some(match path {
         "*" => Route::Server,
         "/healthz" => Route::Health,
         "/readyz" => Route::Ready,
         "/metrics" => Route::Metrics,
-        "/kv" | "/-" => Route::Nothing,
-        _ => Route::Site,
+        _ => return None,
     })
 }
 
@@ -118,6 +174,7 @@ fn route(path: &str) -> Result<Route<'_>, Problem> {
 fn allowed(route: &Route<'_>) -> Allowed {
     match route {
         Route::Value(_) => Allowed::ReadWrite,
+        Route::Admin(resource) => resource.allowed(),
         Route::Server => Allowed::All,
         _ => Allowed::Read,
     }
@@ -139,19 +196,25 @@ pub(crate) fn admit(
     Ok(caller)
 }
 
-fn metrics_intent(service: &Service) -> Intent {
-    match service.config.metrics {
-        crate::config::MetricsMode::Open => Intent::ReadPublic,
-        crate::config::MetricsMode::Token => Intent::ReadPrivate,
+fn metrics_intent(service: &Service, plane: Plane) -> Intent {
+    match (service.config.metrics, plane) {
+        (MetricsMode::Open, _) | (MetricsMode::OpenToAdmin, Plane::Admin) => Intent::ReadPublic,
+        (MetricsMode::Token, _) | (MetricsMode::OpenToAdmin, Plane::Data) => Intent::ReadPrivate,
     }
 }
 
-fn nothing() -> Problem {
-    Problem::new(
-        Kind::NoSuchPath,
-        "Values are under /kv/BUCKET/KEY, lists under /-/keys/BUCKET and /-/buckets; \
-         /healthz, /readyz and /metrics tell how it goes.",
-    )
+fn nothing(plane: Plane) -> Problem {
+    let detail = match plane {
+        Plane::Data => {
+            "Values are under /kv/BUCKET/KEY, lists under /-/keys/BUCKET and /-/buckets; \
+             /healthz, /readyz and /metrics tell how it goes."
+        }
+        Plane::Admin => {
+            "This is the admin port: /-/admin/buckets, /-/admin/snapshots, /healthz, /readyz and \
+             /metrics. Values and the site are on http.port."
+        }
+    };
+    Problem::new(Kind::NoSuchPath, detail)
 }
 
 fn not_allowed(allowed: Allowed) -> Problem {

@@ -38,7 +38,7 @@ pub(crate) fn page(
         let found = value::begin(
             service,
             request,
-            &place,
+            (&place, At::NOW),
             Door::Site,
             media::by_ending(&name),
             now,
@@ -122,8 +122,14 @@ fn missing(
 ) -> Result<Action, Problem> {
     if let Some(place) = place(bucket, MISSING) {
         let media = media::by_ending(MISSING);
-        if let Some(action) = value::begin(service, request, &place, Door::SiteMissing, media, now)?
-        {
+        if let Some(action) = value::begin(
+            service,
+            request,
+            (&place, At::NOW),
+            Door::SiteMissing,
+            media,
+            now,
+        )? {
             return Ok(action);
         }
     }

@@ -52,19 +52,19 @@ pub(crate) struct Fetch {
     media: &'static str,
 }
 
-/// Begins to read a value; `None` if there is none.
+/// Begins to read a value in some state; `None` if there is none.
 ///
 /// # Errors
 /// A precondition or range that does not hold, or a store that cannot be read.
 pub(crate) fn begin(
     service: &mut Service,
     request: &Request<'_>,
-    place: &Place,
+    (place, at): (&Place, At),
     door: Door,
     media: &'static str,
     now: Now,
 ) -> Result<Option<Action>, Problem> {
-    let opened = service.store.open_value(At::NOW, &place.bucket, &place.key);
+    let opened = service.store.open_value(at, &place.bucket, &place.key);
     let Some((version, reader)) = opened.map_err(refusal::unavailable)? else {
         return Ok(None);
     };

@@ -144,6 +144,21 @@ impl Store {
         Ok(self.accept(verdict))
     }
 
+    /// The quota of a bucket once everything accepted is durable.
+    pub fn accepted_quota(&self, bucket: &BucketName) -> QuotaLimits {
+        let in_flight = self.in_flight.iter();
+        let in_flight = in_flight.flat_map(|group| &group.contents.batches);
+        let batches = in_flight.chain(&self.queue.waiting);
+        let mut pending = batches.flat_map(|batch| &batch.ops).filter_map(|op| {
+            let Body::Quota { limits } = op.body else {
+                return None;
+            };
+            (op.bucket == *bucket).then_some(limits)
+        });
+        let last = pending.next_back();
+        last.unwrap_or_else(|| self.quota(bucket).0)
+    }
+
     /// The quota of a bucket, and what it uses of it, durably.
     pub fn quota(&self, bucket: &BucketName) -> (QuotaLimits, QuotaLimits) {
         let found = self.index.buckets.get(bucket);

@@ -7,8 +7,8 @@
 
 use crate::format::record::{self, Record};
 use crate::format::views;
+use crate::index::TOTALS_BYTES;
 use crate::index::views::{Rollback, Snapshot, Views};
-use crate::index::{TOTALS_BYTES, Totals};
 use crate::name::{BucketName, SnapshotName};
 use crate::queue::{Body, Op, Outcome, ViewsChange, Waiting};
 use crate::quota::Charge;
@@ -30,7 +30,21 @@ impl Store {
         Ok(snapshot.map(|snapshot| At(snapshot.seq)))
     }
 
+    /// The state of the snapshot that was taken at this sequence, as [`Store::at`].
+    ///
+    /// # Errors
+    /// [`Unavailable`] while opening or when refused.
+    pub fn at_seq(&self, seq: Seq) -> Result<Option<At>, Unavailable> {
+        self.readable()?;
+        let mut snapshots = self.index.views().snapshots.iter();
+        Ok(snapshots
+            .any(|snapshot| snapshot.seq == seq.0)
+            .then_some(At(seq.0)))
+    }
+
     /// All snapshots, in the order they were taken.
+    ///
+    /// What the appliance keeps for itself is not counted.
     ///
     /// # Errors
     /// [`Unavailable`] while opening or when refused.
@@ -38,16 +52,14 @@ impl Store {
         self.readable()?;
         let snapshots = self.index.views().snapshots.iter();
         let status = |snapshot: &Snapshot| {
-            let Totals {
-                keys,
-                charged_bytes,
-            } = self.index.totals_at(snapshot.seq);
+            let all = self.index.totals_at(snapshot.seq);
+            let own = self.index.totals_of(snapshot.seq, &BucketName::system());
             SnapshotStatus {
                 name: snapshot.name.clone(),
                 seq: Seq(snapshot.seq),
                 taken_wall_ms: snapshot.wall_ms,
-                keys,
-                live_bytes: charged_bytes,
+                keys: all.keys - own.keys,
+                live_bytes: all.charged_bytes - own.charged_bytes,
             }
         };
         Ok(snapshots.map(status).collect())

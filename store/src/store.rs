@@ -26,8 +26,8 @@ use crate::pressure::Pressure;
 use crate::queue::Queue;
 use crate::reader::Reader;
 use crate::request::{
-    At, Batch, Committed, Condition, Headers, KeyPage, KeyQuery, Metadata, ReadError, Refusal, Seq,
-    Ticket, Unavailable, Upload,
+    At, Batch, Committed, Condition, Headers, KeyPage, KeyQuery, Metadata, QuotaLimits, ReadError,
+    Refusal, Seq, Ticket, Unavailable, Upload,
 };
 use crate::scrub::Scrub;
 use crate::segments::Segments;
@@ -321,7 +321,7 @@ impl Store {
             return Err(Unavailable::Busy);
         }
         Ok(KeyPage {
-            seq: self.durable_seq(),
+            seq: self.durable_seq().min(Seq(query.at.0)),
             ..page
         })
     }
@@ -332,6 +332,17 @@ impl Store {
         let live = self.index.buckets.iter();
         let live = live.filter(|(name, bucket)| listed(name, bucket.totals.keys > 0));
         live.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The buckets that have a key or a quota, in order.
+    pub fn known_buckets(&self) -> Vec<BucketName> {
+        let all = self.index.buckets.iter();
+        let known = all.filter(|(name, bucket)| {
+            let limits = bucket.quota.map(|quota| quota.limits).unwrap_or_default();
+            let known = bucket.totals.keys > 0 || limits != QuotaLimits::default();
+            known && !name.is_system()
+        });
+        known.map(|(name, _)| name.clone()).collect()
     }
 
     /// Hands in a batch; its conditions are judged now, against everything accepted before.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod abuse;
+mod admin;
 mod crash;
 mod devices;
 mod first_steps;

@@ -14,6 +14,8 @@ pub struct Bed {
     control: String,
     /// Address of the first guest's HTTP port.
     pub http: String,
+    /// Address of the first guest's admin port.
+    pub admin: String,
     /// Address of the second guest's HTTP port.
     pub http2: String,
     /// Whether this is real Xen (with a dom0 and `xl`) or QEMU's emulation.
@@ -44,6 +46,7 @@ impl Bed {
         Bed {
             control: variable("LAMPION_BED_CONTROL"),
             http: variable("LAMPION_BED_HTTP"),
+            admin: variable("LAMPION_BED_ADMIN"),
             http2: variable("LAMPION_BED_HTTP2"),
             is_xen: variable("LAMPION_BED").starts_with("xen"),
         }

@@ -114,6 +114,18 @@ impl Guest {
         })
     }
 
+    /// One request on its admin port.
+    ///
+    /// # Panics
+    /// When there is no answer.
+    pub fn ask_admin(&self, method: &str, target: &str, body: &[u8]) -> Answer {
+        let client = Client::connect(&self.bed.admin);
+        let answer = client.and_then(|mut client| client.request(method, target, body));
+        answer.unwrap_or_else(|error| {
+            panic!("{method} {target}: {error}\nconsole:\n{}", self.console())
+        })
+    }
+
     /// Asks for `target` until the answer is `status`.
     ///
     /// # Panics

@@ -7,6 +7,7 @@
 //! by piece as the transport has room. So neither a slow peer nor a slow disk
 //! makes a connection grow.
 
+mod collecting;
 mod exchange;
 mod head_buffer;
 mod holding;
@@ -16,12 +17,15 @@ mod sending;
 mod turns;
 
 use crate::gauge::Counted;
+use crate::plane::Plane;
 use crate::problem::Problem;
+use crate::route::Accepted;
+use crate::segment;
 use crate::segment::{Input, Progress, Transport};
 use crate::service::{Pending, Service};
 use crate::value::Fetch;
-use crate::{kv, segment};
 use alloc::boxed::Box;
+use collecting::Collecting;
 use core::net::SocketAddr;
 use exchange::{After, Exchange};
 use head_buffer::HeadBuffer;
@@ -41,6 +45,7 @@ const STEP_BYTES_MAX: usize = 256 * 1024;
 /// Idle it is its own size and nothing more: all else is allocated while a request needs it.
 pub struct Connection {
     peer: SocketAddr,
+    plane: Plane,
     phase: Phase,
     head: HeadBuffer,
     exchange: Exchange,
@@ -71,8 +76,10 @@ enum Phase {
     Delay(Box<Problem>),
     /// Taking a body into the store.
     Receive(Box<Receiving>),
+    /// Taking a short body into memory.
+    Collect(Box<Collecting>),
     /// Waiting for a change to be durable.
-    Commit(Box<Pending>, kv::Written),
+    Commit(Box<Commit>),
     /// Waiting until what the answer saw is durable.
     Hold(Box<Held>),
     /// Waiting for the headers of a value.
@@ -89,6 +96,12 @@ enum Phase {
     Finished,
     /// Over, and broken off.
     Aborted,
+}
+
+/// A change, and what it is.
+struct Commit {
+    pending: Pending,
+    accepted: Accepted,
 }
 
 /// What a turn led to.
@@ -130,10 +143,11 @@ impl Context<'_> {
 }
 
 impl Connection {
-    /// A connection just accepted from `peer`, on which nothing has happened.
-    pub fn new(peer: SocketAddr, now: Now) -> Self {
+    /// A connection just accepted from `peer` by the door of `plane`.
+    pub fn new(peer: SocketAddr, plane: Plane, now: Now) -> Self {
         Connection {
             peer,
+            plane,
             phase: Phase::Head,
             head: HeadBuffer::default(),
             exchange: Exchange::broken(),
@@ -222,7 +236,7 @@ impl Connection {
         let blind = matches!(
             self.phase,
             Phase::Delay(_)
-                | Phase::Commit(..)
+                | Phase::Commit(_)
                 | Phase::Hold(_)
                 | Phase::Fetch(_)
                 | Phase::Send(_)
@@ -260,7 +274,8 @@ impl Connection {
             Phase::Head => self.turn_head(cx),
             Phase::Delay(problem) => self.turn_delay(cx, problem),
             Phase::Receive(receiving) => self.turn_receive(cx, receiving),
-            Phase::Commit(pending, written) => self.turn_commit(cx, pending, written),
+            Phase::Collect(collecting) => self.turn_collect(cx, collecting),
+            Phase::Commit(commit) => self.turn_commit(cx, commit),
             Phase::Hold(held) => self.turn_hold(cx, held),
             Phase::Fetch(fetch) => self.turn_fetch(cx, fetch),
             Phase::Send(sending) => self.turn_send(cx, sending),

@@ -1,10 +1,11 @@
 //! A body on its way into the store.
 
-use super::{Connection, Context, Phase, Turn};
+use super::{Commit, Connection, Context, Phase, Turn};
 use crate::http::body::{Body, BodyError};
 use crate::kv;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
+use crate::route::Accepted;
 use crate::segment::Input;
 use alloc::boxed::Box;
 use store::{Refusal, Upload};
@@ -130,14 +131,17 @@ impl Connection {
         self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
         match cx.service.store.commit_upload(receiving.upload) {
             Ok(ticket) => {
-                let pending = Box::new(cx.service.pending(ticket));
-                self.become_phase(Phase::Commit(pending, kv::Written::Put))
+                let commit = Commit {
+                    pending: cx.service.pending(ticket),
+                    accepted: Accepted::Value(kv::Written::Put),
+                };
+                self.become_phase(Phase::Commit(Box::new(commit)))
             }
             Err(refusal) => self.refuse(cx, refusal::problem(refusal)),
         }
     }
 
-    fn refuse_body(&mut self, cx: &mut Context<'_>, error: BodyError) -> Turn {
+    pub(super) fn refuse_body(&mut self, cx: &mut Context<'_>, error: BodyError) -> Turn {
         self.exchange.close();
         let detail = match error {
             BodyError::Chunk => "The body is not `SIZE CRLF DATA CRLF` ended by a chunk of size 0.",
@@ -147,7 +151,7 @@ impl Connection {
         self.refuse(cx, Problem::new(Kind::BadBody, detail))
     }
 
-    fn refuse_incomplete(&mut self, cx: &mut Context<'_>) -> Turn {
+    pub(super) fn refuse_incomplete(&mut self, cx: &mut Context<'_>) -> Turn {
         self.exchange.close();
         let detail =
             "The peer ended the connection before the body was complete; nothing was written.";

@@ -1,18 +1,17 @@
 //! The turns that are about requests as a whole: heads, refusals, ends.
 
+use super::collecting::Collecting;
 use super::exchange::{After, DROPPED_BYTES_MAX, Exchange};
 use super::head_buffer::Collected;
 use super::receiving::Receiving;
-use super::{Connection, Context, Fresh, Phase, Turn};
+use super::{Commit, Connection, Context, Fresh, Phase, Turn};
 use crate::http::body::Body;
 use crate::http::head::{self, FIELDS_MAX, HeadError};
 use crate::http::response;
-use crate::kv;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
 use crate::route::{self, Action};
 use crate::segment::{Input, Segment};
-use crate::service::Pending;
 use alloc::boxed::Box;
 use core::mem::MaybeUninit;
 use core::task::Poll;
@@ -83,7 +82,7 @@ impl Connection {
             Err(error) => return self.refuse_head(cx, error),
         };
         self.exchange = Exchange::new(&request);
-        let result = route::dispatch(cx.service, &request, cx.now);
+        let result = route::dispatch(cx.service, &request, self.plane, cx.now);
         match cx.service.observed() {
             Some(pending) => self.hold(cx, pending, result),
             None => self.go_on(cx, result),
@@ -99,35 +98,41 @@ impl Connection {
         }
     }
 
-    fn act(&mut self, cx: &mut Context<'_>, action: Action) -> Turn {
+    pub(super) fn act(&mut self, cx: &mut Context<'_>, action: Action) -> Turn {
         let limits = cx.service.config.limits;
         self.deadline_ns = cx.after(limits.answer_timeout_ns);
         match action {
             Action::Answer(answer) => self.answer(cx, answer),
             Action::Fetch(fetch) => self.become_phase(Phase::Fetch(fetch)),
-            Action::Commit(pending, written) => {
-                self.become_phase(Phase::Commit(Box::new(pending), written))
+            Action::Commit(pending, accepted) => {
+                let commit = Commit { pending, accepted };
+                self.become_phase(Phase::Commit(Box::new(commit)))
+            }
+            Action::Collect(bucket) => {
+                self.invite_body(cx);
+                let collecting = Collecting::new(bucket, self.exchange.unread);
+                self.become_phase(Phase::Collect(Box::new(collecting)))
             }
             Action::Receive(upload) => {
-                if core::mem::take(&mut self.exchange.continue_owed) {
-                    self.output.push(Segment::Static(response::CONTINUE));
-                }
-                self.deadline_ns = cx.after(limits.body_timeout_ns);
+                self.invite_body(cx);
                 let receiving = Receiving::new(upload, self.exchange.unread);
                 self.become_phase(Phase::Receive(Box::new(receiving)))
             }
         }
     }
 
+    /// All that can be judged ahead has been: the body may come.
+    fn invite_body(&mut self, cx: &Context<'_>) {
+        if core::mem::take(&mut self.exchange.continue_owed) {
+            self.output.push(Segment::Static(response::CONTINUE));
+        }
+        self.deadline_ns = cx.after(cx.service.config.limits.body_timeout_ns);
+    }
+
     /// Waits until a change is durable, and says how it ended.
-    pub(super) fn turn_commit(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut pending: Box<Pending>,
-        written: kv::Written,
-    ) -> Turn {
-        match pending.outcome(&mut cx.service.store) {
-            Poll::Ready(outcome) => match kv::written(written, outcome) {
+    pub(super) fn turn_commit(&mut self, cx: &mut Context<'_>, mut commit: Box<Commit>) -> Turn {
+        match commit.pending.outcome(&mut cx.service.store) {
+            Poll::Ready(outcome) => match route::ended(cx.service, commit.accepted, outcome) {
                 Ok(answer) => self.answer(cx, answer),
                 Err(problem) => self.refuse(cx, problem),
             },
@@ -136,7 +141,7 @@ impl Connection {
                 self.refuse(cx, refusal::outcome_unknown())
             }
             Poll::Pending => {
-                self.phase = Phase::Commit(pending, written);
+                self.phase = Phase::Commit(commit);
                 Turn::Store
             }
         }

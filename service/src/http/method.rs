@@ -24,6 +24,8 @@ pub(crate) enum Allowed {
     Read,
     /// Reading, writing and removing.
     ReadWrite,
+    /// Having something done.
+    Post,
     /// `OPTIONS *`: all the server knows.
     All,
 }
@@ -47,9 +49,10 @@ impl Allowed {
     /// Whether `method` is among them.
     pub(crate) fn contains(self, method: Method) -> bool {
         match method {
-            Method::Get | Method::Head | Method::Options => true,
-            Method::Put | Method::Delete => self != Allowed::Read,
-            Method::Post => self == Allowed::All,
+            Method::Options => true,
+            Method::Get | Method::Head => self != Allowed::Post,
+            Method::Put | Method::Delete => matches!(self, Allowed::ReadWrite | Allowed::All),
+            Method::Post => matches!(self, Allowed::Post | Allowed::All),
         }
     }
 
@@ -58,6 +61,7 @@ impl Allowed {
         match self {
             Allowed::Read => "GET, HEAD, OPTIONS",
             Allowed::ReadWrite => "GET, HEAD, PUT, DELETE, OPTIONS",
+            Allowed::Post => "POST, OPTIONS",
             Allowed::All => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
         }
     }

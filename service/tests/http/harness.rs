@@ -1,7 +1,7 @@
 //! A service over a store in memory, and clients made of two byte queues.
 
 use crate::replies::{self, Content, Reply};
-use service::{Config, Connection, Input, Progress, Service, Transport};
+use service::{Config, Connection, Input, Plane, Progress, Service, Transport};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -65,6 +65,8 @@ pub(crate) struct Bench {
     pub(crate) service: Service,
     pub(crate) now: Now,
     pub(crate) mood: Rc<RefCell<Mood>>,
+    /// By which door clients come in.
+    pub(crate) plane: Plane,
     disk: MemoryDisk,
 }
 
@@ -243,6 +245,7 @@ impl Bench {
             service: Service::new(config, store),
             now,
             mood,
+            plane: Plane::Data,
             disk,
         }
     }
@@ -259,7 +262,7 @@ impl Bench {
     pub(crate) fn client(&self) -> Client {
         let peer = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
         Client {
-            connection: Connection::new(peer, self.now),
+            connection: Connection::new(peer, self.plane, self.now),
             wire: Wire::default(),
             progress: Progress::Again,
         }
@@ -335,6 +338,20 @@ impl Bench {
         self.ask(format!(
             "{method} {target} HTTP/1.1\r\nHost: h\r\n{lines}\r\n"
         ))
+    }
+
+    /// A request on the admin plane, with more lines and a body.
+    pub(crate) fn admin(&mut self, method: &str, target: &str, lines: &str, body: &str) -> Reply {
+        let length = match body.len() {
+            0 => String::new(),
+            length => format!("Content-Length: {length}\r\n"),
+        };
+        self.plane = Plane::Admin;
+        let reply = self.ask(format!(
+            "{method} {target} HTTP/1.1\r\nHost: h\r\n{length}{lines}\r\n{body}"
+        ));
+        self.plane = Plane::Data;
+        reply
     }
 
     /// A PUT with more lines, each ended by CRLF.

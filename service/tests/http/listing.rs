@@ -87,7 +87,7 @@ fn what_is_not_understood_is_said() {
     let mut bench = bench();
     for (query, status, problem) in [
         ("?values=1", 501, "not-yet"),
-        ("?at=5", 501, "not-yet"),
+        ("?at=5", 410, "snapshot-gone"),
         ("?limit=0", 400, "bad-parameter"),
         ("?limit=1001", 400, "bad-parameter"),
         ("?limit=x", 400, "bad-parameter"),
@@ -107,6 +107,14 @@ fn what_is_not_understood_is_said() {
     assert_eq!(bench.get("/-/keys").problem(), "no-such-path");
 }
 
+/// The object of a bucket without a quota.
+fn bucket(name: &str, keys: u64, bytes: u64) -> String {
+    format!(
+        "{{\"name\":\"{name}\",\"keys\":{keys},\"bytes\":{bytes},\
+         \"quota_bytes\":null,\"quota_keys\":null}}"
+    )
+}
+
 #[test]
 fn everybody_sees_what_everybody_may_read() {
     let mut bench = Bench::new(harness::with_tokens());
@@ -123,11 +131,15 @@ fn everybody_sees_what_everybody_may_read() {
     }
     assert_eq!(
         bench.get("/-/buckets").text(),
-        "{\"buckets\":[{\"name\":\"www\"}]}\n"
+        format!("{{\"buckets\":[{}]}}\n", bucket("www", 5, 25))
     );
     assert_eq!(
         bench.with("GET", "/-/buckets", &token).text(),
-        "{\"buckets\":[{\"name\":\"private\"},{\"name\":\"www\"}]}\n"
+        format!(
+            "{{\"buckets\":[{},{}]}}\n",
+            bucket("private", 1, 2),
+            bucket("www", 5, 25)
+        )
     );
     assert_eq!(keys(bench.get("/-/keys/www").text()).0, ["a", "d"]);
     let (first, next) = keys(bench.get("/-/keys/www?limit=1").text());

@@ -5,7 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod auth;
+mod buckets;
 mod conditions;
 mod deadlines;
 mod expiry;
@@ -19,6 +21,7 @@ mod pressure;
 mod replies;
 mod shutdown;
 mod site;
+mod snapshots;
 mod syntax;
 mod trouble;
 mod values;

@@ -135,7 +135,7 @@ fn parameters_that_are_not_known_or_not_yet() {
     for (method, target, status, problem) in [
         ("GET", "/kv/b/k?x=1", 400, "bad-parameter"),
         ("GET", "/kv/b/k?ttl=1", 400, "bad-parameter"),
-        ("GET", "/kv/b/k?at=1", 501, "not-yet"),
+        ("GET", "/kv/b/k?at=1", 404, "no-such-snapshot"),
         ("GET", "/kv/b/k?at=1&at=2", 400, "bad-parameter"),
         ("GET", "/kv/b/k?at=%", 400, "bad-parameter"),
         ("PUT", "/kv/b/k?at=5", 400, "bad-parameter"),

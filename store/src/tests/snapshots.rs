@@ -295,3 +295,32 @@ fn what_cannot_be_done_is_said() {
         assert_eq!(SnapshotName::new(name), Err(NameError::Snapshot));
     }
 }
+
+#[test]
+fn a_snapshot_is_found_by_its_sequence_too() {
+    let mut store = ready(MemoryDisk::new(DISK), 1);
+    let hidden = BucketName::system();
+    let put_own = Batch {
+        changes: alloc::vec![(hidden, key("own"), Condition::None, put_change(b"1"))],
+    };
+    run(&mut store, put_own).expect("committed");
+    put(&mut store, "k", b"then").expect("committed");
+    take(&mut store, "s").expect("taken");
+    put(&mut store, "k", b"now").expect("committed");
+    let status = store.snapshots().expect("readable").remove(0);
+    assert_eq!(
+        (status.keys, status.live_bytes),
+        (1, 5),
+        "what the appliance keeps for itself is not counted"
+    );
+    let at = store.at_seq(status.seq).expect("readable").expect("there");
+    assert_eq!(store.at(&status.name), Ok(Some(at)));
+    assert_eq!(store.at_seq(Seq(status.seq.0 + 1)), Ok(None));
+    let query = KeyQuery {
+        limit: 9,
+        at,
+        ..KeyQuery::default()
+    };
+    let page = store.keys(&bucket("b"), &query).expect("readable");
+    assert_eq!(page.seq, status.seq, "a page of the past knows no more");
+}

@@ -296,6 +296,25 @@ fn a_quota_counts_keys_too() {
 }
 
 #[test]
+fn a_quota_is_known_as_soon_as_it_is_accepted_and_so_is_its_bucket() {
+    let mut store = ready(MemoryDisk::new(DISK), 1);
+    let limits = |bytes, keys| QuotaLimits { bytes, keys };
+    let first = store.set_quota(bucket("b"), limits(9, 0)).expect("taken");
+    let second = store.set_quota(bucket("b"), limits(9, 3)).expect("taken");
+    assert_eq!(store.accepted_quota(&bucket("b")), limits(9, 3));
+    assert_eq!(store.quota(&bucket("b")).0, limits(0, 0), "not durable yet");
+    assert_eq!(store.accepted_quota(&bucket("c")), limits(0, 0));
+    finish(&mut store, &first).expect("committed");
+    finish(&mut store, &second).expect("committed");
+    assert_eq!(store.accepted_quota(&bucket("b")), limits(9, 3));
+    assert_eq!(store.known_buckets(), [bucket("b")]);
+    assert_eq!(store.buckets(), []);
+    let none = store.set_quota(bucket("b"), limits(0, 0)).expect("taken");
+    finish(&mut store, &none).expect("committed");
+    assert_eq!(store.known_buckets(), []);
+}
+
+#[test]
 fn limits_are_said() {
     let mut store = ready(MemoryDisk::new(DISK), 1);
     let too_long = put(&mut store, "k", &vec![0; 65_537]);

@@ -1,13 +1,13 @@
 //! What a peer sends on one connection, whole and in any pieces.
 //!
-//! The first byte says whether tokens are asked for and how the rest is cut.
+//! The first byte says whether tokens are asked for, by which door, and how the rest is cut.
 //! Whole or in pieces, with much room for answers or little: the answers are
 //! the same, each is one, and the connection ends.
 
 use crate::disk;
 use crate::harness::{self, Bench, Client};
 use crate::replies::{self, Content, Reply};
-use service::{Input, Progress};
+use service::{Input, Plane, Progress};
 
 /// Steps in which everything that is due has been done.
 const STEPS_MAX: u32 = 20_000;
@@ -47,6 +47,9 @@ fn talk(mode: u8, input: &[u8], slice_max: usize, room: usize) -> Vec<u8> {
         harness::with_tokens()
     };
     let mut bench = Bench::on(config, disk::in_order());
+    if mode & 0x80 != 0 {
+        bench.plane = Plane::Admin;
+    }
     let mut client = bench.client();
     client.wire.slice_max = slice_max;
     let mut rest = input;

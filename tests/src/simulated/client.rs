@@ -4,6 +4,7 @@ use super::GUEST;
 use crate::http::{Answer, parse_head};
 use sim::machine::World;
 use sim::peer::{Flow, FlowState};
+use std::net::SocketAddrV4;
 
 /// One connection.
 #[derive(Debug)]
@@ -22,11 +23,16 @@ pub enum Outcome {
 }
 
 impl Client {
-    /// Begins to connect.
+    /// Begins to connect to the guest's HTTP port.
     pub fn connect(world: &mut World) -> Client {
+        Client::connect_to(world, GUEST)
+    }
+
+    /// Begins to connect to another of its ports.
+    pub fn connect_to(world: &mut World, door: SocketAddrV4) -> Client {
         let now_ns = world.domain.now_ns;
         Client {
-            flow: world.peer.connect(now_ns, GUEST),
+            flow: world.peer.connect(now_ns, door),
             buffer: Vec::new(),
         }
     }

@@ -1,14 +1,25 @@
 //! Looks at a guest from outside: one request, what it holds, what the others say of it.
 
-use super::{Client, LIMIT_NS, Outcome, Simulation};
+use super::{Client, GUEST, LIMIT_NS, Outcome, Simulation};
 use sim::machine::World;
+use std::net::SocketAddrV4;
 
 /// Between two questions whether it serves.
 const PAUSE_NS: u64 = 50_000_000;
 
 /// One request on a connection of its own.
 pub fn request(simulation: &mut Simulation, method: &str, target: &str, body: &[u8]) -> Outcome {
-    let mut client = simulation.world(Client::connect);
+    request_at(simulation, GUEST, (method, target), body)
+}
+
+/// One request on a connection of its own to one of the guest's ports.
+pub fn request_at(
+    simulation: &mut Simulation,
+    door: SocketAddrV4,
+    (method, target): (&str, &str),
+    body: &[u8],
+) -> Outcome {
+    let mut client = simulation.world(|world| Client::connect_to(world, door));
     simulation.world(|world| client.ask(world, method, target, body));
     let mut outcome = None;
     let ran = simulation.run(LIMIT_NS, |world| {

@@ -12,7 +12,7 @@ mod three;
 pub use bare::Bare;
 pub use client::{Client, Outcome};
 pub use heap::{held_by, is_refusal_due, refuse_nth};
-pub use look::{Held, faults, request, until_ready};
+pub use look::{Held, faults, request, request_at, until_ready};
 pub use three::{check_all, put_all, put_each};
 
 use kernel::machine::{HeapUsage, Host, Seed};
@@ -34,6 +34,8 @@ use xen_sys::errno::Errno;
 
 /// Where the guest is.
 pub const GUEST: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::new(10, 0, 2, 50), 80);
+/// Its admin port.
+pub const GUEST_ADMIN: SocketAddrV4 = SocketAddrV4::new(*GUEST.ip(), 8081);
 /// Where its peer is.
 const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
 const PEER_MAC: [u8; 6] = [0x52, 0x54, 0, 0x12, 0x34, 0x56];

@@ -1,0 +1,81 @@
+//! `/-/admin/buckets`: what each bucket uses and may use; emptying one.
+
+use super::quota::Quota;
+use super::{Done, commit};
+use crate::answer::Answer;
+use crate::bucket;
+use crate::problem::{Kind, Problem};
+use crate::refusal;
+use crate::route::Action;
+use crate::service::Service;
+use alloc::format;
+use alloc::string::String;
+use store::{BucketName, Refusal};
+
+/// All of them: those that have a key or a quota.
+pub(super) fn list(service: &Service) -> Result<Answer, Problem> {
+    refusal::refuse_unreadable(&service.store)?;
+    Ok(bucket::list(&service.store, &service.store.known_buckets()))
+}
+
+/// One of those.
+pub(super) fn show(service: &Service, name: &BucketName) -> Result<Answer, Problem> {
+    refusal::refuse_unreadable(&service.store)?;
+    if !service.store.known_buckets().contains(name) {
+        let detail = format!("The bucket `{}` has no key and no quota.", name.as_str());
+        return Err(Problem::new(Kind::NoSuchBucket, detail));
+    }
+    Ok(object(service, name))
+}
+
+/// A bucket as an answer, whatever is in it.
+pub(super) fn object(service: &Service, name: &BucketName) -> Answer {
+    let mut out = String::new();
+    bucket::push(&mut out, &service.store, name);
+    out.push('\n');
+    Answer::text(200, "application/json", out)
+}
+
+/// Sets what the body says of the quota; the rest of it stays as it was accepted last.
+///
+/// # Errors
+/// A body that says no quota, or the store's refusal.
+pub(crate) fn set_quota(
+    service: &mut Service,
+    name: BucketName,
+    body: &[u8],
+) -> Result<Action, Problem> {
+    let quota = Quota::parse(body)?;
+    refusal::refuse_unreadable(&service.store)?;
+    let accepted = service.store.accepted_quota(&name);
+    let limits = quota.over(accepted);
+    if limits == accepted && limits == service.store.quota(&name).0 {
+        // A record of what holds already would only take room, and one of the buckets.
+        return Ok(Action::Answer(object(service, &name)));
+    }
+    let ticket = service.store.set_quota(name.clone(), limits);
+    let ticket = ticket.map_err(refusal::problem)?;
+    Ok(commit(service, ticket, Done::QuotaSet(name)))
+}
+
+/// Removes all keys; the quota stays.
+pub(super) fn empty(service: &mut Service, name: BucketName) -> Result<Action, Problem> {
+    match service.store.empty_bucket(&name) {
+        Ok(ticket) => Ok(commit(service, ticket, Done::Emptied(name))),
+        Err(refusal) => Err(refused(&name, refusal)),
+    }
+}
+
+/// Why a bucket was not emptied.
+pub(super) fn refused(name: &BucketName, refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::NotFound => {
+            let detail = format!(
+                "The bucket `{}` has no key; nothing was written.",
+                name.as_str()
+            );
+            Problem::new(Kind::NoSuchBucket, detail)
+        }
+        other => refusal::problem(other),
+    }
+}

@@ -1,0 +1,161 @@
+//! `/-/admin/`: what the owner sees and changes, on the admin plane alone.
+//!
+//! All of it takes the read-write token, reading included.
+
+mod buckets;
+mod quota;
+mod snapshots;
+
+use crate::answer::Answer;
+use crate::auth::Intent;
+use crate::http::head::{Framing, Request};
+use crate::http::method::{Allowed, Method};
+use crate::kv;
+use crate::problem::{Kind, Problem};
+use crate::route::{self, Accepted, Action};
+use crate::service::Service;
+use store::{BucketName, Committed, Refusal, SnapshotName, Ticket};
+
+pub(crate) use buckets::set_quota;
+pub(crate) use quota::BODY_BYTES_MAX;
+
+/// What a path under `/-/admin/` names.
+pub(crate) enum Resource {
+    /// `buckets`
+    Buckets,
+    /// `buckets/B`
+    Bucket(BucketName),
+    /// `snapshots`
+    Snapshots,
+    /// `snapshots/NAME`
+    Snapshot(SnapshotName),
+    /// `snapshots/NAME/rollback`
+    Rollback(SnapshotName),
+}
+
+/// A change that was handed in, and what its answer tells.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// The quota of this bucket is set.
+    QuotaSet(BucketName),
+    /// This bucket has no key any more.
+    Emptied(BucketName),
+    /// There is this snapshot.
+    Taken(SnapshotName),
+    /// There is a snapshot less.
+    Forgotten,
+    /// It is as it was in the first snapshot; the second one has what was undone.
+    RolledBack(SnapshotName, SnapshotName),
+}
+
+/// The resource at `/-/admin/REST`, if there is one.
+///
+/// # Errors
+/// A name that is none.
+pub(crate) fn resource(rest: &str) -> Result<Option<Resource>, Problem> {
+    let (first, rest) = match rest.split_once('/') {
+        Some((first, rest)) => (first, Some(rest)),
+        None => (rest, None),
+    };
+    Ok(Some(match (first, rest) {
+        ("buckets", None) => Resource::Buckets,
+        ("buckets", Some(name)) if !name.contains('/') => Resource::Bucket(kv::bucket(name)?),
+        ("snapshots", None) => Resource::Snapshots,
+        ("snapshots", Some(rest)) => match rest.split_once('/') {
+            None => Resource::Snapshot(snapshots::name(rest)?),
+            Some((name, "rollback")) => Resource::Rollback(snapshots::name(name)?),
+            Some(_) => return Ok(None),
+        },
+        _ => return Ok(None),
+    }))
+}
+
+impl Resource {
+    /// Its methods.
+    pub(crate) fn allowed(&self) -> Allowed {
+        match self {
+            Resource::Buckets | Resource::Snapshots => Allowed::Read,
+            Resource::Bucket(_) | Resource::Snapshot(_) => Allowed::ReadWrite,
+            Resource::Rollback(_) => Allowed::Post,
+        }
+    }
+}
+
+/// Answers a request whose method is allowed, or begins to.
+///
+/// # Errors
+/// The refusal to answer with.
+pub(crate) fn dispatch(
+    service: &mut Service,
+    request: &Request<'_>,
+    resource: Resource,
+) -> Result<Action, Problem> {
+    let [bucket] = match resource {
+        Resource::Rollback(_) => kv::parameters(request, ["bucket"])?,
+        _ => {
+            route::no_parameters(request.target.query)?;
+            [None]
+        }
+    };
+    let intent = match request.method {
+        Method::Put | Method::Post | Method::Delete => Intent::Write,
+        _ => Intent::Administer,
+    };
+    route::admit(service, request, intent)?;
+    match (resource, request.method) {
+        (Resource::Bucket(bucket), Method::Put) => {
+            quota::refuse_too_long(request.framing)?;
+            Ok(Action::Collect(bucket))
+        }
+        (Resource::Bucket(bucket), Method::Delete) => buckets::empty(service, bucket),
+        (Resource::Bucket(bucket), _) => buckets::show(service, &bucket).map(Action::Answer),
+        (Resource::Buckets, _) => buckets::list(service).map(Action::Answer),
+        (Resource::Snapshot(name), Method::Put) => {
+            refuse_body(request.framing)?;
+            snapshots::take(service, name)
+        }
+        (Resource::Snapshot(name), Method::Delete) => snapshots::forget(service, &name),
+        (Resource::Snapshot(name), _) => snapshots::show(service, &name).map(Action::Answer),
+        (Resource::Snapshots, _) => snapshots::list(service).map(Action::Answer),
+        (Resource::Rollback(name), _) => {
+            refuse_body(request.framing)?;
+            snapshots::roll_back(service, name, bucket.as_deref())
+        }
+    }
+}
+
+/// The answer to a change that has ended.
+///
+/// # Errors
+/// The refusal to answer with.
+pub(crate) fn done(
+    service: &Service,
+    done: Done,
+    outcome: Result<Committed, Refusal>,
+) -> Result<Answer, Problem> {
+    if let Err(refusal) = outcome {
+        return Err(match done {
+            Done::Emptied(bucket) => buckets::refused(&bucket, refusal),
+            _ => crate::refusal::problem(refusal),
+        });
+    }
+    Ok(match done {
+        Done::QuotaSet(bucket) => buckets::object(service, &bucket),
+        Done::Emptied(_) | Done::Forgotten => Answer::empty(204),
+        Done::Taken(name) => snapshots::taken(service, &name),
+        Done::RolledBack(to, undo) => snapshots::rolled_back(&to, &undo),
+    })
+}
+
+fn commit(service: &Service, ticket: Ticket, done: Done) -> Action {
+    Action::Commit(service.pending(ticket), Accepted::Admin(done))
+}
+
+/// What has no use for a body now may have one later, so nobody may send one and be ignored.
+fn refuse_body(framing: Framing) -> Result<(), Problem> {
+    if framing == Framing::None {
+        return Ok(());
+    }
+    let detail = "Send this request without a body.";
+    Err(Problem::new(Kind::UnexpectedBody, detail))
+}
