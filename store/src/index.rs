@@ -267,7 +267,7 @@ impl Index {
             if rollback.at == self.views.seq {
                 let to = self.totals.get(&rollback.to);
                 for (name, bucket) in &mut self.buckets {
-                    if rollback.bucket.as_ref().is_none_or(|only| only == name) {
+                    if views::undoes(rollback.bucket.as_ref(), name.as_str()) {
                         let totals = to.and_then(|to| to.get(name)).copied();
                         bucket.totals = totals.unwrap_or_default();
                     }

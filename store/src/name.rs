@@ -60,7 +60,12 @@ const OF_BACKUP: &str = "!backup-";
 
 /// Whether a bucket of this name can be in the log.
 pub(crate) fn is_stored_bucket(name: &str) -> bool {
-    name == SYSTEM || is_bucket(name)
+    is_system(name) || is_bucket(name)
+}
+
+/// Whether this is the name of the appliance's own bucket.
+pub(crate) fn is_system(name: &str) -> bool {
+    name == SYSTEM
 }
 
 impl BucketName {
@@ -87,7 +92,7 @@ impl BucketName {
 
     /// Whether this is the appliance's own bucket, which is never listed.
     pub fn is_system(&self) -> bool {
-        &*self.0 == SYSTEM
+        is_system(&self.0)
     }
 
     /// The name.

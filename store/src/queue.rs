@@ -9,7 +9,7 @@
 //! - `delta`, `growth`, `reserved` and the charges are the sums over what is
 //!   pending, so that with the durable numbers they give what will be.
 
-use crate::index::views::Views;
+use crate::index::views::{Views, undoes};
 use crate::name::{BucketName, Key};
 use crate::quota::Charge;
 use crate::request::{Committed, Metadata, QuotaLimits, Refusal, Ticket};
@@ -158,7 +158,7 @@ impl Queue {
 
     /// The last pending rollback that concerns a bucket.
     pub(crate) fn undone_by(&self, bucket: &BucketName) -> Option<u64> {
-        let concerns = |only: &Option<BucketName>| only.as_ref().is_none_or(|only| only == bucket);
+        let concerns = |only: &Option<BucketName>| undoes(only.as_ref(), bucket.as_str());
         let of_bucket = self.undone.iter().filter(|(only, _)| concerns(only));
         of_bucket.map(|(_, batch)| *batch).max()
     }
@@ -169,7 +169,7 @@ impl Queue {
             *self.charges.entry(bucket.clone()).or_default() += *charge;
         }
         if let Some(undone) = &change.undoes {
-            let concerned = |name: &BucketName| undone.as_ref().is_none_or(|only| only == name);
+            let concerned = |name: &BucketName| undoes(undone.as_ref(), name.as_str());
             self.overlay.retain(|name, _| !concerned(name));
             self.undone.push((undone.clone(), batch));
         }

@@ -8,7 +8,7 @@
 use crate::format::record::{self, Record};
 use crate::format::views;
 use crate::index::TOTALS_BYTES;
-use crate::index::views::{Rollback, Snapshot, Views};
+use crate::index::views::{Rollback, Snapshot, Views, undoes};
 use crate::name::{BucketName, SnapshotName};
 use crate::queue::{Body, Op, Outcome, ViewsChange, Waiting};
 use crate::quota::Charge;
@@ -103,7 +103,7 @@ impl Store {
         self.submit_views(next, vec![], None)
     }
 
-    /// Brings back what a snapshot shows, in one bucket or in all.
+    /// Brings back what a snapshot shows, in one bucket or in all but the appliance's own.
     ///
     /// What was there goes into a snapshot first, whose name comes with the ticket: rolling back to
     /// that one undoes it. Quotas stay what they are.
@@ -183,7 +183,7 @@ impl Store {
 
     /// What a rollback changes of each bucket's charge.
     fn charges_back_to(&self, seq: u64, only: Option<&BucketName>) -> Vec<(BucketName, Charge)> {
-        let concerned = |name: &&BucketName| only.is_none_or(|only| only == *name);
+        let concerned = |name: &&BucketName| undoes(only, name.as_str());
         let known = self.index.buckets.keys();
         let mut names: Vec<&BucketName> = known.filter(concerned).collect();
         let pending = self.queue.pending_buckets().filter(concerned);

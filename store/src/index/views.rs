@@ -8,7 +8,7 @@
 //!
 //! - Snapshots are in the order of their sequences, and so are rollbacks.
 
-use crate::name::{BucketName, SnapshotName};
+use crate::name::{BucketName, SnapshotName, is_system};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -40,8 +40,17 @@ impl Rollback {
     }
 
     fn matters_to(&self, bucket: &str) -> bool {
-        let only = self.bucket.as_ref();
-        only.is_none_or(|only| only.as_str() == bucket)
+        undoes(self.bucket.as_ref(), bucket)
+    }
+}
+
+/// Whether what is undone of one bucket, or of all, is undone of this one.
+///
+/// The appliance's own bucket is none of them: who rolls back is not to lose the token.
+pub(crate) fn undoes(of: Option<&BucketName>, bucket: &str) -> bool {
+    match of {
+        Some(only) => only.as_str() == bucket,
+        None => !is_system(bucket),
     }
 }
 

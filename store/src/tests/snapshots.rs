@@ -324,3 +324,42 @@ fn a_snapshot_is_found_by_its_sequence_too() {
     let page = store.keys(&bucket("b"), &query).expect("readable");
     assert_eq!(page.seq, status.seq, "a page of the past knows no more");
 }
+
+#[test]
+fn the_appliances_own_bucket_is_not_rolled_back() {
+    let disk = MemoryDisk::new(DISK);
+    let mut store = ready(disk.clone(), 1);
+    let own = |value: &[u8]| Batch {
+        changes: alloc::vec![(
+            BucketName::system(),
+            key("token"),
+            Condition::None,
+            put_change(value)
+        )],
+    };
+    run(&mut store, own(b"old")).expect("committed");
+    put(&mut store, "k", b"old").expect("committed");
+    take(&mut store, "one").expect("taken");
+    run(&mut store, own(b"new")).expect("committed");
+    put(&mut store, "k", b"new").expect("committed");
+    let (ticket, _) = store.roll_back(&snapshot("one"), None).expect("taken");
+    // Judged while the rollback is pending, too.
+    let batch = Batch {
+        changes: alloc::vec![(
+            BucketName::system(),
+            key("other"),
+            Condition::Absent,
+            put_change(b"other")
+        )],
+    };
+    let other = store.submit(batch).expect("taken");
+    finish(&mut store, &ticket).expect("committed");
+    assert!(matches!(store.outcome(&other), Poll::Ready(Ok(_))));
+    for seed in 2..4 {
+        assert_eq!(get(&mut store, "k"), Some(b"old".to_vec()));
+        let token = get_in(&mut store, &BucketName::system(), &key("token"));
+        assert_eq!(token, Some(b"new".to_vec()));
+        assert_eq!(store.statistics().keys, 3);
+        store = ready(disk.clone(), seed);
+    }
+}
