@@ -4,6 +4,7 @@
 
 mod buckets;
 mod quota;
+mod scrub;
 mod snapshots;
 
 use crate::answer::Answer;
@@ -31,6 +32,8 @@ pub(crate) enum Resource {
     Snapshot(SnapshotName),
     /// `snapshots/NAME/rollback`
     Rollback(SnapshotName),
+    /// `scrub`
+    Scrub,
 }
 
 /// A change that was handed in, and what its answer tells.
@@ -60,6 +63,7 @@ pub(crate) fn resource(rest: &str) -> Result<Option<Resource>, Problem> {
     Ok(Some(match (first, rest) {
         ("buckets", None) => Resource::Buckets,
         ("buckets", Some(name)) if !name.contains('/') => Resource::Bucket(kv::bucket(name)?),
+        ("scrub", None) => Resource::Scrub,
         ("snapshots", None) => Resource::Snapshots,
         ("snapshots", Some(rest)) => match rest.split_once('/') {
             None => Resource::Snapshot(snapshots::name(rest)?),
@@ -77,6 +81,7 @@ impl Resource {
             Resource::Buckets | Resource::Snapshots => Allowed::Read,
             Resource::Bucket(_) | Resource::Snapshot(_) => Allowed::ReadWrite,
             Resource::Rollback(_) => Allowed::Post,
+            Resource::Scrub => Allowed::ReadPost,
         }
     }
 }
@@ -117,6 +122,11 @@ pub(crate) fn dispatch(
         (Resource::Snapshot(name), Method::Delete) => snapshots::forget(service, &name),
         (Resource::Snapshot(name), _) => snapshots::show(service, &name).map(Action::Answer),
         (Resource::Snapshots, _) => snapshots::list(service).map(Action::Answer),
+        (Resource::Scrub, Method::Post) => {
+            refuse_body(request.framing)?;
+            scrub::begin(service).map(Action::Answer)
+        }
+        (Resource::Scrub, _) => scrub::show(service).map(Action::Answer),
         (Resource::Rollback(name), _) => {
             refuse_body(request.framing)?;
             snapshots::roll_back(service, name, bucket.as_deref())

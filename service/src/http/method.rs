@@ -26,6 +26,8 @@ pub(crate) enum Allowed {
     ReadWrite,
     /// Having something done.
     Post,
+    /// Having it done, and reading how far it is.
+    ReadPost,
     /// `OPTIONS *`: all the server knows.
     All,
 }
@@ -52,7 +54,7 @@ impl Allowed {
             Method::Options => true,
             Method::Get | Method::Head => self != Allowed::Post,
             Method::Put | Method::Delete => matches!(self, Allowed::ReadWrite | Allowed::All),
-            Method::Post => matches!(self, Allowed::Post | Allowed::All),
+            Method::Post => matches!(self, Allowed::Post | Allowed::ReadPost | Allowed::All),
         }
     }
 
@@ -62,6 +64,7 @@ impl Allowed {
             Allowed::Read => "GET, HEAD, OPTIONS",
             Allowed::ReadWrite => "GET, HEAD, PUT, DELETE, OPTIONS",
             Allowed::Post => "POST, OPTIONS",
+            Allowed::ReadPost => "GET, HEAD, POST, OPTIONS",
             Allowed::All => "GET, HEAD, POST, PUT, DELETE, OPTIONS",
         }
     }

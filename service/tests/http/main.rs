@@ -19,6 +19,7 @@ mod listing;
 mod pipelining;
 mod pressure;
 mod replies;
+mod scrub;
 mod shutdown;
 mod site;
 mod snapshots;
