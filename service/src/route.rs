@@ -14,6 +14,7 @@ use crate::value::Fetch;
 use crate::{admin, health, listing, metrics, site};
 use alloc::boxed::Box;
 use alloc::format;
+use store::backup::Backup;
 use store::{BucketName, Committed, Now, Refusal, Upload};
 
 /// What a request leads to.
@@ -22,6 +23,8 @@ pub(crate) enum Action {
     Answer(Answer),
     /// A value has to be read.
     Fetch(Box<Fetch>),
+    /// A backup has to be read.
+    BackUp(Box<Backup>),
     /// A body has to be received.
     Receive(Upload),
     /// The body that tells this bucket's quota has to be collected.

@@ -2,6 +2,7 @@
 //!
 //! All of it takes the read-write token, reading included.
 
+mod backup;
 mod buckets;
 mod quota;
 mod scrub;
@@ -17,6 +18,7 @@ use crate::route::{self, Accepted, Action};
 use crate::service::Service;
 use store::{BucketName, Committed, Refusal, SnapshotName, Ticket};
 
+pub(crate) use backup::refused as backup_refused;
 pub(crate) use buckets::set_quota;
 pub(crate) use quota::BODY_BYTES_MAX;
 
@@ -34,6 +36,8 @@ pub(crate) enum Resource {
     Rollback(SnapshotName),
     /// `scrub`
     Scrub,
+    /// `backup`
+    Backup,
 }
 
 /// A change that was handed in, and what its answer tells.
@@ -63,6 +67,7 @@ pub(crate) fn resource(rest: &str) -> Result<Option<Resource>, Problem> {
     Ok(Some(match (first, rest) {
         ("buckets", None) => Resource::Buckets,
         ("buckets", Some(name)) if !name.contains('/') => Resource::Bucket(kv::bucket(name)?),
+        ("backup", None) => Resource::Backup,
         ("scrub", None) => Resource::Scrub,
         ("snapshots", None) => Resource::Snapshots,
         ("snapshots", Some(rest)) => match rest.split_once('/') {
@@ -78,7 +83,7 @@ impl Resource {
     /// Its methods.
     pub(crate) fn allowed(&self) -> Allowed {
         match self {
-            Resource::Buckets | Resource::Snapshots => Allowed::Read,
+            Resource::Buckets | Resource::Snapshots | Resource::Backup => Allowed::Read,
             Resource::Bucket(_) | Resource::Snapshot(_) => Allowed::ReadWrite,
             Resource::Rollback(_) => Allowed::Post,
             Resource::Scrub => Allowed::ReadPost,
@@ -95,8 +100,9 @@ pub(crate) fn dispatch(
     request: &Request<'_>,
     resource: Resource,
 ) -> Result<Action, Problem> {
-    let [bucket] = match resource {
+    let [parameter] = match resource {
         Resource::Rollback(_) => kv::parameters(request, ["bucket"])?,
+        Resource::Backup => kv::parameters(request, ["snapshot"])?,
         _ => {
             route::no_parameters(request.target.query)?;
             [None]
@@ -122,6 +128,7 @@ pub(crate) fn dispatch(
         (Resource::Snapshot(name), Method::Delete) => snapshots::forget(service, &name),
         (Resource::Snapshot(name), _) => snapshots::show(service, &name).map(Action::Answer),
         (Resource::Snapshots, _) => snapshots::list(service).map(Action::Answer),
+        (Resource::Backup, _) => backup::begin(service, parameter.as_deref()),
         (Resource::Scrub, Method::Post) => {
             refuse_body(request.framing)?;
             scrub::begin(service).map(Action::Answer)
@@ -129,7 +136,7 @@ pub(crate) fn dispatch(
         (Resource::Scrub, _) => scrub::show(service).map(Action::Answer),
         (Resource::Rollback(name), _) => {
             refuse_body(request.framing)?;
-            snapshots::roll_back(service, name, bucket.as_deref())
+            snapshots::roll_back(service, name, parameter.as_deref())
         }
     }
 }

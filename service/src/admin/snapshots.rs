@@ -16,8 +16,12 @@ use store::{Refusal, SnapshotName, SnapshotStatus};
 
 /// A snapshot's name, percent-decoded.
 pub(super) fn name(raw: &str) -> Result<SnapshotName, Problem> {
-    let bytes = target::decode(raw).unwrap_or_default();
-    let name = core::str::from_utf8(&bytes).unwrap_or_default();
+    name_of(&target::decode(raw).unwrap_or_default())
+}
+
+/// A snapshot's name.
+pub(super) fn name_of(bytes: &[u8]) -> Result<SnapshotName, Problem> {
+    let name = core::str::from_utf8(bytes).unwrap_or_default();
     SnapshotName::new(name).map_err(|error| Problem::new(Kind::BadSnapshot, format!("{error}.")))
 }
 

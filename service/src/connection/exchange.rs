@@ -13,6 +13,8 @@ pub(crate) struct Exchange {
     /// The answer has no content, whatever its fields say.
     head_only: HeadOnly,
     pub(crate) persistence: Persistence,
+    /// The answer may come in chunks.
+    pub(crate) knows_chunks: bool,
     /// What has not been read of the request's body.
     pub(crate) unread: Body,
     /// The peer waits for `100 Continue`.
@@ -50,6 +52,7 @@ impl Exchange {
                 HeadOnly::No
             },
             persistence: request.persistence,
+            knows_chunks: request.knows_chunks,
             unread: Body::new(request.framing),
             continue_owed: request.expects_continue,
         }
@@ -60,6 +63,7 @@ impl Exchange {
         Exchange {
             head_only: HeadOnly::No,
             persistence: Persistence::Close,
+            knows_chunks: false,
             unread: Body::Length(u64::MAX),
             continue_owed: false,
         }

@@ -7,6 +7,7 @@
 //! by piece as the transport has room. So neither a slow peer nor a slow disk
 //! makes a connection grow.
 
+mod backing_up;
 mod collecting;
 mod exchange;
 mod head_buffer;
@@ -25,6 +26,7 @@ use crate::segment::{Input, Progress, Transport};
 use crate::service::{Pending, Service};
 use crate::value::Fetch;
 use alloc::boxed::Box;
+use backing_up::BackingUp;
 use collecting::Collecting;
 use core::net::SocketAddr;
 use exchange::{After, Exchange};
@@ -86,6 +88,8 @@ enum Phase {
     Fetch(Box<Fetch>),
     /// Sending a value.
     Send(Box<Sending>),
+    /// Sending a backup.
+    BackUp(Box<BackingUp>),
     /// An answer is complete.
     Flush(After),
     /// Reading a body nobody wants.
@@ -240,6 +244,7 @@ impl Connection {
                 | Phase::Hold(_)
                 | Phase::Fetch(_)
                 | Phase::Send(_)
+                | Phase::BackUp(_)
                 | Phase::Flush(_)
         );
         if (blind || !self.output.is_empty()) && cx.transport.receive(&mut |_| 0) == Input::Gone {
@@ -249,7 +254,7 @@ impl Connection {
 
     /// Whether more of the value should be queued first, so that it goes with what waits.
     fn wants_more_output(&self, cx: &Context<'_>) -> bool {
-        matches!(self.phase, Phase::Send(_))
+        matches!(self.phase, Phase::Send(_) | Phase::BackUp(_))
             && self.output.piece_count() < 2
             && cx.transport.send_room() > self.output.len_bytes()
     }
@@ -279,6 +284,7 @@ impl Connection {
             Phase::Hold(held) => self.turn_hold(cx, held),
             Phase::Fetch(fetch) => self.turn_fetch(cx, fetch),
             Phase::Send(sending) => self.turn_send(cx, sending),
+            Phase::BackUp(backing_up) => self.turn_back_up(cx, backing_up),
             Phase::Flush(after) => self.turn_flush(cx, after),
             Phase::Drop(body) => self.turn_drop(cx, body),
             Phase::Linger(left_bytes) => self.turn_linger(cx, left_bytes),

@@ -50,7 +50,7 @@ impl Connection {
     }
 
     /// The status line and the fields every answer has; what follows the answer.
-    fn begin_head(&mut self, cx: &mut Context<'_>, status: u16) -> (HeadWriter, After) {
+    pub(super) fn begin_head(&mut self, cx: &mut Context<'_>, status: u16) -> (HeadWriter, After) {
         if cx.service.is_draining() {
             self.exchange.close();
         }
@@ -69,7 +69,7 @@ impl Connection {
         (head, after)
     }
 
-    fn push_head(&mut self, cx: &Context<'_>, head: HeadWriter) {
+    pub(super) fn push_head(&mut self, cx: &Context<'_>, head: HeadWriter) {
         self.output
             .push(Segment::Inline(head.finish().into_boxed_slice()));
         self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
@@ -144,7 +144,7 @@ impl Connection {
         }
     }
 
-    fn wait_for_room(&mut self, cx: &mut Context<'_>) -> Turn {
+    pub(super) fn wait_for_room(&mut self, cx: &mut Context<'_>) -> Turn {
         if !cx.is_past(self.deadline_ns) {
             return Turn::Peer;
         }
@@ -153,7 +153,7 @@ impl Connection {
         Turn::Again
     }
 
-    fn break_off(&mut self, cx: &mut Context<'_>) -> Turn {
+    pub(super) fn break_off(&mut self, cx: &mut Context<'_>) -> Turn {
         cx.service.counters.broken_off += 1;
         log::warn!("http: an answer to {} is broken off", self.peer);
         self.abort();

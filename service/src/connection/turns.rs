@@ -1,5 +1,6 @@
 //! The turns that are about requests as a whole: heads, refusals, ends.
 
+use super::backing_up::BackingUp;
 use super::collecting::Collecting;
 use super::exchange::{After, DROPPED_BYTES_MAX, Exchange};
 use super::head_buffer::Collected;
@@ -103,6 +104,10 @@ impl Connection {
         self.deadline_ns = cx.after(limits.answer_timeout_ns);
         match action {
             Action::Answer(answer) => self.answer(cx, answer),
+            Action::BackUp(backup) => {
+                let backing_up = BackingUp::new(*backup);
+                self.become_phase(Phase::BackUp(Box::new(backing_up)))
+            }
             Action::Fetch(fetch) => self.become_phase(Phase::Fetch(fetch)),
             Action::Commit(pending, accepted) => {
                 let commit = Commit { pending, accepted };

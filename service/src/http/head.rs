@@ -30,6 +30,8 @@ pub(crate) struct Request<'h> {
     pub(crate) fields: Fields<'h>,
     pub(crate) framing: Framing,
     pub(crate) persistence: Persistence,
+    /// The peer speaks HTTP/1.1, so an answer may come in chunks.
+    pub(crate) knows_chunks: bool,
     /// The peer waits for `100 Continue` before it sends the body.
     pub(crate) expects_continue: bool,
 }
@@ -119,6 +121,7 @@ pub(crate) fn parse<'h>(
         authority: target.authority.unwrap_or(host),
         framing,
         persistence: persistence(&fields, minor),
+        knows_chunks: minor > 0,
         expects_continue: expects_continue(&fields, minor)? && framing != Framing::None,
         fields,
     })

@@ -63,6 +63,25 @@ pub(crate) fn parse(bytes: &[u8], content: Content) -> Vec<Reply> {
     replies
 }
 
+/// A body in chunks (RFC 9112 section 7.1), and how many bytes that was.
+fn chunks(bytes: &[u8]) -> (Vec<u8>, usize) {
+    let (mut body, mut at) = (Vec::new(), 0);
+    loop {
+        let line = bytes[at..].windows(2).position(|two| two == b"\r\n");
+        let line = &bytes[at..at + line.expect("a chunk's size")];
+        let size = std::str::from_utf8(line).expect("digits");
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        at += line.len() + 2;
+        body.extend_from_slice(&bytes[at..at + size]);
+        at += size;
+        assert_eq!(&bytes[at..at + 2], b"\r\n");
+        at += 2;
+        if size == 0 {
+            return (body, at);
+        }
+    }
+}
+
 fn parse_one(bytes: &[u8], content: Content) -> (Reply, usize) {
     let end = bytes
         .windows(4)
@@ -102,10 +121,16 @@ fn parse_one(bytes: &[u8], content: Content) -> (Reply, usize) {
         assert_eq!(length, None, "{reply:?}");
         return (reply, used);
     }
-    let length = length.expect("every answer says its length");
     if content == Content::Never {
         return (reply, used);
     }
+    if reply.field("Transfer-Encoding") == Some("chunked") {
+        assert_eq!(length, None, "one of both: RFC 9112 section 6.2");
+        let (body, len) = chunks(&bytes[used..]);
+        reply.body = body;
+        return (reply, used + len);
+    }
+    let length = length.expect("every answer says its length");
     assert!(
         bytes.len() >= used + length,
         "the body is complete: {reply:?}"

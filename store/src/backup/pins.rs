@@ -3,7 +3,7 @@
 //! # Invariants
 //!
 //! - A snapshot of this kind is forgotten once nobody reads its backup any more: because it was
-//!   dropped, was not read for a minute, or the store was opened anew.
+//!   dropped, was not read for two minutes, or the store was opened anew.
 
 use crate::disk::Moved;
 use crate::index::views::Snapshot;
@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 
 /// A backup that nobody reads for so long is cut: it holds space.
-const IDLE_NS: u64 = 60_000_000_000;
+const IDLE_NS: u64 = 120_000_000_000;
 
 /// What a backup and the store know of each other.
 #[derive(Debug, Default)]

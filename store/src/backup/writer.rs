@@ -24,7 +24,7 @@ const PAGE_KEYS: usize = 16;
 pub enum BackupError {
     /// It could not begin, or the store cannot be read any more.
     Refused(Refusal),
-    /// Nobody read it for a minute, and it held space: begin again.
+    /// Nobody read it for two minutes, and it held space: begin again.
     Cut,
 }
 
@@ -66,7 +66,7 @@ pub struct Backup {
 impl Store {
     /// Begins a backup of the state there is now, or of a snapshot.
     ///
-    /// Until it is dropped, or has not been read for a minute, what it is of stays readable: the
+    /// Until it is dropped, or has not been read for two minutes, what it is of stays readable: the
     /// list of snapshots shows it as `!backup-N`. The appliance's own bucket is not in it.
     ///
     /// # Errors

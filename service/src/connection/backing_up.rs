@@ -1,0 +1,144 @@
+//! A backup on its way out: block by block, as fast as the peer takes it.
+//!
+//! Nobody knows ahead how long it will be, so it comes in chunks (RFC 9112 section 7.1), or ends
+//! with its connection where the peer speaks HTTP/1.0. One that was broken off has no last chunk,
+//! and no end block either.
+
+use super::exchange::After;
+use super::{Connection, Context, Phase, Turn};
+use crate::admin;
+use crate::problem::{Kind, Problem};
+use crate::segment::Segment;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::vec::Vec;
+use core::task::Poll;
+use store::backup::Backup;
+
+/// The last chunk.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// A backup on its way.
+pub(super) struct BackingUp {
+    backup: Backup,
+    /// What follows its answer, once that has begun.
+    after: Option<After>,
+    sent_bytes: u64,
+}
+
+impl BackingUp {
+    /// Before its first block.
+    pub(super) fn new(backup: Backup) -> Self {
+        BackingUp {
+            backup,
+            after: None,
+            sent_bytes: 0,
+        }
+    }
+}
+
+impl Connection {
+    /// Queues the next block.
+    pub(super) fn turn_back_up(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut backing_up: Box<BackingUp>,
+    ) -> Turn {
+        if cx.transport.send_room() <= self.output.len_bytes() {
+            if cx.is_past(self.deadline_ns) {
+                let sent_bytes = backing_up.sent_bytes;
+                log::warn!(
+                    "http: the backup for {} is ended after {sent_bytes} bytes: nobody took more",
+                    self.peer
+                );
+            }
+            self.phase = Phase::BackUp(backing_up);
+            return self.wait_for_room(cx);
+        }
+        let mut block = Vec::new();
+        let more = match cx
+            .service
+            .store
+            .read_backup(&mut backing_up.backup, &mut block)
+        {
+            Poll::Ready(Ok(more)) => more,
+            Poll::Ready(Err(error)) if backing_up.after.is_none() => {
+                return self.refuse(cx, admin::backup_refused(error));
+            }
+            Poll::Ready(Err(error)) => {
+                log::error!("http: the backup for {} ends early: {error:?}", self.peer);
+                return self.break_off(cx);
+            }
+            Poll::Pending => return self.wait_for_block(cx, backing_up),
+        };
+        let after = match backing_up.after {
+            Some(after) => after,
+            None => self.begin_backup_answer(cx),
+        };
+        backing_up.after = Some(after);
+        backing_up.sent_bytes += block.len() as u64;
+        if !self.exchange.wants_content() {
+            return self.become_phase(Phase::Flush(after));
+        }
+        self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
+        self.push_chunk(block);
+        if more {
+            return self.become_phase(Phase::BackUp(backing_up));
+        }
+        if self.exchange.knows_chunks {
+            self.output.push(Segment::Static(LAST_CHUNK));
+        }
+        let sent_bytes = backing_up.sent_bytes;
+        log::info!(
+            "http: a backup of {sent_bytes} bytes for {} is complete",
+            self.peer
+        );
+        self.become_phase(Phase::Flush(after))
+    }
+
+    fn wait_for_block(&mut self, cx: &mut Context<'_>, backing_up: Box<BackingUp>) -> Turn {
+        if !cx.is_past(self.deadline_ns) {
+            self.phase = Phase::BackUp(backing_up);
+            return Turn::Store;
+        }
+        if backing_up.after.is_some() {
+            log::error!(
+                "http: the backup for {} is ended: the disk gives nothing",
+                self.peer
+            );
+            return self.break_off(cx);
+        }
+        let detail = "The disk did not begin the backup in time; try again.";
+        self.refuse(cx, Problem::new(Kind::StoreSlow, detail))
+    }
+
+    fn begin_backup_answer(&mut self, cx: &mut Context<'_>) -> After {
+        if !self.exchange.knows_chunks {
+            self.exchange.close();
+        }
+        let (mut head, after) = self.begin_head(cx, 200);
+        head.field("Content-Type", b"application/octet-stream");
+        head.field(
+            "Content-Disposition",
+            b"attachment; filename=\"lampion.backup\"",
+        );
+        head.field("Cache-Control", b"no-store");
+        if self.exchange.knows_chunks {
+            head.field("Transfer-Encoding", b"chunked");
+        }
+        self.push_head(cx, head);
+        after
+    }
+
+    fn push_chunk(&mut self, block: Vec<u8>) {
+        if !self.exchange.knows_chunks {
+            self.output.push(Segment::Inline(block.into_boxed_slice()));
+            return;
+        }
+        let len_bytes = block.len();
+        let head = format!("{len_bytes:x}\r\n").into_bytes();
+        self.output.push(Segment::Inline(head.into_boxed_slice()));
+        self.output.push(Segment::Inline(block.into_boxed_slice()));
+        self.output.push(Segment::Static(b"\r\n"));
+    }
+}
