@@ -117,6 +117,13 @@ impl Disk {
         &mut *self.device
     }
 
+    /// How long the device was when it was met and is now, if somebody has cut off some of it.
+    pub(crate) fn cropped(&self) -> Option<(u64, u64)> {
+        let was = self.geometry?.len_bytes;
+        let is = self.device.geometry()?.len_bytes;
+        (is < was).then_some((was, is))
+    }
+
     /// Whether the device does not come back.
     pub(crate) fn is_gone(&self) -> bool {
         self.device.is_gone()

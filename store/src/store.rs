@@ -182,6 +182,14 @@ impl Store {
             self.stop_writing("the disk went away", RESTART);
             return Moved::Yes;
         }
+        if let Some((was, is)) = self.disk.cropped()
+            && is < self.layout().end()
+        {
+            let what =
+                alloc::format!("the disk became smaller: it had {was} bytes and has {is} now");
+            self.stop_writing(&what, "make it as large as it was, and restart");
+            return Moved::Yes;
+        }
         self.sweep_uploads();
         if self.is_marking() {
             return self.advance_closing();

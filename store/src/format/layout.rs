@@ -132,6 +132,11 @@ impl Layout {
         self.first_segment + u64::from(number) * self.segment_bytes
     }
 
+    /// Where the last segment ends.
+    pub(crate) fn end(&self) -> u64 {
+        self.first_segment + u64::from(self.segment_count) * self.segment_bytes
+    }
+
     /// Where its data begins if it is written now.
     pub(crate) fn data_start(&self, number: u32) -> u64 {
         self.start(number) + u64::from(self.header_bytes.next_multiple_of(self.working_unit))

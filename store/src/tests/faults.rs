@@ -7,8 +7,10 @@ use crate::block::*;
 use crate::*;
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::task::Poll;
 
 fn why(store: &Store) -> String {
@@ -157,6 +159,64 @@ fn devices_that_do_not_fit_are_refused_with_numbers() {
     assert_eq!(get(&mut ready(odd, 2), "k"), Some(b"v".to_vec()));
     let bytes = MemoryDisk::new((9 << 20) + 77);
     assert_eq!(*ready(bytes, 1).state(), State::Ready);
+}
+
+/// A disk whose end somebody moves.
+#[derive(Clone)]
+struct Cropped(MemoryDisk, Rc<Cell<u64>>);
+
+impl BlockDevice for Cropped {
+    fn geometry(&self) -> Option<Geometry> {
+        let len_bytes = self.1.get();
+        self.0
+            .geometry()
+            .map(|whole| Geometry { len_bytes, ..whole })
+    }
+
+    fn submit(&mut self, id: RequestId, request: Request) -> Result<(), SubmitError> {
+        self.0.submit(id, request)
+    }
+
+    fn poll(&mut self) -> Option<Completion> {
+        self.0.poll()
+    }
+}
+
+#[test]
+fn a_disk_that_shrinks_is_said_and_loses_nothing_that_is_left() {
+    const WHOLE: u64 = 16 << 20;
+    const LESS: u64 = 12 << 20;
+    let len = Rc::new(Cell::new(WHOLE));
+    let disk = Cropped(MemoryDisk::new(WHOLE), Rc::clone(&len));
+    let mut store = ready(disk.clone(), 1);
+    put(&mut store, "k", b"v").expect("committed");
+    len.set(LESS);
+    settle(&mut store);
+    for number in [WHOLE, LESS] {
+        assert!(why(&store).contains(&number.to_string()), "{}", why(&store));
+    }
+    let refused = put(&mut store, "k", b"new").expect_err("nothing is written any more");
+    assert!(matches!(
+        refused,
+        Refusal::Unavailable(Unavailable::ReadOnly(_))
+    ));
+    assert_eq!(
+        get(&mut store, "k"),
+        Some(b"v".to_vec()),
+        "what is left is read"
+    );
+    drop(store);
+    let store = opened(disk.clone(), options(2));
+    assert!(
+        matches!(store.state(), State::Refused(_)),
+        "{:?}",
+        store.state()
+    );
+    assert!(why(&store).contains(&LESS.to_string()), "{}", why(&store));
+    drop(store);
+    len.set(WHOLE);
+    let mut store = ready(disk, 3);
+    assert_eq!(get(&mut store, "k"), Some(b"v".to_vec()));
 }
 
 #[test]

@@ -61,7 +61,7 @@ fn fill_and_empty(len: usize, rounds: u64) {
 
 #[test]
 fn a_full_disk_is_emptied_and_filled_again_with_large_records() {
-    fill_and_empty(60_000, 6);
+    fill_and_empty(60_000, 100);
 }
 
 #[test]
