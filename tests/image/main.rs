@@ -4,6 +4,7 @@
 
 mod abuse;
 mod admin;
+mod backup;
 mod crash;
 mod devices;
 mod first_steps;

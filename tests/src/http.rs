@@ -119,8 +119,10 @@ impl Client {
             .field("content-length")
             .and_then(|len| len.parse::<usize>().ok());
         let none = without_body || answer.status == 204 || answer.status == 304;
+        let chunked = answer.field("transfer-encoding") == Some("chunked");
         match len {
             _ if none => {}
+            _ if chunked => answer.body = self.chunks()?,
             Some(len) => {
                 while self.buffer.len() < len {
                     self.fill()?;
@@ -133,6 +135,31 @@ impl Client {
             }
         }
         Ok(answer)
+    }
+
+    /// A body in chunks (RFC 9112 section 7.1).
+    fn chunks(&mut self) -> io::Result<Vec<u8>> {
+        let invalid = || io::Error::new(ErrorKind::InvalidData, "no chunk's size");
+        let mut body = Vec::new();
+        loop {
+            let size = loop {
+                let end = self.buffer.windows(2).position(|two| two == b"\r\n");
+                if let Some(end) = end {
+                    break self.buffer.drain(..end + 2).collect::<Vec<u8>>();
+                }
+                self.fill()?;
+            };
+            let size = str::from_utf8(&size).map_err(|_| invalid())?;
+            let size = usize::from_str_radix(size.trim_end(), 16).map_err(|_| invalid())?;
+            while self.buffer.len() < size + 2 {
+                self.fill()?;
+            }
+            body.extend(self.buffer.drain(..size));
+            self.buffer.drain(..2);
+            if size == 0 {
+                return Ok(body);
+            }
+        }
     }
 
     /// Whether the other side ends the connection, by FIN or RST, within the time-out.

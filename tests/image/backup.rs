@@ -1,0 +1,190 @@
+//! An owner's week, with others writing all the time: backups, a crash in the middle of
+//! compaction, back to a snapshot and forth again; and the disk is in order afterwards.
+
+use base64ct::{Base64, Encoding};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
+use store::MemoryDisk;
+use store::backup::{Decoder, Item};
+use store::blob::HeapPages;
+use store::check::{Check, Verdict};
+use tests::bed::Bed;
+use tests::data::value;
+use tests::guest::{Guest, Recipe, blank_disk};
+use tests::http::Client;
+
+const DISK_BYTES: u64 = 8 << 20;
+const KEYS: u64 = 12;
+const WRITERS: u64 = 2;
+const VALUE_BYTES: usize = 40_000;
+const BACKUPS: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Writes one key again and again, until told to stop or until nobody answers any more; how often
+/// that was acknowledged.
+fn write(mut client: Client, writer: u64, stop: &AtomicBool) -> u64 {
+    let target = format!("/kv/load/{writer}");
+    for version in 0.. {
+        let body = value(writer, version, VALUE_BYTES);
+        if stop.load(Ordering::Relaxed) {
+            return version;
+        }
+        match client.request("PUT", &target, &body) {
+            Ok(answer) if matches!(answer.status, 201 | 204) => {}
+            Ok(answer) => panic!("{target}: {} {}", answer.status, answer.text()),
+            Err(_) => return version,
+        }
+    }
+    unreachable!("there is no last version")
+}
+
+fn put_all(guest: &Guest, version: u64) {
+    let mut client = guest.client();
+    for key in 0..KEYS {
+        let put = client.request(
+            "PUT",
+            &format!("/kv/b/{key}"),
+            &value(key, version, VALUE_BYTES),
+        );
+        let put = put.expect("an answer");
+        assert!(matches!(put.status, 201 | 204), "{}", put.text());
+    }
+}
+
+fn shows(guest: &Guest, version: u64, query: &str) {
+    for key in 0..KEYS {
+        let got = guest.request("GET", &format!("/kv/b/{key}{query}"), b"");
+        let expected = value(key, version, VALUE_BYTES);
+        assert!(
+            got.status == 200 && got.body == expected,
+            "{key}{query}: {}",
+            got.status
+        );
+    }
+}
+
+/// What a backup has of the bucket; panics if it is not whole.
+fn of_bucket(mut stream: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
+    let mut decoder = Decoder::default();
+    let (mut found, mut bucket, mut key) = (BTreeMap::new(), String::new(), Vec::new());
+    while let (used, Some(item)) = decoder.push(stream).expect("a backup") {
+        stream = &stream[used..];
+        match item {
+            Item::Bucket(head) => bucket = head.name.as_str().to_owned(),
+            Item::Entry(head) => key = head.key.as_bytes().to_vec(),
+            Item::Data(bytes) if bucket == "b" => {
+                found
+                    .entry(key.clone())
+                    .or_insert_with(Vec::new)
+                    .extend(bytes);
+            }
+            Item::Lost(loss) => panic!("{loss:?}"),
+            _ => {}
+        }
+    }
+    decoder.finish().expect("a whole backup");
+    found
+}
+
+/// Waits until a segment is being emptied.
+fn wait_for_compaction(guest: &Guest) {
+    let begin = Instant::now();
+    while guest.metric("lampion_store_compaction_left_bytes") == 0 {
+        assert!(begin.elapsed() < PATIENCE, "nothing is compacted");
+    }
+}
+
+/// The disk as it lies in the bed.
+fn fetched(bed: &Bed, path: &str) -> MemoryDisk {
+    let text = bed.run(&format!("base64 {path}")).replace('\n', "");
+    let bytes = Base64::decode_vec(&text).expect("base64");
+    assert_eq!(bytes.len() as u64, DISK_BYTES);
+    let disk = MemoryDisk::new(DISK_BYTES);
+    disk.poke(0, &bytes);
+    disk
+}
+
+fn assert_in_order(disk: MemoryDisk) {
+    let mut check = Check::new(Box::new(disk), Box::new(HeapPages), Box::new(|_| ()));
+    let verdict = loop {
+        if let Poll::Ready(verdict) = check.step() {
+            break verdict;
+        }
+    };
+    match verdict {
+        Verdict::Looked(report) => {
+            assert_eq!(report.findings, 0);
+            assert!(report.closed && report.groups > 0, "{report:?}");
+        }
+        Verdict::Unlooked(sentence) => panic!("{sentence}"),
+    }
+}
+
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn backups_a_crash_and_rollbacks_under_load_leave_the_disk_in_order() {
+    let bed = Bed::from_environment();
+    let disk = blank_disk(&bed, "backup", DISK_BYTES);
+    let guest = Guest::serving(&bed, "backup", &Recipe::on_disk(&disk));
+    put_all(&guest, 1);
+    let stop = AtomicBool::new(false);
+    let acknowledged: Vec<u64> = thread::scope(|scope| {
+        let writers = (0..WRITERS).map(|writer| {
+            let (client, stop) = (guest.client(), &stop);
+            scope.spawn(move || write(client, writer, stop))
+        });
+        let writers: Vec<_> = writers.collect();
+        for _ in 0..BACKUPS {
+            let backup = guest.ask_admin("GET", "/-/admin/backup", b"");
+            assert_eq!(backup.status, 200);
+            let found = of_bucket(&backup.body);
+            let expected = (0..KEYS).map(|key| {
+                let name = key.to_string().into_bytes();
+                (name, value(key, 1, VALUE_BYTES))
+            });
+            assert!(found == expected.collect::<BTreeMap<_, _>>());
+        }
+        let taken = guest.ask_admin("PUT", "/-/admin/snapshots/monday", b"");
+        assert_eq!(taken.status, 201, "{}", taken.text());
+        put_all(&guest, 2);
+        wait_for_compaction(&guest);
+        guest.kill();
+        stop.store(true, Ordering::Relaxed);
+        let ended = writers.into_iter().map(|writer| writer.join());
+        ended.map(|count| count.expect("a writer")).collect()
+    });
+    drop(guest);
+
+    let guest = Guest::serving(&bed, "backup", &Recipe::on_disk(&disk));
+    for (writer, count) in acknowledged.iter().enumerate() {
+        assert!(*count > 1, "writer {writer} wrote something");
+        let got = guest
+            .request("GET", &format!("/kv/load/{writer}"), b"")
+            .body;
+        // The last acknowledged one, or the one that was under way.
+        let may_be = [count - 1, *count];
+        let is = |version: &u64| got == value(writer as u64, *version, VALUE_BYTES);
+        assert!(
+            may_be.iter().any(is),
+            "writer {writer}: {count} acknowledged"
+        );
+    }
+    shows(&guest, 2, "");
+    shows(&guest, 1, "?at=monday");
+    let target = "/-/admin/snapshots/monday/rollback?bucket=b";
+    let rolled = guest.ask_admin("POST", target, b"");
+    assert_eq!(rolled.status, 200, "{}", rolled.text());
+    shows(&guest, 1, "");
+    let text = rolled.text();
+    let (_, undo) = text.split_once("\"undo\":\"").expect("a name");
+    let undo = undo.split('"').next().expect("a name");
+    let target = format!("/-/admin/snapshots/{undo}/rollback?bucket=b");
+    let undone = guest.ask_admin("POST", &target, b"");
+    assert_eq!(undone.status, 200, "{}", undone.text());
+    shows(&guest, 2, "");
+    guest.shut_down(30);
+    assert_in_order(fetched(&bed, &disk));
+}
