@@ -4,6 +4,7 @@
 //! What was refused after looking at pending state is told only when that state
 //! is durable, and fails with it.
 
+use crate::disk::Moved;
 use crate::format::checksum::crc32c;
 use crate::format::layout::{CHUNK_BYTES, METADATA_BYTES_MAX};
 use crate::index::views::NOW;
@@ -201,6 +202,7 @@ impl Store {
         if self.uploads.len() >= self.uploads_max() {
             return Err(Refusal::Unavailable(Unavailable::Busy));
         }
+        self.decide_ends(core::iter::once((&bucket, &key)));
         let current = self.current(&bucket, &key);
         if current.observed.is_none() && !holds(&condition, current.metadata.as_ref()) {
             return Err(Refusal::Condition {
@@ -215,12 +217,28 @@ impl Store {
     /// A key as it will be when everything accepted is durable.
     fn current(&self, bucket: &BucketName, key: &Key) -> Current {
         let mut current = self.standing(bucket, key);
-        let over = |metadata: &Metadata| {
-            let expires_ms = metadata.expires_wall_ms;
-            expires_ms.is_some_and(|expires_ms| expires_ms <= self.expiry_now_ms())
-        };
-        current.metadata = current.metadata.filter(|metadata| !over(metadata));
+        let standing = current.metadata.take();
+        current.metadata = standing.filter(|metadata| !self.is_past(metadata));
         current
+    }
+
+    fn is_past(&self, metadata: &Metadata) -> bool {
+        let end = metadata.expires_wall_ms;
+        end.is_some_and(|expires_ms| expires_ms <= self.expiry_now_ms())
+    }
+
+    /// What of these is over is decided before anything is judged by it.
+    fn decide_ends<'a>(&mut self, named: impl Iterator<Item = (&'a BucketName, &'a Key)>) {
+        if !self.index.has_ends() {
+            return;
+        }
+        let named = named.map(|(bucket, key)| (bucket.clone(), key.clone()));
+        let over = named.filter(|(bucket, key)| {
+            let standing = self.standing(bucket, key).metadata;
+            standing.is_some_and(|metadata| self.is_past(&metadata))
+        });
+        let over: Vec<(BucketName, Key)> = over.collect();
+        self.remove_due(&over);
     }
 
     /// The same, whether its time is over or not.
@@ -251,10 +269,11 @@ impl Store {
     }
 
     fn propose(&mut self, proposals: Vec<Proposal>) -> Result<Submitted, Refusal> {
-        self.expire_due();
         if self.is_queue_full() {
             return Err(Refusal::Unavailable(Unavailable::Busy));
         }
+        let named = proposals.iter();
+        self.decide_ends(named.map(|proposal| (&proposal.bucket, &proposal.key)));
         let all_deletes = proposals
             .iter()
             .all(|proposal| matches!(proposal.body, Body::Delete));
@@ -285,11 +304,21 @@ impl Store {
         }
     }
 
+    /// The tombstones of a batch, if the limits take them.
+    pub(crate) fn fits_limits(&self, verdict: &Verdict) -> bool {
+        let delta: i64 = verdict.ops.iter().map(|op| op.delta).sum();
+        let growth: u64 = verdict.ops.iter().map(|op| op.growth).sum();
+        let room = self.limit_bytes().saturating_sub(self.projected_bytes());
+        let on_disk = delta <= 0 || delta as u64 <= room;
+        on_disk && (growth == 0 || self.memory_refusal(growth).is_none())
+    }
+
     /// What is over and not removed yet may be what a refusal is about.
-    fn unless_due(&self, refusal: Refusal) -> Refusal {
-        match refusal {
-            Refusal::NoSpace(_) if self.has_due() => Refusal::Unavailable(Unavailable::Busy),
-            refusal => refusal,
+    fn unless_due(&mut self, refusal: Refusal) -> Refusal {
+        let is_space = matches!(refusal, Refusal::NoSpace(_));
+        match is_space && (self.expire_due_now() == Moved::Yes || self.has_due()) {
+            true => Refusal::Unavailable(Unavailable::Busy),
+            false => refusal,
         }
     }
 
@@ -300,7 +329,12 @@ impl Store {
         for (bucket, key) in keys {
             let current = self.standing(bucket, key);
             verdict.observed = verdict.observed.max(current.observed);
-            if current.metadata.is_none() {
+            // What was put meanwhile, or is brought back, has an end of its own.
+            if !current
+                .metadata
+                .as_ref()
+                .is_some_and(|metadata| self.is_past(metadata))
+            {
                 continue;
             }
             let number = verdict.ops.len() as u64;

@@ -18,20 +18,29 @@ use crate::index::Version;
 use crate::name::{BucketName, Key};
 use crate::request::{At, Committed, Refusal, Ticket, Unavailable};
 use crate::store::Store;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
 /// Tombstones of one batch, so that it fits any disk's groups.
 const BATCH_KEYS: usize = 32;
 /// Keys that are removed at once, or some more.
 const SLICE_KEYS: usize = 256;
+/// Batches of tombstones that may wait.
+const PENDING_MAX: usize = 64;
+/// Between two looks through all keys; what is read or written is decided at once.
+const REST_NS: u64 = 100_000_000;
+/// The longest sleep: a timer set for later than some days may end at once.
+const WAIT_NS_MAX: u64 = 86_400_000_000_000;
 /// A wall clock that goes so much more or less than the monotonic one has been set.
 const STEP_NS: i128 = 60_000_000_000;
 
 /// What is known of values that are over.
 #[derive(Debug, Default)]
 pub(crate) struct Expiry {
-    /// The last batch of tombstones, as long as it is pending, and by which clock it was decided.
-    pending: Option<(u64, u64)>,
+    /// Batches of tombstones that are pending, and by which clock each was decided.
+    pending: VecDeque<(u64, u64)>,
+    /// Not before is it looked for what else is over, on the monotonic clock.
+    next_look_ns: u64,
     /// The last batch that an answer depends on which has not been given yet.
     observed: u64,
     /// Values that were over.
@@ -45,7 +54,11 @@ pub(crate) struct Expiry {
 impl Store {
     /// The time that decides what is over, in milliseconds since 1970.
     pub(crate) fn expiry_now_ms(&self) -> u64 {
-        let decided_ms = self.expiry.pending.map_or(0, |(_, decided_ms)| decided_ms);
+        let decided = self.expiry.pending.iter();
+        let decided_ms = decided
+            .map(|(_, decided_ms)| *decided_ms)
+            .max()
+            .unwrap_or(0);
         decided_ms.max(self.now.wall_ns / 1_000_000)
     }
 
@@ -94,13 +107,28 @@ impl Store {
 
     /// Removes what is over, a slice at a time.
     pub(crate) fn expire_due(&mut self) -> Moved {
+        match self.now.monotonic_ns >= self.expiry.next_look_ns {
+            true => self.expire_due_now(),
+            false => Moved::No,
+        }
+    }
+
+    pub(crate) fn expire_due_now(&mut self) -> Moved {
         let now_ms = self.expiry_now_ms();
-        if self.index.soonest_ms() > now_ms || self.writable().is_err() || self.is_queue_full() {
+        if self.index.soonest_ms() > now_ms || self.writable().is_err() || self.is_crowded() {
             return Moved::No;
         }
         let due = self.index.take_due(now_ms, SLICE_KEYS);
         self.remove_due(&due);
+        if self.index.soonest_ms() > now_ms {
+            self.expiry.next_look_ns = self.now.monotonic_ns.saturating_add(REST_NS);
+        }
         Moved::Yes
+    }
+
+    /// Whether so many tombstones wait that the disk is to take them first.
+    fn is_crowded(&self) -> bool {
+        self.expiry.pending.len() >= PENDING_MAX || self.is_queue_full()
     }
 
     /// Removes all that is over.
@@ -109,11 +137,16 @@ impl Store {
     /// [`Unavailable::Busy`] if that is more than can wait at once.
     pub(crate) fn expire_all(&mut self) -> Result<(), Refusal> {
         self.writable()?;
-        while self.expire_due() == Moved::Yes {}
+        while self.expire_due_now() == Moved::Yes {}
         match self.has_due() {
             false => Ok(()),
             true => Err(Refusal::Unavailable(Unavailable::Busy)),
         }
+    }
+
+    /// Whether tombstones are on their way.
+    pub(crate) fn is_removing(&self) -> bool {
+        !self.expiry.pending.is_empty()
     }
 
     /// Whether something may be over that has not been removed yet.
@@ -122,17 +155,19 @@ impl Store {
     }
 
     /// Hands in the tombstones of keys whose time is over; the batch that has the last of them.
-    fn remove_due(&mut self, keys: &[(BucketName, Key)]) -> Option<u64> {
+    ///
+    /// Where the limits take no more, the clock alone hides them, as in a store that cannot write.
+    pub(crate) fn remove_due(&mut self, keys: &[(BucketName, Key)]) -> Option<u64> {
         self.writable().ok()?;
         let now_ms = self.expiry_now_ms();
         let mut last = None;
         for keys in keys.chunks(BATCH_KEYS) {
             let (verdict, removed) = self.removal(keys);
             last = last.max(verdict.observed());
-            if removed > 0 {
+            if removed > 0 && self.fits_limits(&verdict) {
                 let batch = self.queue.next_batch();
                 self.accept(verdict);
-                self.expiry.pending = Some((batch, now_ms));
+                self.expiry.pending.push_back((batch, now_ms));
                 self.expiry.expired += removed;
                 last = Some(batch);
             }
@@ -142,21 +177,24 @@ impl Store {
 
     /// Batches up to this one are durable.
     pub(crate) fn note_expired(&mut self, durable_batch: u64) {
-        self.expiry
-            .pending
-            .take_if(|(batch, _)| *batch <= durable_batch);
+        let pending = &mut self.expiry.pending;
+        pending.retain(|(batch, _)| *batch > durable_batch);
     }
 
     /// When there is something to remove, on the monotonic clock.
     pub(crate) fn next_expiry_ns(&self) -> Option<u64> {
         let soonest_ms = self.index.soonest_ms();
-        if soonest_ms == u64::MAX || self.writable().is_err() {
+        if !self.index.has_ends() || self.writable().is_err() || self.is_crowded() {
             return None;
         }
         let wait_ns = soonest_ms
             .saturating_mul(1_000_000)
             .saturating_sub(self.now.wall_ns);
-        Some(self.now.monotonic_ns.saturating_add(wait_ns))
+        let at_ns = self
+            .now
+            .monotonic_ns
+            .saturating_add(wait_ns.min(WAIT_NS_MAX));
+        Some(at_ns.max(self.expiry.next_look_ns))
     }
 
     /// Takes note of the time, and of a wall clock that was set meanwhile.

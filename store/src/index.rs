@@ -79,6 +79,7 @@ pub(crate) struct Index {
     /// once no view sees such a record any more.
     hidden_until: BTreeMap<u64, u64>,
     soonest_ms: u64,
+    has_ends: bool,
 }
 
 impl Default for Index {
@@ -93,6 +94,7 @@ impl Default for Index {
             reaper: reap::Reaper::default(),
             hidden_until: BTreeMap::new(),
             soonest_ms: leaf::NEVER_MS,
+            has_ends: false,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Scrub: all that is on the disk is read and checked while the store serves.
+//! Scrub: all records on the disk are read and checked while the store serves.
 //!
 //! A segment at a time, at a rate that leaves the disk to others. A finding stops nothing: what
 //! is damaged is named, counted and logged, and reading it is an error as before.
@@ -39,6 +39,8 @@ pub struct ScrubStatus {
     pub checked_bytes: u64,
     /// Damaged places found.
     pub findings: u64,
+    /// Whether it came to its end: the disk may have gone away before.
+    pub is_complete: bool,
 }
 
 /// The segment that is being read.
@@ -64,7 +66,7 @@ pub(crate) struct Scrub {
 }
 
 impl Store {
-    /// Begins to check all that is on the disk; [`Store::scrub_status`] says how far it is.
+    /// Begins to check all records on the disk; [`Store::scrub_status`] says how far it is.
     ///
     /// # Errors
     /// [`Unavailable::Busy`] while one is under way, or as [`Store::submit`].
@@ -139,8 +141,10 @@ impl Store {
                 }
                 self.pass(&mut current, at + header.span, end, sound);
             }
-            // The device is gone, or says so.
-            Poll::Ready(Err(FetchError::Io(_))) => self.pass(&mut current, end, end, false),
+            Poll::Ready(Err(FetchError::Io(_))) => {
+                self.end_scrub(false);
+                return Moved::Yes;
+            }
             Poll::Ready(Ok(None)) => {
                 current.bad_at.get_or_insert(at);
                 let next = at + u64::from(self.layout().unit);
@@ -171,15 +175,8 @@ impl Store {
 
     fn next_to_scrub(&mut self) -> Moved {
         let Some((number, generation)) = self.scrub.left.pop_front() else {
-            let status = &mut self.scrub.status;
-            status.is_running = false;
-            status.ended_wall_ns = self.now.wall_ns;
-            status.checked_bytes = status.all_bytes;
-            log::info!(
-                "store: scrubbed {} bytes, {} findings",
-                status.all_bytes,
-                status.findings
-            );
+            self.scrub.status.checked_bytes = self.scrub.status.all_bytes;
+            self.end_scrub(true);
             return Moved::Yes;
         };
         let segment = self.segments.get(number);
@@ -197,6 +194,20 @@ impl Store {
             _hold: self.segments.hold(layout.start(number)),
         });
         Moved::Yes
+    }
+
+    fn end_scrub(&mut self, is_complete: bool) {
+        let status = &mut self.scrub.status;
+        status.is_running = false;
+        status.is_complete = is_complete;
+        status.ended_wall_ns = self.now.wall_ns;
+        let (checked, all, findings) = (status.checked_bytes, status.all_bytes, status.findings);
+        match is_complete {
+            true => log::info!("store: scrubbed {all} bytes, {findings} findings"),
+            false => log::error!(
+                "store: the scrub ended after {checked} of {all} bytes with {findings} findings: the disk went away"
+            ),
+        }
     }
 
     fn scrub_found(&mut self, from: u64, to: u64) {

@@ -319,14 +319,19 @@ impl Store {
     /// that they have to be removed first.
     pub fn keys(&mut self, bucket: &BucketName, query: &KeyQuery) -> Result<KeyPage, Unavailable> {
         self.readable()?;
-        let (page, over) = self.index.page(bucket, query, self.expiry_now_ms());
+        let now_ms = self.expiry_now_ms();
+        let (mut page, over) = self.index.page(bucket, query, now_ms, PAGE_OVER_MAX);
         let many = over.len() >= PAGE_OVER_MAX;
         if !over.is_empty() {
             let named = |key: Key| (bucket.clone(), key);
             self.observe(over.into_iter().map(named).collect());
         }
-        if many {
+        if many && self.is_removing() {
             return Err(Unavailable::Busy);
+        }
+        if many {
+            // Where nothing can be removed, nothing is gained by waiting.
+            (page, _) = self.index.page(bucket, query, now_ms, usize::MAX);
         }
         Ok(KeyPage {
             seq: self.durable_seq().min(Seq(query.at.0)),

@@ -1,4 +1,4 @@
-//! `/-/admin/scrub`: reading and checking all that is on the disk, while others work.
+//! `/-/admin/scrub`: reading and checking all records on the disk, while others work.
 
 use crate::answer::Answer;
 use crate::problem::Problem;
@@ -28,11 +28,12 @@ fn object(status_code: u16, status: &ScrubStatus) -> Answer {
         all_bytes,
         checked_bytes,
         findings,
+        is_complete,
     } = *status;
     let (begun_ms, ended_ms) = (ms(begun_wall_ns), ms(ended_wall_ns));
     let text = format!(
         "{{\"running\":{is_running},\"begun_ms\":{begun_ms},\"ended_ms\":{ended_ms},\
-         \"all_bytes\":{all_bytes},\"checked_bytes\":{checked_bytes},\"findings\":{findings}}}\n"
+         \"all_bytes\":{all_bytes},\"checked_bytes\":{checked_bytes},\"findings\":{findings},\"complete\":{is_complete}}}\n"
     );
     Answer::text(status_code, "application/json", text)
 }

@@ -45,14 +45,10 @@ impl Connection {
         mut backing_up: Box<BackingUp>,
     ) -> Turn {
         if cx.transport.send_room() <= self.output.len_bytes() {
-            if cx.is_past(self.deadline_ns) {
-                let sent_bytes = backing_up.sent_bytes;
-                log::warn!(
-                    "http: the backup for {} is ended after {sent_bytes} bytes: nobody took more",
-                    self.peer
-                );
-            }
             self.phase = Phase::BackUp(backing_up);
+            if cx.is_past(self.deadline_ns) {
+                self.tell_of_backup();
+            }
             return self.wait_for_room(cx);
         }
         let mut block = Vec::new();
@@ -88,12 +84,22 @@ impl Connection {
         if self.exchange.knows_chunks {
             self.output.push(Segment::Static(LAST_CHUNK));
         }
-        let sent_bytes = backing_up.sent_bytes;
+        let (sent_bytes, lost) = (backing_up.sent_bytes, backing_up.backup.lost());
         log::info!(
-            "http: a backup of {sent_bytes} bytes for {} is complete",
+            "http: a backup of {sent_bytes} bytes for {} is complete; {lost} values could not be read",
             self.peer
         );
         self.become_phase(Phase::Flush(after))
+    }
+
+    /// A backup that nobody takes is about to be broken off.
+    pub(super) fn tell_of_backup(&self) {
+        if let Phase::BackUp(backing_up) = &self.phase {
+            let (peer, queued_bytes) = (self.peer, backing_up.sent_bytes);
+            log::warn!(
+                "http: the backup for {peer} is ended after {queued_bytes} bytes: it takes no more"
+            );
+        }
     }
 
     fn wait_for_block(&mut self, cx: &mut Context<'_>, backing_up: Box<BackingUp>) -> Turn {

@@ -32,7 +32,12 @@ impl Connection {
         match held.pending.outcome(&mut cx.service.store) {
             Poll::Ready(_) => self.go_on(cx, held.result),
             Poll::Pending if cx.is_past(self.deadline_ns) => {
-                self.refuse(cx, refusal::unavailable(Unavailable::Busy))
+                let problem = match held.result {
+                    // It has been handed in.
+                    Ok(Action::Commit(..)) => refusal::outcome_unknown(),
+                    _ => refusal::unavailable(Unavailable::Busy),
+                };
+                self.refuse(cx, problem)
             }
             Poll::Pending => {
                 self.phase = Phase::Hold(held);

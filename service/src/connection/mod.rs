@@ -204,6 +204,7 @@ impl Connection {
             if !self.wants_more_output(&cx) && !self.flush(&mut cx) {
                 if cx.is_past(self.deadline_ns) {
                     cx.service.counters.timeouts += 1;
+                    self.tell_of_backup();
                     self.abort();
                     return Progress::Abort;
                 }

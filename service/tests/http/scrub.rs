@@ -30,7 +30,7 @@ fn it_begins_tells_how_far_it_is_and_what_it_found() {
     bench.put("/kv/b/good", "", noise(20_000));
     bench.put("/kv/b/bad", "", &value);
     let none = "{\"running\":false,\"begun_ms\":0,\"ended_ms\":0,\
-                \"all_bytes\":0,\"checked_bytes\":0,\"findings\":0}\n";
+                \"all_bytes\":0,\"checked_bytes\":0,\"findings\":0,\"complete\":false}\n";
     assert_eq!(ask(&mut bench, "GET").text(), none);
     let begun = ask(&mut bench, "POST");
     assert_eq!(begun.status, 202);
@@ -38,11 +38,17 @@ fn it_begins_tells_how_far_it_is_and_what_it_found() {
     let again = ask(&mut bench, "POST");
     assert_eq!((again.status, again.problem()), (503, "store-busy"));
     let status = finished(&mut bench);
-    assert!(status.ends_with("\"findings\":0}\n"), "{status}");
+    assert!(
+        status.ends_with("\"findings\":0,\"complete\":true}\n"),
+        "{status}"
+    );
     assert_eq!(bench.damage(&value[..64], 16 << 20), 1);
     assert_eq!(ask(&mut bench, "POST").status, 202);
     let status = finished(&mut bench);
-    assert!(status.ends_with("\"findings\":1}\n"), "{status}");
+    assert!(
+        status.ends_with("\"findings\":1,\"complete\":true}\n"),
+        "{status}"
+    );
     let metrics = bench.get("/metrics");
     let counted = "lampion_store_corruptions_total 1\n";
     assert!(metrics.text().contains(counted), "{}", metrics.text());

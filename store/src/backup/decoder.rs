@@ -3,8 +3,10 @@
 use super::block::{BODY_BYTES_MAX, HEAD_BYTES, Head, MAGIC};
 use super::item::{self, BucketHead, End, EntryHead, Header, IGNORABLE, Item, Loss, Wrong};
 use crate::format::checksum::crc32c;
+use crate::format::layout::CHUNK_BYTES;
 use crate::name::{BucketName, Key};
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::fmt;
 use xxhash_rust::xxh3::Xxh3;
@@ -47,6 +49,12 @@ struct Open {
     wanted_crc: u32,
 }
 
+impl Open {
+    fn ends_wrong(&self) -> bool {
+        self.left_bytes == 0 && self.crc != self.wanted_crc
+    }
+}
+
 /// Takes a backup in, piece by piece.
 pub struct Decoder {
     buffer: Vec<u8>,
@@ -61,7 +69,7 @@ pub struct Decoder {
     bucket: Option<BucketName>,
     key: Option<Key>,
     open: Option<Open>,
-    ready: Option<Item>,
+    ready: VecDeque<Item>,
     ended: bool,
 }
 
@@ -79,7 +87,7 @@ impl Default for Decoder {
             bucket: None,
             key: None,
             open: None,
-            ready: None,
+            ready: VecDeque::new(),
             ended: false,
         }
     }
@@ -94,10 +102,7 @@ impl Decoder {
     /// # Errors
     /// [`Broken`]; nothing after it can be believed.
     pub fn push(&mut self, input: &[u8]) -> Result<(usize, Option<Item>), Broken> {
-        if let Some(item) = self.ready.take() {
-            return Ok((0, Some(item)));
-        }
-        if let Some(item) = self.complete()? {
+        if let Some(item) = self.ready.pop_front() {
             return Ok((0, Some(item)));
         }
         let mut used = 0;
@@ -117,8 +122,8 @@ impl Decoder {
             self.buffer.extend_from_slice(&rest[..taken]);
             used += taken;
         }
-        let item = self.block()?;
-        Ok((used, item))
+        self.block()?;
+        Ok((used, self.ready.pop_front()))
     }
 
     /// The stream has ended.
@@ -167,7 +172,7 @@ impl Decoder {
     }
 
     /// The block in the buffer is complete.
-    fn block(&mut self) -> Result<Option<Item>, Broken> {
+    fn block(&mut self) -> Result<(), Broken> {
         let buffer = core::mem::take(&mut self.buffer);
         let start = self.start();
         let head = Head::decode(&buffer[start..]).ok_or_else(|| self.broken(CHANGED))?;
@@ -175,7 +180,8 @@ impl Decoder {
         if !head.is_of((self.seed, self.number), body) {
             return Err(self.broken(CHANGED));
         }
-        let item = self.read(head.kind, body)?;
+        self.complete(head.kind)?;
+        self.read(head.kind, body)?;
         if self.number == 0 {
             self.seed = head.crc;
         }
@@ -185,10 +191,10 @@ impl Decoder {
         self.buffer = buffer;
         self.buffer.clear();
         debug_assert!(self.buffer.capacity() <= 2 * (BODY_BYTES_MAX + HEAD_BYTES));
-        Ok(item)
+        Ok(())
     }
 
-    fn read(&mut self, kind: u8, body: &[u8]) -> Result<Option<Item>, Broken> {
+    fn read(&mut self, kind: u8, body: &[u8]) -> Result<(), Broken> {
         let in_order = match kind {
             item::HEADER => self.number == 0,
             item::BUCKET | item::END => self.header.is_some() && self.open.is_none(),
@@ -199,16 +205,18 @@ impl Decoder {
         if !in_order {
             return Err(self.broken(DISORDER));
         }
-        match kind {
-            item::HEADER => self.header(body).map(Some),
-            item::BUCKET => self.bucket(body).map(Some),
-            item::ENTRY => self.entry(body).map(Some),
-            item::DATA => self.data(body).map(Some),
-            item::LOST => self.lost(body).map(Some),
-            item::END => self.end(body).map(Some),
-            kind if kind & IGNORABLE != 0 => Ok(None),
-            _ => Err(self.broken(NEWER)),
-        }
+        let item = match kind {
+            item::HEADER => self.header(body)?,
+            item::BUCKET => self.bucket(body)?,
+            item::ENTRY => return self.entry(body),
+            item::DATA => self.data(body)?,
+            item::LOST => self.lost(body)?,
+            item::END => self.end(body)?,
+            kind if kind & IGNORABLE != 0 => return Ok(()),
+            _ => return Err(self.broken(NEWER)),
+        };
+        self.ready.push_back(item);
+        Ok(())
     }
 
     fn header(&mut self, body: &[u8]) -> Result<Item, Broken> {
@@ -231,7 +239,7 @@ impl Decoder {
         Ok(Item::Bucket(head))
     }
 
-    fn entry(&mut self, body: &[u8]) -> Result<Item, Broken> {
+    fn entry(&mut self, body: &[u8]) -> Result<(), Broken> {
         let (head, first) = EntryHead::decode(body).ok_or_else(|| self.broken(NONSENSE))?;
         if self.key.as_ref().is_some_and(|last| *last >= head.key) {
             return Err(self.broken(DISORDER));
@@ -243,10 +251,12 @@ impl Decoder {
             crc: 0,
             wanted_crc: head.checksum,
         });
+        self.ready.push_back(Item::Entry(head));
         if !first.is_empty() {
-            self.ready = Some(self.data(first)?);
+            let data = self.data(first)?;
+            self.ready.push_back(data);
         }
-        Ok(Item::Entry(head))
+        Ok(())
     }
 
     fn data(&mut self, bytes: &[u8]) -> Result<Item, Broken> {
@@ -255,22 +265,26 @@ impl Decoder {
             open.left_bytes = open.left_bytes.checked_sub(bytes.len() as u64)?;
             Some(())
         });
-        if left.is_none() || bytes.is_empty() {
+        let ends_wrong = self.open.as_ref().is_some_and(Open::ends_wrong);
+        if left.is_none() || bytes.is_empty() || bytes.len() > CHUNK_BYTES || ends_wrong {
             return Err(self.broken(VALUE));
         }
         self.sums.data_bytes += bytes.len() as u64;
         Ok(Item::Data(Vec::from(bytes)))
     }
 
-    /// Whether the value being taken in is complete.
-    fn complete(&mut self) -> Result<Option<Item>, Broken> {
+    /// A value of which all bytes have come is complete, unless the next block says otherwise.
+    fn complete(&mut self, next_kind: u8) -> Result<(), Broken> {
         match &self.open {
-            Some(open) if open.left_bytes == 0 && open.crc == open.wanted_crc => {
+            Some(open) if open.left_bytes == 0 && next_kind != item::LOST => {
+                if open.crc != open.wanted_crc {
+                    return Err(self.broken(VALUE));
+                }
                 self.open = None;
-                Ok(Some(Item::Complete))
+                self.ready.push_back(Item::Complete);
+                Ok(())
             }
-            Some(open) if open.left_bytes == 0 => Err(self.broken(VALUE)),
-            _ => Ok(None),
+            _ => Ok(()),
         }
     }
 

@@ -148,14 +148,18 @@ impl Header {
         if version != VERSION {
             return Err(Wrong::Newer);
         }
-        Header::fields(&mut c)
+        let (header, since) = Header::fields(&mut c)
             .filter(|_| c.position() == body.len())
-            .ok_or(Wrong::Nonsense)
+            .ok_or(Wrong::Nonsense)?;
+        match since {
+            0 => Ok(header),
+            _ => Err(Wrong::Newer),
+        }
     }
 
-    fn fields(c: &mut Cursor<'_>) -> Option<Header> {
+    fn fields(c: &mut Cursor<'_>) -> Option<(Header, u64)> {
         let store_id = c.array()?;
-        let (seq, _since) = (Seq(c.u64()?), c.u64()?);
+        let (seq, since) = (Seq(c.u64()?), c.u64()?);
         let (taken_wall_ms, keys) = (c.u64()?, c.u64()?);
         let (live_bytes, index_bytes, device_bytes) = (c.u64()?, c.u64()?, c.u64()?);
         let (buckets, len) = (c.u32()?, usize::from(c.u8()?));
@@ -163,7 +167,7 @@ impl Header {
         let len = usize::from(c.u16()?);
         let trouble = core::str::from_utf8(c.take(len)?).ok()?;
         let text = |text: &str| (!text.is_empty()).then(|| text.into());
-        Some(Header {
+        let header = Header {
             store_id,
             seq,
             taken_wall_ms,
@@ -174,7 +178,8 @@ impl Header {
             device_bytes,
             snapshot: text(snapshot),
             trouble: text(trouble),
-        })
+        };
+        Some((header, since))
     }
 }
 

@@ -74,23 +74,25 @@ impl Store {
     /// store that is only read can be backed up, too.
     pub fn begin_backup(&mut self, of: Option<&SnapshotName>) -> Result<Backup, Refusal> {
         self.readable().map_err(Refusal::Unavailable)?;
-        let (stage, seq, shared) = match self.writable() {
-            Ok(()) => {
-                let (ticket, _, seq, shared) = self.pin(of)?;
-                (Stage::Pinning(ticket), seq, Some(shared))
-            }
+        let now_ms = self.now.wall_ns / 1_000_000;
+        let (stage, seq, taken_wall_ms, shared) = match &self.state {
             // Nothing will change any more.
-            Err(_) => match of.map(|of| self.index.views().snapshot(of)) {
+            State::ReadOnly(_) => match of.map(|of| self.index.views().snapshot(of)) {
                 Some(None) => return Err(Refusal::NoSuchSnapshot),
-                Some(Some(snapshot)) => (Stage::Header, snapshot.seq, None),
-                None => (Stage::Header, NOW, None),
+                Some(Some(snapshot)) => (Stage::Header, snapshot.seq, snapshot.wall_ms, None),
+                None => (Stage::Header, NOW, now_ms, None),
             },
+            _ => {
+                let pinned = self.pin(of)?;
+                let stage = Stage::Pinning(pinned.ticket);
+                (stage, pinned.seq, pinned.wall_ms, Some(pinned.shared))
+            }
         };
         Ok(Backup {
             stage,
             at: At(seq),
             seq,
-            taken_wall_ms: self.now.wall_ns / 1_000_000,
+            taken_wall_ms,
             of: of.cloned(),
             shared,
             buckets: VecDeque::new(),
@@ -158,15 +160,13 @@ impl Store {
     fn back_up_header(&mut self, backup: &mut Backup, out: &mut Vec<u8>) {
         let (totals, names) = self.index.shown_at(backup.seq);
         backup.buckets = names.into();
-        let views = self.index.views();
-        let of = backup.of.as_ref().and_then(|of| views.snapshot(of));
         let header = Header {
             store_id: self.id.unwrap_or_default(),
             seq: match backup.seq {
                 NOW => self.durable_seq(),
                 seq => Seq(seq),
             },
-            taken_wall_ms: of.map_or(backup.taken_wall_ms, |of| of.wall_ms),
+            taken_wall_ms: backup.taken_wall_ms,
             keys: totals.keys,
             live_bytes: totals.charged_bytes,
             index_bytes: self.index.bytes() + self.large.bytes(),
@@ -221,7 +221,7 @@ impl Store {
         };
         if backup.keys.is_empty() && backup.more {
             // What is over has no tombstone yet in a store that cannot write: it is in the sums.
-            let (page, _) = self.index.page(&bucket, &backup.query, 0);
+            let (page, _) = self.index.page(&bucket, &backup.query, 0, usize::MAX);
             backup.more = page.more;
             backup.keys = page.keys.into();
             if let Some((last, _)) = backup.keys.back() {
@@ -288,6 +288,11 @@ impl Store {
 }
 
 impl Backup {
+    /// Values so far that could not be read.
+    pub fn lost(&self) -> u64 {
+        self.sums.lost
+    }
+
     /// Appends a block; its checksum.
     fn put(&mut self, out: &mut Vec<u8>, kind: u8, body: &[u8]) -> u32 {
         let start = out.len();

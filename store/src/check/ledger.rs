@@ -10,6 +10,7 @@ use crate::format::checksum::crc32c;
 use crate::format::views;
 use crate::index::views::{Spans, Views};
 use crate::large::CHUNKS_MAX;
+use crate::name::is_system;
 use crate::replay::SEQ_END;
 use crate::request::QuotaLimits;
 use alloc::boxed::Box;
@@ -225,9 +226,10 @@ impl Ledger {
         bucket.keys.get(key)?.seen(bucket.spans.get(view)?)
     }
 
-    /// How many keys a view shows.
-    pub(super) fn keys_of(&self, view: usize) -> u64 {
-        let buckets = self.buckets.values();
+    /// How many keys a view shows, without the appliance's own.
+    pub(super) fn shown_keys_of(&self, view: usize) -> u64 {
+        let buckets = self.buckets.iter().filter(|(name, _)| !is_system(name));
+        let buckets = buckets.map(|(_, bucket)| bucket);
         let shown = buckets.flat_map(|bucket| {
             let spans = bucket.spans.get(view);
             let seen = bucket.keys.values();

@@ -199,7 +199,7 @@ impl Look {
                 name: snapshot.name.as_str().into(),
                 seq: snapshot.seq,
                 taken_wall_ms: snapshot.wall_ms,
-                keys: self.ledger.keys_of(index + 1),
+                keys: self.ledger.shown_keys_of(index + 1),
             })
             .collect();
     }

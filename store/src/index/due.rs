@@ -26,10 +26,16 @@ impl Index {
         self.soonest_ms
     }
 
+    /// Whether any version was ever met that has an end.
+    pub(crate) fn has_ends(&self) -> bool {
+        self.has_ends
+    }
+
     /// Takes note of a version that may be over sooner than the others.
     pub(super) fn note_end(&mut self, expires_ms: u64) {
         if expires_ms > 0 {
             self.soonest_ms = self.soonest_ms.min(expires_ms);
+            self.has_ends = true;
         }
     }
 

@@ -20,6 +20,7 @@ impl Index {
         name: &BucketName,
         query: &KeyQuery,
         now_ms: u64,
+        over_max: usize,
     ) -> (KeyPage, Vec<Key>) {
         let (mut page, mut over) = (KeyPage::default(), Vec::new());
         let Some(bucket) = self.buckets.get(name) else {
@@ -51,7 +52,7 @@ impl Index {
             let Some(version) = bucket.value(under, key, at.0) else {
                 continue;
             };
-            if page.keys.len() >= query.limit || over.len() >= PAGE_OVER_MAX {
+            if page.keys.len() >= query.limit || over.len() >= over_max {
                 page.more = true;
                 break;
             }

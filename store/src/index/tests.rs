@@ -117,7 +117,7 @@ fn pages_of_keys() {
     index.write("b", &[0xFF, 0xFF, 1], put(1, 1));
     let bucket = BucketName::new("b").expect("a name");
     let check = |query: KeyQuery, expected: &[&[u8]], more: bool| {
-        let (page, _) = index.page(&bucket, &query, 0);
+        let (page, _) = index.page(&bucket, &query, 0, 1);
         let keys: Vec<&[u8]> = page.keys.iter().map(|(key, _)| key.as_bytes()).collect();
         assert_eq!((keys.as_slice(), page.more), (expected, more), "{query:?}");
     };

@@ -330,3 +330,41 @@ fn what_cannot_be_read_is_named_and_the_rest_is_there() {
     let items = self::items(&stream, 70_000).expect("a whole backup");
     assert_eq!(header(&items).trouble.as_ref(), Some(&why));
 }
+
+#[test]
+fn a_damaged_value_of_no_bytes_is_named_too() {
+    let disk = MemoryDisk::new(DISK);
+    let mut store = ready(disk.clone(), 1);
+    put(&mut store, "a needle of a key", b"").expect("committed");
+    put(&mut store, "empty", b"").expect("committed");
+    put(&mut store, "last", b"last").expect("committed");
+    let mut bytes = alloc::vec![0; DISK as usize];
+    disk.peek(0, &mut bytes);
+    let needle = b"a needle of a key";
+    let at = bytes
+        .windows(needle.len())
+        .position(|found| found == needle);
+    let at = at.expect("it is on the disk");
+    disk.poke(at as u64, &[bytes[at] ^ 1]);
+    let stream = streamed(&mut store, None, |_| ());
+    let items = items(&stream, 70_000).expect("a whole backup");
+    let (contents, lost) = gathered(&items);
+    assert_eq!(
+        (contents.len(), lost.as_slice()),
+        (2, &["b/a needle of a key".into()][..])
+    );
+}
+
+#[test]
+fn a_store_that_stops_writing_does_not_wake_for_its_backups() {
+    let disk = MemoryDisk::new(DISK);
+    let mut store = filled(&disk);
+    let backup = store.begin_backup(None).expect("begun");
+    settle(&mut store);
+    store.stop_writing("the test says so", "nothing");
+    assert_eq!(store.step(now(5 * IDLE_NS)), Wake::At(None));
+    drop(backup);
+    store = ready(disk, 2);
+    store.close();
+    assert!(store.begin_backup(None).is_err(), "it is about to close");
+}

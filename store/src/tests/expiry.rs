@@ -292,3 +292,119 @@ fn steps_of_the_clock_are_counted() {
     }
     assert_eq!(store.statistics().clock_steps, 2);
 }
+
+#[test]
+fn a_value_put_again_in_time_stays_whoever_looks_meanwhile() {
+    for looks in [false, true] {
+        let hold = Rc::new(Cell::new(false));
+        let disk = Held(MemoryDisk::new(DISK), Rc::clone(&hold));
+        let mut store = Store::opening(Box::new(disk), options(1));
+        rest(&mut store, at(0));
+        put_lasting(&mut store, "early", 10, at(0));
+        put_lasting(&mut store, "late", 10, at(0));
+        hold.set(true);
+        let _ = store.step(at(9));
+        let early = store.submit(one("b", "early", Condition::None, lasting(b"value", 100)));
+        let early = early.expect("taken");
+        let _ = store.step(at(11));
+        // Its tombstone is on its way already.
+        let late = store.submit(one("b", "late", Condition::Absent, put_change(b"new")));
+        let late = late.expect("taken");
+        if looks {
+            assert!(!shows(&mut store, "early") && !shows(&mut store, "late"));
+            assert_eq!(keys(&mut store), 0, "what is durable is over");
+        }
+        let _ = store.step(at(12));
+        hold.set(false);
+        rest(&mut store, at(12));
+        for ticket in [early, late] {
+            assert!(matches!(store.outcome(&ticket), Poll::Ready(Ok(_))));
+        }
+        assert_eq!(get(&mut store, "early").as_deref(), Some(&b"value"[..]));
+        assert_eq!(get(&mut store, "late").as_deref(), Some(&b"new"[..]));
+    }
+}
+
+#[test]
+fn a_delete_of_what_is_over_is_told_when_that_is_durable() {
+    let hold = Rc::new(Cell::new(false));
+    let disk = Held(MemoryDisk::new(DISK), Rc::clone(&hold));
+    let mut store = Store::opening(Box::new(disk), options(1));
+    rest(&mut store, at(0));
+    for round in 0..10 {
+        let change = |n: usize| {
+            let k = key(&format!("{:04}", round * 200 + n));
+            (bucket("b"), k, Condition::None, lasting(b"v", 10))
+        };
+        let changes = (0..200).map(change).collect();
+        let ticket = store.submit(Batch { changes }).expect("taken");
+        rest(&mut store, at(0));
+        assert!(matches!(store.outcome(&ticket), Poll::Ready(Ok(_))));
+    }
+    hold.set(true);
+    store.note_time(at(11));
+    let gone = store.submit(one("b", "1999", Condition::None, Change::Delete));
+    let gone = gone.expect("told later");
+    assert!(store.outcome(&gone).is_pending());
+    let _ = store.step(at(11));
+    hold.set(false);
+    rest(&mut store, at(11));
+    assert_eq!(store.outcome(&gone), Poll::Ready(Err(Refusal::NotFound)));
+}
+
+#[test]
+fn a_full_disk_hides_what_is_over_and_removes_it_when_there_is_room() {
+    let disk = MemoryDisk::new(DISK);
+    let mut store = store_at(&disk, 1, at(0));
+    for round in 0..40 {
+        let change = |n: usize| {
+            let k = key(&format!("{:05}", round * 200 + n));
+            (bucket("b"), k, Condition::None, lasting(b"v", 10))
+        };
+        let changes = (0..200).map(change).collect();
+        let ticket = store.submit(Batch { changes }).expect("taken");
+        rest(&mut store, at(0));
+        assert!(matches!(store.outcome(&ticket), Poll::Ready(Ok(_))));
+    }
+    let name = SnapshotName::new("one").expect("a name");
+    let ticket = store.take_snapshot(name.clone()).expect("taken");
+    rest(&mut store, at(0));
+    assert!(matches!(store.outcome(&ticket), Poll::Ready(Ok(_))));
+    let fill = |store: &mut Store, n: u64, len: usize| {
+        let change = put_change(&pattern(len, n));
+        let ticket = store.submit(one("c", &format!("{n}"), Condition::None, change))?;
+        rest(store, at(1));
+        let Poll::Ready(outcome) = store.outcome(&ticket) else {
+            panic!("the store rests and has no answer");
+        };
+        outcome
+    };
+    for len in [50_000, 1_000, 10] {
+        let full = (0..10_000).find(|n| fill(&mut store, n + len as u64 * 10_000, len).is_err());
+        full.expect("it becomes full");
+    }
+    rest(&mut store, at(11));
+    assert_eq!(keys(&mut store), 0);
+    assert_eq!(*store.state(), State::Ready);
+    // An hour of it neither fills the disk for good nor makes the store busy.
+    for seconds in [71, 140, 3_600] {
+        rest(&mut store, at(seconds));
+    }
+    let ticket = store.delete_snapshot(&name).expect("always fits");
+    rest(&mut store, at(3_601));
+    assert!(matches!(store.outcome(&ticket), Poll::Ready(Ok(_))));
+    for seconds in [3_700, 3_800] {
+        rest(&mut store, at(seconds));
+    }
+    let query = KeyQuery {
+        limit: usize::MAX,
+        ..KeyQuery::default()
+    };
+    let left = store.keys(&bucket("c"), &query).expect("readable");
+    assert_eq!(
+        store.statistics().keys,
+        left.keys.len() as u64,
+        "all others are gone"
+    );
+    assert_eq!(fill(&mut store, 1, 1_000).map(|_| ()), Ok(()));
+}

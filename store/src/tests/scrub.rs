@@ -51,6 +51,7 @@ fn a_healthy_disk_is_read_whole_and_nothing_is_found() {
     let status = finish_scrub(&mut store);
     assert_eq!(status.checked_bytes, status.all_bytes);
     assert_eq!((status.findings, store.statistics().corruptions), (0, 0));
+    assert!(status.is_complete);
     assert!(status.ended_wall_ns > status.begun_wall_ns);
     store.begin_scrub().expect("another one");
 }

@@ -64,9 +64,10 @@ pub(super) fn write(image: &Path, snapshot: Option<&str>, file: &Path) -> Result
     out.flush()
         .with_context(|| format!("{} cannot be written", file.display()))?;
     drop(out);
-    partial.finish()?;
     // What was written is what is read back.
-    verify(file)
+    let summary = verify(partial.path())?;
+    partial.finish()?;
+    Ok(summary)
 }
 
 /// Reads all of a backup, and believes nothing of it unchecked.

@@ -83,7 +83,11 @@ impl Image {
             return Err(IoError::Failed);
         }
         let written = self.file.write_all_at(bytes, offset_bytes);
-        written.map_err(|_| IoError::Failed)
+        written.map_err(|error| {
+            // The store's own sentence cannot know it.
+            eprintln!("error: the new image cannot be written at {offset_bytes}: {error}");
+            IoError::Failed
+        })
     }
 
     /// What to do with an image that is not raw; empty for one that may be.

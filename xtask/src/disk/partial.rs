@@ -31,16 +31,23 @@ impl Partial {
         let file = OpenOptions::new()
             .read(true)
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .open(&partial)
-            .with_context(|| format!("{} cannot be made", partial.display()))?;
+            .with_context(|| {
+                let partial = partial.display();
+                format!("{partial} cannot be made: remove it if nobody else is making it")
+            })?;
         Ok(Partial {
             file,
             partial,
             name: name.to_owned(),
             finished: false,
         })
+    }
+
+    /// Where it is meanwhile.
+    pub(super) fn path(&self) -> &Path {
+        &self.partial
     }
 
     pub(super) fn file(&self) -> &File {
@@ -50,6 +57,9 @@ impl Partial {
     /// All is written: it gets its name, durably.
     pub(super) fn finish(mut self) -> Result<()> {
         let name = self.name.display();
+        if self.name.exists() {
+            bail!("{name} has come meanwhile: nothing was written over it");
+        }
         self.file
             .sync_all()
             .with_context(|| format!("{name} cannot be flushed"))?;

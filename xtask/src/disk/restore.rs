@@ -37,9 +37,10 @@ pub(super) fn run(plan: &Plan<'_>) -> Result<Summary> {
             summary.lost[0]
         );
     }
-    let len_bytes = plan
-        .size_mib
-        .map_or(summary.header.device_bytes, |mib| mib * MIB);
+    let len_bytes = match plan.size_mib {
+        None => summary.header.device_bytes,
+        Some(mib) => mib.checked_mul(MIB).context("--size-mib is too large")?,
+    };
     let partial = Partial::create(plan.image)?;
     let image = plan.image.display();
     let device = Image::create(partial.file(), len_bytes)
@@ -163,6 +164,9 @@ impl Restoring {
 
 fn refused(name: &str, refusal: &Refusal) -> anyhow::Error {
     match refusal {
+        Refusal::TooLarge { limit_bytes } => anyhow::anyhow!(
+            "{name} is longer than a value on this disk can be, {limit_bytes} bytes: name a larger --size-mib"
+        ),
         Refusal::NoSpace(space) => {
             anyhow::anyhow!("{name} finds no room: {space}: name a larger --size-mib")
         }

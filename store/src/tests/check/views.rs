@@ -21,6 +21,13 @@ fn sample_with_views(disk: &MemoryDisk) -> Vec<SnapshotStatus> {
     let mut store = ready(disk.clone(), 1);
     put(&mut store, "page", b"the first").expect("committed");
     put(&mut store, "gone", b"only the snapshot has it").expect("committed");
+    let own = alloc::vec![(
+        BucketName::system(),
+        key("token"),
+        Condition::None,
+        put_change(b"secret")
+    )];
+    run(&mut store, Batch { changes: own }).expect("committed");
     upload(&mut store, "film", &pattern(100_000, 1)).expect("committed");
     snapshot(&mut store, "monday");
     put(&mut store, "page", b"the second").expect("committed");
