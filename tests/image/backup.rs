@@ -1,5 +1,4 @@
-//! An owner's week, with others writing all the time: backups, a crash in the middle of
-//! compaction, back to a snapshot and forth again; and the disk is in order afterwards.
+//! An owner's week with others writing: backups, a crash in compaction, back and forth again.
 
 use base64ct::{Base64, Encoding};
 use std::collections::BTreeMap;
