@@ -8,6 +8,9 @@ use store::{At, BucketName, Key};
 /// A life takes much less by itself.
 const HOUR_NS: u64 = 3_600_000_000_000;
 
+/// A store that has just looked what is over does not look again at once.
+const REST_NS: u64 = 1_000_000_000;
+
 impl Worker {
     /// Gives some values an end, hours from now.
     pub(crate) fn may_end(&mut self, value: Rc<Value>) -> Rc<Value> {
@@ -27,6 +30,7 @@ impl Worker {
             let _ = self.step();
         }
         self.ahead_ns += HOUR_NS;
+        self.pass(REST_NS);
         let now_ms = self.now().wall_ns / 1_000_000;
         let mut state = self.last();
         let is_over = |value: &Value| value.expires_ms.is_some_and(|ms| ms <= now_ms);

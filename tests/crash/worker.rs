@@ -147,6 +147,11 @@ impl Worker {
         }
     }
 
+    /// So much time goes by in which nothing happens.
+    pub(crate) fn pass(&mut self, ns: u64) {
+        self.ns += ns;
+    }
+
     /// What time it is.
     pub(crate) fn now(&self) -> Now {
         let now = now(self.ns);
