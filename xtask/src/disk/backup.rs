@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use anyhow::{Context, Result, bail};
 use store::backup::{BackupError, Decoder, End, Header, Item};
-use store::{SnapshotName, State};
+use store::{Refusal, SnapshotName, State};
 
 use super::image::Image;
 use super::partial::Partial;
@@ -39,7 +39,13 @@ pub(super) fn write(image: &Path, snapshot: Option<&str>, file: &Path) -> Result
         None => None,
     };
     let mut backup = store.begin_backup(of.as_ref()).map_err(|refusal| {
-        anyhow::anyhow!("{}: no backup can begin: {refusal:?}", image.display())
+        let image = image.display();
+        match refusal {
+            Refusal::NoSuchSnapshot => anyhow::anyhow!(
+                "{image} has no snapshot of this name: `disk stats` lists those it has"
+            ),
+            other => anyhow::anyhow!("{image}: no backup can begin: {other:?}"),
+        }
     })?;
     let partial = Partial::create(file)?;
     let mut out = BufWriter::new(partial.file());

@@ -336,7 +336,7 @@ fn a_backup_goes_into_a_new_image_and_says_the_same_there() {
     let again = restore(&first, &restored, None).expect_err("it is there");
     assert!(again.contains("is there already"), "{again}");
     let none = back_up(&image, &absent("none.backup"), Some("none")).expect_err("no snapshot");
-    assert!(none.contains("NoSuchSnapshot"), "{none}");
+    assert!(none.contains("has no snapshot of this name"), "{none}");
 }
 
 #[test]
