@@ -110,6 +110,17 @@ fn filled(disk: &MemoryDisk) -> Store {
     store
 }
 
+/// Flips a bit of these bytes where they lie first.
+fn damage(disk: &MemoryDisk, needle: &[u8]) {
+    let mut bytes = alloc::vec![0; DISK as usize];
+    disk.peek(0, &mut bytes);
+    let at = bytes
+        .windows(needle.len())
+        .position(|found| found == needle);
+    let at = at.expect("it is on the disk");
+    disk.poke(at as u64, &[bytes[at] ^ 1]);
+}
+
 fn backups(store: &Store) -> usize {
     let snapshots = store.snapshots().expect("readable");
     snapshots
@@ -301,15 +312,8 @@ fn what_cannot_be_read_is_named_and_the_rest_is_there() {
     store.close();
     settle(&mut store);
     let mut store = ready(disk.clone(), 2);
-    let mut bytes = alloc::vec![0; DISK as usize];
-    disk.peek(0, &mut bytes);
-    for needle in [&b"a value to be damaged"[..], &damaged[140_000..140_020]] {
-        let at = bytes
-            .windows(needle.len())
-            .position(|found| found == needle);
-        let at = at.expect("it is on the disk");
-        disk.poke(at as u64, &[bytes[at] ^ 1]);
-    }
+    damage(&disk, b"a value to be damaged");
+    damage(&disk, &damaged[140_000..140_020]);
     let stream = streamed(&mut store, None, |_| ());
     let items = items(&stream, 70_000).expect("a whole backup");
     let (contents, lost) = gathered(&items);
@@ -338,14 +342,7 @@ fn a_damaged_value_of_no_bytes_is_named_too() {
     put(&mut store, "a needle of a key", b"").expect("committed");
     put(&mut store, "empty", b"").expect("committed");
     put(&mut store, "last", b"last").expect("committed");
-    let mut bytes = alloc::vec![0; DISK as usize];
-    disk.peek(0, &mut bytes);
-    let needle = b"a needle of a key";
-    let at = bytes
-        .windows(needle.len())
-        .position(|found| found == needle);
-    let at = at.expect("it is on the disk");
-    disk.poke(at as u64, &[bytes[at] ^ 1]);
+    damage(&disk, b"a needle of a key");
     let stream = streamed(&mut store, None, |_| ());
     let items = items(&stream, 70_000).expect("a whole backup");
     let (contents, lost) = gathered(&items);

@@ -55,6 +55,20 @@ fn put_lasting(store: &mut Store, k: &str, seconds: u64, now: Now) {
     assert!(matches!(store.outcome(&ticket), Poll::Ready(Ok(_))));
 }
 
+/// So many keys that last ten seconds, in batches.
+fn put_many(store: &mut Store, count: usize) {
+    for first in (0..count).step_by(200) {
+        let change = |n: usize| {
+            let k = key(&format!("{:05}", first + n));
+            (bucket("b"), k, Condition::None, lasting(b"v", 10))
+        };
+        let changes = (0..200).map(change).collect();
+        let ticket = store.submit(Batch { changes }).expect("taken");
+        rest(store, at(0));
+        assert!(matches!(store.outcome(&ticket), Poll::Ready(Ok(_))));
+    }
+}
+
 fn shows(store: &mut Store, k: &str) -> bool {
     let found = store.lookup(At::NOW, &bucket("b"), &key(k));
     found.expect("readable").is_some()
@@ -246,16 +260,7 @@ fn a_snapshot_keeps_what_was_there_then() {
 fn many_ends_at_once_come_in_slices() {
     let disk = MemoryDisk::new(DISK);
     let mut store = store_at(&disk, 1, at(0));
-    for round in 0..20 {
-        let change = |n: usize| {
-            let k = key(&format!("{:04}", round * 200 + n));
-            (bucket("b"), k, Condition::None, lasting(b"v", 10))
-        };
-        let changes = (0..200).map(change).collect();
-        let ticket = store.submit(Batch { changes }).expect("taken");
-        rest(&mut store, at(0));
-        assert!(matches!(store.outcome(&ticket), Poll::Ready(Ok(_))));
-    }
+    put_many(&mut store, 4000);
     put(&mut store, "zzz", b"for ever").expect("committed");
     let _ = store.step(at(11));
     assert_eq!(keys(&mut store), 1);
@@ -331,19 +336,10 @@ fn a_delete_of_what_is_over_is_told_when_that_is_durable() {
     let disk = Held(MemoryDisk::new(DISK), Rc::clone(&hold));
     let mut store = Store::opening(Box::new(disk), options(1));
     rest(&mut store, at(0));
-    for round in 0..10 {
-        let change = |n: usize| {
-            let k = key(&format!("{:04}", round * 200 + n));
-            (bucket("b"), k, Condition::None, lasting(b"v", 10))
-        };
-        let changes = (0..200).map(change).collect();
-        let ticket = store.submit(Batch { changes }).expect("taken");
-        rest(&mut store, at(0));
-        assert!(matches!(store.outcome(&ticket), Poll::Ready(Ok(_))));
-    }
+    put_many(&mut store, 2000);
     hold.set(true);
     store.note_time(at(11));
-    let gone = store.submit(one("b", "1999", Condition::None, Change::Delete));
+    let gone = store.submit(one("b", "01999", Condition::None, Change::Delete));
     let gone = gone.expect("told later");
     assert!(store.outcome(&gone).is_pending());
     let _ = store.step(at(11));
@@ -356,16 +352,7 @@ fn a_delete_of_what_is_over_is_told_when_that_is_durable() {
 fn a_full_disk_hides_what_is_over_and_removes_it_when_there_is_room() {
     let disk = MemoryDisk::new(DISK);
     let mut store = store_at(&disk, 1, at(0));
-    for round in 0..40 {
-        let change = |n: usize| {
-            let k = key(&format!("{:05}", round * 200 + n));
-            (bucket("b"), k, Condition::None, lasting(b"v", 10))
-        };
-        let changes = (0..200).map(change).collect();
-        let ticket = store.submit(Batch { changes }).expect("taken");
-        rest(&mut store, at(0));
-        assert!(matches!(store.outcome(&ticket), Poll::Ready(Ok(_))));
-    }
+    put_many(&mut store, 8000);
     let name = SnapshotName::new("one").expect("a name");
     let ticket = store.take_snapshot(name.clone()).expect("taken");
     rest(&mut store, at(0));
