@@ -54,7 +54,7 @@ pub(crate) struct Expiry {
 impl Store {
     /// The time that decides what is over, in milliseconds since 1970.
     pub(crate) fn expiry_now_ms(&self) -> u64 {
-        let decided = self.expiry.pending.iter();
+        let decided = self.removals();
         let decided_ms = decided
             .map(|(_, decided_ms)| *decided_ms)
             .max()
@@ -128,7 +128,7 @@ impl Store {
 
     /// Whether so many tombstones wait that the disk is to take them first.
     fn is_crowded(&self) -> bool {
-        self.expiry.pending.len() >= PENDING_MAX || self.is_queue_full()
+        self.removals().count() >= PENDING_MAX || self.is_queue_full()
     }
 
     /// Removes all that is over.
@@ -146,7 +146,13 @@ impl Store {
 
     /// Whether tombstones are on their way.
     pub(crate) fn is_removing(&self) -> bool {
-        !self.expiry.pending.is_empty()
+        self.removals().next().is_some()
+    }
+
+    /// Batches of tombstones that still may become durable.
+    fn removals(&self) -> impl Iterator<Item = &(u64, u64)> {
+        let pending = self.expiry.pending.iter();
+        pending.filter(|(batch, _)| !self.queue.is_durable(*batch))
     }
 
     /// Whether something may be over that has not been removed yet.

@@ -395,3 +395,22 @@ fn a_full_disk_hides_what_is_over_and_removes_it_when_there_is_room() {
     );
     assert_eq!(fill(&mut store, 1, 1_000).map(|_| ()), Ok(()));
 }
+
+#[test]
+fn tombstones_that_came_to_nothing_are_not_waited_for() {
+    let disk = MemoryDisk::new(DISK);
+    let mut store = store_at(&disk, 1, at(0));
+    put_many(&mut store, 4_000);
+    store.note_time(at(11));
+    assert!(store.expire_all().is_err(), "more than may wait at once");
+    store.queue.fail_all(&Refusal::OutcomeUnknown);
+    assert!(!store.is_removing(), "none of them will ever be durable");
+    assert_eq!(
+        store.expire_due_now(),
+        crate::disk::Moved::Yes,
+        "others are"
+    );
+    rest(&mut store, at(11));
+    rest(&mut store, at(80));
+    assert_eq!((keys(&mut store), store.statistics().keys), (0, 0));
+}
