@@ -5,13 +5,15 @@
 use crate::flaw::{self, Flaw};
 use crate::page::SharedPage;
 use crate::{Domid, Errno};
-use loom::sync::atomic::{AtomicBool, Ordering};
+use loom::sync::atomic::Ordering;
 use std::mem::offset_of;
 use xen_sys::shared_info::{SharedInfo, VcpuInfo};
 
 const PENDING: usize = offset_of!(SharedInfo, evtchn_pending);
 const MASK: usize = offset_of!(SharedInfo, evtchn_mask);
 const PENDING_SEL: usize = offset_of!(VcpuInfo, evtchn_pending_sel);
+/// Whether the vCPU has to run: the upcall's byte, and the interrupt it causes.
+const UPCALL_PENDING: usize = offset_of!(VcpuInfo, evtchn_upcall_pending);
 /// The port of the models, which lies in the first word.
 pub(crate) const PORT: u32 = 1;
 const BIT: u64 = 1 << PORT;
@@ -20,8 +22,6 @@ const BIT: u64 = 1 << PORT;
 #[derive(Clone, Copy)]
 pub(crate) struct Xen {
     page: SharedPage,
-    /// Whether the vCPU has to run: the upcall's byte, and the interrupt it causes.
-    upcall: &'static AtomicBool,
 }
 
 impl std::fmt::Debug for Xen {
@@ -33,8 +33,7 @@ impl std::fmt::Debug for Xen {
 impl Xen {
     pub(crate) fn new() -> Xen {
         Xen {
-            page: SharedPage::new(&[], &[PENDING, MASK, PENDING_SEL]),
-            upcall: Box::leak(Box::new(AtomicBool::new(false))),
+            page: SharedPage::with_bytes(&[UPCALL_PENDING], &[], &[PENDING, MASK, PENDING_SEL]),
         }
     }
 
@@ -52,13 +51,13 @@ impl Xen {
     fn select(self) {
         let is_masked = self.page.load_u64(MASK, Ordering::SeqCst) & BIT != 0;
         if !is_masked && self.page.set_u64(PENDING_SEL, 1) & 1 == 0 {
-            self.upcall.swap(true, Ordering::AcqRel);
+            self.page.swap_u8(UPCALL_PENDING, 1);
         }
     }
 
     /// The vCPU's stub takes the upcall; whether there was one.
     pub(crate) fn take_upcall(self) -> bool {
-        self.upcall.swap(false, Ordering::AcqRel)
+        self.page.swap_u8(UPCALL_PENDING, 0) != 0
     }
 
     pub(crate) fn unmask(self, _: u32) -> Result<(), Errno> {

@@ -5,7 +5,7 @@
 //! torn there, too.
 
 use crate::flaw::{self, Flaw};
-use loom::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::collections::BTreeMap;
 use xen_sys::io::{blkif, netif};
 
@@ -34,6 +34,7 @@ fn sequential<T>(ordering: Ordering, act: impl FnOnce(Ordering) -> T) -> T {
 /// The words that a model touches, by their offset.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
+    bytes: BTreeMap<usize, AtomicU8>,
     halves: BTreeMap<usize, AtomicU32>,
     words: BTreeMap<usize, AtomicU64>,
 }
@@ -45,12 +46,31 @@ pub struct SharedPage(&'static Memory);
 impl SharedPage {
     /// Zeroed words of four bytes and of eight at these offsets.
     pub(crate) fn new(halves: &[usize], words: &[usize]) -> SharedPage {
+        SharedPage::with_bytes(&[], halves, words)
+    }
+
+    /// As [`SharedPage::new`], with single bytes.
+    pub(crate) fn with_bytes(bytes: &[usize], halves: &[usize], words: &[usize]) -> SharedPage {
+        let bytes = bytes.iter().map(|at| (*at, AtomicU8::new(0)));
         let halves = halves.iter().map(|at| (*at, AtomicU32::new(0)));
         let words = words.iter().map(|at| (*at, AtomicU64::new(0)));
         SharedPage(Box::leak(Box::new(Memory {
+            bytes: bytes.collect(),
             halves: halves.collect(),
             words: words.collect(),
         })))
+    }
+
+    pub(crate) fn store_u8(&self, at: usize, value: u8, ordering: Ordering) {
+        sequential(ordering, |ordering| {
+            self.0.bytes[&at].store(value, ordering)
+        });
+    }
+
+    pub(crate) fn swap_u8(&self, at: usize, value: u8) -> u8 {
+        sequential(Ordering::SeqCst, |_| {
+            self.0.bytes[&at].swap(value, Ordering::AcqRel)
+        })
     }
 
     pub(crate) fn load_u32(&self, at: usize, ordering: Ordering) -> u32 {

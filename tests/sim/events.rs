@@ -54,3 +54,21 @@ fn what_comes_while_a_port_is_masked_wakes_when_it_is_unmasked() {
         }
     }
 }
+
+#[test]
+fn an_interrupt_that_got_lost_is_not_the_last() {
+    let bare = Bare::begin(1);
+    let port = bare.attachment().events.alloc_unbound(Domid(0));
+    let port = port.expect("a port");
+    for _ in 0..2 {
+        bare.world(|world| {
+            let domain = &mut world.domain;
+            domain.events.raise(&domain.arena, port.number());
+        });
+        assert!(bare.world(|world| world.domain.has_upcall()));
+        // The stub never runs, and the main loop scans for another reason.
+        assert_eq!(named(&bare), [port]);
+        // Xen interrupts only when it finds the byte clear.
+        assert!(!bare.world(|world| world.domain.has_upcall()));
+    }
+}

@@ -147,9 +147,22 @@ impl Guest {
             thread::sleep(Duration::from_millis(100));
         }
         panic!(
-            "{target} did not answer {status} (last: {last})\nconsole:\n{}",
-            self.console()
+            "{target} did not answer {status} (last: {last})\nconsole:\n{}\n{}",
+            self.console(),
+            self.circumstances()
         );
+    }
+
+    /// What its hypervisor says of it: for whoever reads that it does not answer.
+    fn circumstances(&self) -> String {
+        if !self.bed.is_xen {
+            return self.state();
+        }
+        // Ports, domains with their pending bytes, registers; the second list shows who ran.
+        let keys = ["e", "q", "d"].map(|key| format!("xl debug-keys {key}; "));
+        let keys = keys.concat();
+        let ask = format!("xl vcpu-list; {keys} sleep 1; xl vcpu-list; xl dmesg | tail -n 200");
+        self.bed.try_run(&ask).text
     }
 
     /// The console's log.

@@ -18,6 +18,7 @@ const PENDING: usize = offset_of!(SharedInfo, evtchn_pending);
 const MASK: usize = offset_of!(SharedInfo, evtchn_mask);
 /// vCPU 0 uses the place in the shared page.
 const PENDING_SEL: usize = offset_of!(VcpuInfo, evtchn_pending_sel);
+const UPCALL_PENDING: usize = offset_of!(VcpuInfo, evtchn_upcall_pending);
 const WORDS: usize = EVTCHN_2L_NR_CHANNELS as usize / 64;
 
 /// One end of an event channel, of one attachment.
@@ -112,8 +113,13 @@ impl Events {
     }
 
     /// Clears what is pending and names it, each port once.
+    ///
+    /// The upcall's byte is cleared first, although the upcall itself clears it, too: as long as
+    /// it is set Xen interrupts for no further event (`vcpu_mark_events_pending`,
+    /// `xen/arch/x86/domain.c`), so one interrupt that got lost would be the last.
     pub fn take_pending(&self, mut named: impl FnMut(Port)) {
         let info = &self.0.shared_info;
+        info.store_u8(UPCALL_PENDING, 0, Ordering::SeqCst);
         let mut selected = info.swap_u64(PENDING_SEL, 0);
         while selected != 0 {
             let word = selected.trailing_zeros() as usize;
