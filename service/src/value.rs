@@ -73,6 +73,10 @@ pub(crate) fn begin(
     } else {
         part(request, &version, now)?
     };
+    let reader = match part {
+        Part::Range { start, end } => reader.narrow(start..end),
+        Part::Whole | Part::NotModified => reader,
+    };
     Ok(Some(Action::Fetch(Box::new(Fetch {
         reader,
         version,
@@ -116,12 +120,12 @@ impl Fetch {
         }
     }
 
-    /// Which bytes of the value are sent: how many are skipped, and how many follow.
-    pub(crate) fn span(&self) -> (u64, u64) {
+    /// How many bytes are sent.
+    pub(crate) fn len_bytes(&self) -> u64 {
         match self.part {
-            Part::Whole => (0, self.version.len_bytes),
-            Part::Range { start, end } => (start, end - start),
-            Part::NotModified => (0, 0),
+            Part::Whole => self.version.len_bytes,
+            Part::Range { start, end } => end - start,
+            Part::NotModified => 0,
         }
     }
 
@@ -140,7 +144,7 @@ impl Fetch {
         if self.part == Part::NotModified {
             return;
         }
-        head.number("Content-Length", self.span().1);
+        head.number("Content-Length", self.len_bytes());
         head.kept("Content-Type", self.content_type(kept));
         if let Some(coding) = &kept.content_encoding {
             head.kept("Content-Encoding", coding);

@@ -5,6 +5,7 @@
 //! - What is given out has the right checksum, key, bucket and sequence, or is
 //!   an error; an error is final for its reader, counted, and logged.
 //! - As long as a reader lives, no segment it may read from is reused.
+//! - Of a large value only chunks are read that hold a byte to be given out.
 
 use crate::blob::{Blob, PageRun};
 use crate::cache::Cached;
@@ -38,8 +39,10 @@ pub struct Reader {
     /// The record, or the next chunk, being read.
     fetch: Option<Fetch>,
     chunks: Option<(u64, Rc<Table>)>,
-    next_chunk: u32,
-    crc: u32,
+    /// The bytes of the value that are still to be given out.
+    left: Range<u64>,
+    /// The checksum of all chunks that were given out, unless the first was left out.
+    crc: Option<u32>,
     failed: Option<ReadError>,
     /// Generation and token of each segment it reads from, by its number.
     segments: BTreeMap<u32, (u64, Rc<()>)>,
@@ -74,8 +77,8 @@ impl Store {
             value: None,
             fetch: None,
             chunks: None,
-            next_chunk: 0,
-            crc: 0,
+            left: 0..u64::from(version.value_len),
+            crc: Some(0),
             failed: None,
             segments: BTreeMap::new(),
         };
@@ -269,16 +272,20 @@ impl Store {
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => return Poll::Pending,
         }
-        let Some((upload, table)) = reader.chunks.clone() else {
-            return Poll::Ready(Ok(reader.value.take()));
-        };
-        let len = u64::from(reader.version.value_len);
-        let number = reader.next_chunk;
-        let before = u64::from(number) * CHUNK_BYTES as u64;
-        if before >= len {
+        let left = reader.left.clone();
+        if left.is_empty() {
             return Poll::Ready(Ok(None));
         }
-        let data_len = (len - before).min(CHUNK_BYTES as u64) as usize;
+        let Some((upload, table)) = reader.chunks.clone() else {
+            reader.left.start = left.end;
+            let value = reader.value.take();
+            let piece = value.map(|value| value.slice(left.start as usize..left.end as usize));
+            return Poll::Ready(Ok(piece));
+        };
+        let number = (left.start / CHUNK_BYTES as u64) as u32;
+        let before = u64::from(number) * CHUNK_BYTES as u64;
+        let behind = u64::from(reader.version.value_len) - before;
+        let data_len = behind.min(CHUNK_BYTES as u64) as usize;
         let Some(pos) = table.position(number) else {
             let error = self.corrupt(reader, reader.version.pos);
             reader.failed = Some(error.clone());
@@ -325,14 +332,19 @@ impl Store {
         let Some(data) = data else {
             return Err(self.corrupt(reader, pos));
         };
-        reader.crc = crc32c(reader.crc, &run.bytes()[data.clone()]);
-        reader.next_chunk += 1;
-        let end = u64::from(reader.next_chunk) * CHUNK_BYTES as u64;
-        let last = end >= u64::from(reader.version.value_len);
-        if last && reader.crc != reader.version.checksum {
+        reader.crc = reader
+            .crc
+            .map(|crc| crc32c(crc, &run.bytes()[data.clone()]));
+        let before = u64::from(number) * CHUNK_BYTES as u64;
+        let end = before + data_len as u64;
+        let last = end == u64::from(reader.version.value_len);
+        if last && reader.crc.is_some_and(|crc| crc != reader.version.checksum) {
             return Err(self.corrupt(reader, pos));
         }
-        Ok(Blob::new(run, data))
+        let from = (reader.left.start - before) as usize;
+        let to = (reader.left.end.min(end) - before) as usize;
+        reader.left.start = before + to as u64;
+        Ok(Blob::new(run, data.start + from..data.start + to))
     }
 }
 
@@ -349,6 +361,27 @@ impl core::fmt::Debug for Reader {
 }
 
 impl Reader {
+    /// Leaves only `bytes` of the value to [`Store::read`]; to be said before it is asked.
+    ///
+    /// Chunks without a byte of them are not read, so that damage there goes unseen.
+    /// What is given out is checked as ever: each chunk has a checksum of its own.
+    ///
+    /// # Panics
+    /// If `bytes` does not lie inside the value, or while a piece is being read.
+    #[must_use]
+    pub fn narrow(mut self, bytes: Range<u64>) -> Self {
+        let inside = self.left.start <= bytes.start && bytes.end <= self.left.end;
+        assert!(
+            inside && bytes.start <= bytes.end && self.fetch.is_none(),
+            "a part lies inside the value, and is said before it is read"
+        );
+        if bytes.start >= CHUNK_BYTES as u64 {
+            self.crc = None;
+        }
+        self.left = bytes;
+        self
+    }
+
     /// The headers, once [`Store::headers`] was ready.
     pub(crate) fn known_headers(&self) -> Headers {
         self.headers.clone().unwrap_or_default()

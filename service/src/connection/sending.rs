@@ -16,8 +16,6 @@ use store::{ReadError, Reader};
 /// A value being read as there is room for it.
 pub(super) struct Sending {
     reader: Reader,
-    /// Bytes of the value before those wanted.
-    skip_bytes: u64,
     /// Bytes still to be queued.
     left_bytes: u64,
     after: After,
@@ -92,13 +90,12 @@ impl Connection {
         let (mut head, after) = self.begin_head(cx, fetch.status());
         fetch.fields(&kept, &mut head);
         self.push_head(cx, head);
-        let (skip_bytes, left_bytes) = fetch.span();
+        let left_bytes = fetch.len_bytes();
         if left_bytes == 0 || !self.exchange.wants_content() {
             return self.become_phase(Phase::Flush(after));
         }
         let sending = Sending {
             reader: fetch.reader,
-            skip_bytes,
             left_bytes,
             after,
         };
@@ -114,13 +111,8 @@ impl Connection {
         match cx.service.store.read(&mut sending.reader) {
             Poll::Ready(Ok(Some(blob))) => {
                 self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
-                let len_bytes = blob.len() as u64;
-                let start = sending.skip_bytes.min(len_bytes);
-                let end = (start + sending.left_bytes).min(len_bytes);
-                sending.skip_bytes -= start;
-                sending.left_bytes -= end - start;
-                self.output
-                    .push(Segment::Blob(blob.slice(start as usize..end as usize)));
+                sending.left_bytes -= blob.len() as u64;
+                self.output.push(Segment::Blob(blob));
                 let after = sending.after;
                 let done = sending.left_bytes == 0;
                 self.become_phase(if done {

@@ -2,7 +2,7 @@
 
 use crate::replies::{self, Content, Reply};
 use service::{Config, Connection, Input, Plane, Progress, Service, Transport};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
@@ -30,10 +30,11 @@ pub(crate) enum Mood {
     ReadsFail,
 }
 
-/// A disk with a mood.
+/// A disk with a mood, which counts what is read.
 struct MoodyDisk {
     disk: MemoryDisk,
     mood: Rc<RefCell<Mood>>,
+    read_bytes: Rc<Cell<u64>>,
 }
 
 impl BlockDevice for MoodyDisk {
@@ -41,7 +42,13 @@ impl BlockDevice for MoodyDisk {
         self.disk.geometry()
     }
     fn submit(&mut self, id: RequestId, request: Request) -> Result<(), SubmitError> {
-        self.disk.submit(id, request)
+        let read_bytes = match &request {
+            Request::Read { into, .. } => into.bytes().len() as u64,
+            _ => 0,
+        };
+        self.disk.submit(id, request)?;
+        self.read_bytes.set(self.read_bytes.get() + read_bytes);
+        Ok(())
     }
     fn poll(&mut self) -> Option<Completion> {
         let mood = *self.mood.borrow();
@@ -65,6 +72,8 @@ pub(crate) struct Bench {
     pub(crate) service: Service,
     pub(crate) now: Now,
     pub(crate) mood: Rc<RefCell<Mood>>,
+    /// Bytes that were read from the disk since the start.
+    pub(crate) read_bytes: Rc<Cell<u64>>,
     /// By which door clients come in.
     pub(crate) plane: Plane,
     disk: MemoryDisk,
@@ -225,9 +234,11 @@ impl Bench {
 
     fn before(config: Config, disk: MemoryDisk) -> Self {
         let mood = Rc::new(RefCell::new(Mood::Good));
+        let read_bytes = Rc::default();
         let device = MoodyDisk {
             disk: disk.clone(),
             mood: Rc::clone(&mood),
+            read_bytes: Rc::clone(&read_bytes),
         };
         let options = Options {
             format: FormatPermission::BlankOnly,
@@ -245,6 +256,7 @@ impl Bench {
             service: Service::new(config, store),
             now,
             mood,
+            read_bytes,
             plane: Plane::Data,
             disk,
         }

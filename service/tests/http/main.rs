@@ -19,6 +19,7 @@ mod health;
 mod listing;
 mod pipelining;
 mod pressure;
+mod range;
 mod replies;
 mod scrub;
 mod shutdown;

@@ -8,6 +8,7 @@ mod check;
 mod crash;
 mod expiry;
 mod faults;
+mod ranges;
 mod rot;
 mod scrub;
 mod sim_disk;
