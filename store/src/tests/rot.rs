@@ -4,11 +4,13 @@
 //! or says that something is wrong (refused, read-only, a read error). The one
 //! stated exception is the last group of a store that was not closed.
 
+mod sectors;
+
 use super::bed::*;
 use super::crash::{DISK, drive, effort, open_on};
 use super::sim_disk::*;
 use crate::*;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -22,15 +24,47 @@ pub(super) struct Specimen {
     /// The last state, and if the store was not closed the one before.
     pub(super) states: Vec<Shown>,
     ever: BTreeMap<(String, Vec<u8>), Vec<Vec<u8>>>,
+    /// Each write's first sector, and what its sectors were before it.
+    writes: Vec<(u64, Vec<[u8; 512]>)>,
+    /// Sectors of the last change, which has only itself as witness if the store was not closed.
+    last: BTreeSet<u64>,
+    compactions: u64,
 }
 
 pub(super) fn specimen(seed: u64, close: bool, rounds: u64) -> Specimen {
+    specimen_of(seed, close, rounds, 1500)
+}
+
+/// A value of any length is taken, one above 64 KiB by an upload.
+fn submit(store: &mut Store, disk: &SimDisk, k: &str, change: Change) -> Ticket {
+    let value = match change {
+        Change::Put { value, .. } if value.len() > 65_536 => value,
+        change => {
+            let batch = one("b", k, Condition::None, change);
+            return store.submit(batch).expect("taken");
+        }
+    };
+    let none = (Condition::None, Headers::default(), None);
+    let upload = store.begin_upload(bucket("b"), key(k), none.0, none.1, none.2);
+    let mut upload = upload.expect("begun");
+    let mut at = 0;
+    while at < value.len() {
+        at += store.upload(&mut upload, &value[at..]).expect("taken");
+        drive(store, disk);
+    }
+    store.commit_upload(upload).expect("taken")
+}
+
+/// As [`specimen`], with values of less than `len_max` bytes.
+fn specimen_of(seed: u64, close: bool, rounds: u64, len_max: u64) -> Specimen {
     let mut random = Random(seed);
     let mut image = Image::default();
     let mut states: Vec<Shown> = alloc::vec![Shown::new()];
     let mut ever: BTreeMap<(String, Vec<u8>), Vec<Vec<u8>>> = BTreeMap::new();
+    let (mut writes, mut last, mut compactions) = (Vec::new(), BTreeSet::new(), 0);
     for epoch in 0..3 {
         let disk = SimDisk::new(image, DISK, seed + epoch);
+        disk.0.borrow_mut().replaced = Some(Vec::new());
         let mut store = open_on(&disk, (seed + epoch) as u8);
         for _ in 0..rounds {
             let mut state = states.last().expect("a state").clone();
@@ -40,24 +74,30 @@ pub(super) fn specimen(seed: u64, close: bool, rounds: u64) -> Specimen {
                 state.remove(&id);
                 Change::Delete
             } else {
-                let value = pattern(random.below(1500) as usize, random.next());
+                let value = pattern(random.below(len_max) as usize, random.next());
                 ever.entry(id.clone()).or_default().push(value.clone());
                 state.insert(id, value.clone());
                 put_change(&value)
             };
-            let ticket = store
-                .submit(one("b", &k, Condition::None, change))
-                .expect("taken");
+            let written = disk.0.borrow().replaced.as_ref().map_or(0, Vec::len);
+            let ticket = submit(&mut store, &disk, &k, change);
             drive(&mut store, &disk);
             assert!(matches!(store.outcome(&ticket), Poll::Ready(Ok(_))));
             states.push(state);
+            let sim = disk.0.borrow();
+            let written = sim.replaced.iter().flatten().skip(written);
+            last = written
+                .flat_map(|(first, before)| *first..first + before.len() as u64)
+                .collect();
         }
+        compactions += store.statistics().compactions;
         if close && epoch == 2 {
             store.close();
             drive(&mut store, &disk);
             assert_eq!(*store.state(), State::Closed);
         }
         image = disk.0.borrow().durable.clone();
+        writes.extend(disk.0.borrow_mut().replaced.take().unwrap_or_default());
     }
     let allowed = if close { 1 } else { 2 };
     let states = states.split_off(states.len() - allowed);
@@ -65,13 +105,25 @@ pub(super) fn specimen(seed: u64, close: bool, rounds: u64) -> Specimen {
         image,
         states,
         ever,
+        writes,
+        last,
+        compactions,
     }
 }
 
 /// Everything shown; `None` if any read ended in an error.
 pub(super) fn shown(store: &mut Store, disk: &SimDisk, specimen: &Specimen) -> Option<Shown> {
-    let mut shown = Shown::new();
-    let mut whole = true;
+    let listed = listed(store, disk, specimen).into_iter();
+    listed.map(|(id, value)| Some((id, value?))).collect()
+}
+
+/// Every key that is listed, and its value if it can be read.
+fn listed(
+    store: &mut Store,
+    disk: &SimDisk,
+    specimen: &Specimen,
+) -> BTreeMap<(String, Vec<u8>), Option<Vec<u8>>> {
+    let mut shown = BTreeMap::new();
     for name in store.buckets() {
         let query = KeyQuery {
             limit: usize::MAX,
@@ -94,12 +146,11 @@ pub(super) fn shown(store: &mut Store, disk: &SimDisk, specimen: &Specimen) -> O
                 let versions = specimen.ever.get(&id);
                 let known = versions.is_some_and(|versions| versions.contains(&value));
                 assert!(known, "bytes nobody wrote under {id:?}");
-                shown.insert(id, value);
             }
-            whole &= ended;
+            shown.insert(id, ended.then_some(value));
         }
     }
-    whole.then_some(shown)
+    shown
 }
 
 pub(super) fn mutate(image: &mut Image, sectors: &[u64], random: &mut Random) -> String {
@@ -144,6 +195,20 @@ pub(super) fn mutate(image: &mut Image, sectors: &[u64], random: &mut Random) ->
 }
 
 fn check(specimen: &Specimen, image: Image, seed: u64, what: &str) -> &'static str {
+    check_against(specimen, &specimen.states, image, seed, what)
+}
+
+/// What became of a damaged disk.
+///
+/// # Panics
+/// If it is open for writing and shows none of `states`, errors of single values aside.
+fn check_against(
+    specimen: &Specimen,
+    states: &[Shown],
+    image: Image,
+    seed: u64,
+    what: &str,
+) -> &'static str {
     let disk = SimDisk::new(image, DISK, seed);
     let mut store = open_on(&disk, seed as u8);
     match store.state().clone() {
@@ -152,14 +217,21 @@ fn check(specimen: &Specimen, image: Image, seed: u64, what: &str) -> &'static s
             shown(&mut store, &disk, specimen);
             "read-only"
         }
-        State::Ready => match shown(&mut store, &disk, specimen) {
-            None => "read error",
-            Some(found) => {
-                let fits = specimen.states.contains(&found);
-                assert!(fits, "seed {seed}: {what}: something is missing in silence");
-                "right"
+        State::Ready => {
+            let listed = listed(&mut store, &disk, specimen);
+            let same = |state: &Shown| {
+                let one = |((id, value), (k, found)): ((_, &Vec<u8>), (_, &Option<Vec<u8>>))| {
+                    id == k && found.as_ref().is_none_or(|found| found == value)
+                };
+                state.len() == listed.len() && state.iter().zip(&listed).all(one)
+            };
+            let fits = states.iter().any(same);
+            assert!(fits, "seed {seed}: {what}: something is missing in silence");
+            match listed.values().all(Option::is_some) {
+                true => "right",
+                false => "read error",
             }
-        },
+        }
         other => panic!("seed {seed}: {what}: {other:?}"),
     }
 }

@@ -94,6 +94,8 @@ pub(crate) struct Sim {
     pub(crate) flush_result: Result<(), IoError>,
     pub(crate) flushes: u64,
     pub(crate) queue_max: usize,
+    /// Each write's first sector, and what its sectors were before it; if somebody asks for it.
+    pub(crate) replaced: Option<Vec<(u64, Vec<[u8; 512]>)>>,
 }
 
 /// A hand on a [`Sim`].
@@ -125,6 +127,7 @@ impl SimDisk {
             flush_result: Ok(()),
             flushes: 0,
             queue_max: 24,
+            replaced: None,
         })))
     }
 
@@ -233,6 +236,12 @@ impl Sim {
 
     fn write(&mut self, offset_bytes: u64, from: &[u8]) {
         self.events += 1;
+        if let Some(replaced) = &mut self.replaced {
+            let first = offset_bytes / SECTOR;
+            let sectors = first..first + from.len() as u64 / SECTOR;
+            let before = sectors.map(|sector| self.current.sector(sector));
+            replaced.push((first, before.collect()));
+        }
         for (index, bytes) in from.chunks(512).enumerate() {
             let sector = offset_bytes / SECTOR + index as u64;
             self.current.set_sector(sector, bytes);
