@@ -26,8 +26,8 @@ pub(super) struct Specimen {
     ever: BTreeMap<(String, Vec<u8>), Vec<Vec<u8>>>,
     /// Each write's first sector, and what its sectors were before it.
     writes: Vec<(u64, Vec<[u8; 512]>)>,
-    /// Sectors of the last change, which has only itself as witness if the store was not closed.
-    last: BTreeSet<u64>,
+    /// The sectors that each change has written.
+    changes: Vec<BTreeSet<u64>>,
     compactions: u64,
 }
 
@@ -61,7 +61,7 @@ fn specimen_of(seed: u64, close: bool, rounds: u64, len_max: u64) -> Specimen {
     let mut image = Image::default();
     let mut states: Vec<Shown> = alloc::vec![Shown::new()];
     let mut ever: BTreeMap<(String, Vec<u8>), Vec<Vec<u8>>> = BTreeMap::new();
-    let (mut writes, mut last, mut compactions) = (Vec::new(), BTreeSet::new(), 0);
+    let (mut writes, mut changes, mut compactions) = (Vec::new(), Vec::new(), 0);
     for epoch in 0..3 {
         let disk = SimDisk::new(image, DISK, seed + epoch);
         disk.0.borrow_mut().replaced = Some(Vec::new());
@@ -86,9 +86,8 @@ fn specimen_of(seed: u64, close: bool, rounds: u64, len_max: u64) -> Specimen {
             states.push(state);
             let sim = disk.0.borrow();
             let written = sim.replaced.iter().flatten().skip(written);
-            last = written
-                .flat_map(|(first, before)| *first..first + before.len() as u64)
-                .collect();
+            let sectors = written.flat_map(|(first, before)| *first..first + before.len() as u64);
+            changes.push(sectors.collect());
         }
         compactions += store.statistics().compactions;
         if close && epoch == 2 {
@@ -106,7 +105,7 @@ fn specimen_of(seed: u64, close: bool, rounds: u64, len_max: u64) -> Specimen {
         states,
         ever,
         writes,
-        last,
+        changes,
         compactions,
     }
 }

@@ -17,7 +17,8 @@ struct Tally(BTreeMap<&'static str, u64>);
 impl Tally {
     /// Opens a damaged disk, on which these sectors are not as they were.
     fn look(&mut self, specimen: &Specimen, image: Image, touched: &[u64], what: &str) {
-        let alone = touched.iter().any(|sector| specimen.last.contains(sector));
+        let last = specimen.changes.last().expect("a change");
+        let alone = touched.iter().any(|sector| last.contains(sector));
         let states = match alone {
             true => &specimen.states[..],
             false => &specimen.states[specimen.states.len() - 1..],
@@ -108,20 +109,41 @@ fn replace_sectors(specimen: &Specimen, sectors: &[u64]) -> Tally {
     tally
 }
 
+/// Whether an exchange hits the last group and its only witness at once, so that nothing tells
+/// of it: the clean mark, or where there is none the group itself, which the one before it has.
+fn takes_the_witness_too(specimen: &Specimen, close: bool, a: u64, b: u64) -> bool {
+    let (last, before) = match &specimen.changes[..] {
+        [.., before, last] => (last, before),
+        _ => panic!("two changes"),
+    };
+    let mark = specimen.writes.last().map(|(sector, _)| *sector);
+    let pair = |a: u64, b: u64| {
+        last.contains(&b)
+            && match close {
+                true => mark == Some(a),
+                false => before.contains(&a),
+            }
+    };
+    pair(a, b) || pair(b, a)
+}
+
 #[test]
 fn every_exchange_of_two_sectors_of_a_small_store_is_noticed() {
     for close in [true, false] {
         let specimen = specimen(60 + u64::from(close), close, 12);
         let sectors = specimen.image.written();
         let mut tally = Tally::default();
-        // The clean mark and the group it speaks for, both gone by one exchange: nothing else
-        // is a witness of that group.
-        let both = |a: u64, b: u64| a < FIRST_SEGMENT && specimen.last.contains(&b);
+        let mut left_out = 0;
         for (at, a) in sectors.iter().enumerate() {
-            for b in sectors[at + 1..].iter().filter(|b| !both(*a, **b)) {
-                tally.exchange(&specimen, *a, *b);
+            for b in &sectors[at + 1..] {
+                match takes_the_witness_too(&specimen, close, *a, *b) {
+                    true => left_out += 1,
+                    false => tally.exchange(&specimen, *a, *b),
+                }
             }
         }
+        std::println!("{left_out} pairs left out");
+        assert!(left_out < 10);
         std::println!("closed {close}, {} sectors: {tally:?}", sectors.len());
         let pairs = sectors.len() as u64 * (sectors.len() as u64 - 1) / 2;
         assert!(tally.count() > 2000 && tally.count() <= pairs);
@@ -154,7 +176,7 @@ fn exchanges_with_neighbours_and_between_segments_are_noticed() {
         tally.exchange(&specimen, a, b);
     }
     std::println!("{neighbours} neighbours, {between} between segments: {tally:?}");
-    assert!(neighbours > 500 && between > 500);
+    assert!(neighbours > 500 && between > 400);
 }
 
 #[test]
