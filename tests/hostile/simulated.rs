@@ -10,6 +10,7 @@ use tests::simulated::{Options, Simulation};
 use xen_sys::io::ring;
 
 const SECOND_NS: u64 = 1_000_000_000;
+const MILLISECOND_NS: u64 = 1_000_000;
 
 fn frontend_state(world: &World) -> XenbusState {
     let path = format!("/local/domain/{DOMID}/device/vif/0/state");
@@ -31,9 +32,7 @@ fn until_frontend_is(simulation: &mut Simulation, state: XenbusState, limit_ns: 
 
 /// The guest asks where the backend is, and is told.
 fn look_at_backend(simulation: &mut Simulation) {
-    for _ in 0..3 {
-        assert_eq!(simulation.step(), Ok(()));
-    }
+    assert_eq!(simulation.pass(MILLISECOND_NS), Ok(()));
 }
 
 /// A guest whose network is there, and whose backend does nothing of itself any more.
