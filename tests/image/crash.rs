@@ -140,7 +140,9 @@ fn check(guest: &Guest, versions: &mut Versions, round: u64) {
     for (&key, known) in versions {
         let get = client
             .request("GET", &format!("/kv/crash/{key}"), b"")
-            .expect("an answer");
+            .unwrap_or_else(|error| {
+                panic!("{error}:\n{}\n{}", guest.console(), guest.circumstances())
+            });
         let is_found = |version: &u64| match version {
             0 => get.status == 404,
             _ => get.status == 200 && get.body == value(key, *version, body_len(key, *version)),

@@ -154,7 +154,8 @@ impl Guest {
     }
 
     /// What its hypervisor says of it: for whoever reads that it does not answer.
-    fn circumstances(&self) -> String {
+    #[must_use]
+    pub fn circumstances(&self) -> String {
         if !self.bed.is_xen {
             return self.state();
         }

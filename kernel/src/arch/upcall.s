@@ -9,6 +9,7 @@ upcall_entry:
     push rax
     mov rax, [UPCALL_PENDING_BYTE]
     mov byte ptr [rax], 0
+    and dword ptr [rsp + 24], 0xfffffdff    # interrupts stay off: see below
     lea rax, [rip + idle_hlt]       # about to sleep on what just came in: do not
     cmp [rsp + 8], rax
     jne 3f
@@ -35,6 +36,9 @@ upcall_entry:
 # Sleeps until an upcall. `sti` should hold interrupts off until `hlt` has begun;
 # nested emulation does not always keep that, so an upcall that returns to the
 # `hlt` itself returns behind it instead (above), and no event is slept on.
+# It returns with interrupts off: one that is injected again at once, as nested
+# emulation does under load, would else come before `cli`, again and again, and
+# the main loop would never run.
 
     .globl idle_wait
 idle_wait:
@@ -47,4 +51,12 @@ idle_awake:
 
     .globl ignored_entry
 ignored_entry:
+    push rax
+    and dword ptr [rsp + 24], 0xfffffdff
+    lea rax, [rip + idle_hlt]
+    cmp [rsp + 8], rax
+    jne 4f
+    lea rax, [rip + idle_awake]
+    mov [rsp + 8], rax
+4:  pop rax
     iretq
