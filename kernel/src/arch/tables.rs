@@ -17,6 +17,10 @@ use x86_64::structures::gdt::{Descriptor, GlobalDescriptorTable, SegmentSelector
 use x86_64::structures::tss::TaskStateSegment;
 
 const STACK_BYTES: usize = 16 * 1024;
+/// The stack that is in use. An interrupt that is delivered a second time before its stub has
+/// begun, as nested emulation does, puts its frame below the first one's; on a stack of its own
+/// it would overwrite that, and return to its own beginning for ever.
+const NO_IST: u8 = 0;
 /// Places in the TSS's interrupt stack table, as gates count them (from 1).
 const IST_FAULT: u8 = 1;
 const IST_DOUBLE_FAULT: u8 = 2;
@@ -83,7 +87,7 @@ pub(super) fn load() {
         *gate = match vector {
             VECTOR_NMI => Gate::interrupt(fault::nmi_entry(), code, IST_NMI),
             0..32 => Gate::interrupt(fault::stub(vector), code, ist),
-            _ => Gate::interrupt(lapic::stub(vector as u8), code, IST_FAULT),
+            _ => Gate::interrupt(lapic::stub(vector as u8), code, NO_IST),
         };
     }
     let limit = (size_of::<[Gate; GATES]>() - 1) as u16;

@@ -36,9 +36,8 @@ upcall_entry:
 # Sleeps until an upcall. `sti` should hold interrupts off until `hlt` has begun;
 # nested emulation does not always keep that, so an upcall that returns to the
 # `hlt` itself returns behind it instead (above), and no event is slept on.
-# It returns with interrupts off: one that is injected again at once, as nested
-# emulation does under load, would else come before `cli`, again and again, and
-# the main loop would never run.
+# It returns with interrupts off: one that is injected again at once cannot come
+# before `cli`, again and again, so that the main loop would never run.
 
     .globl idle_wait
 idle_wait:
