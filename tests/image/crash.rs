@@ -66,8 +66,9 @@ fn write_until_killed(guest: Guest, versions: &Mutex<Versions>, extra: Duration)
             let all_ended = writers.iter().all(thread::ScopedJoinHandle::is_finished);
             assert!(
                 !all_ended,
-                "no connection lived:\nconsole:\n{}",
-                guest.console()
+                "no connection lived:\nconsole:\n{}\n{}",
+                guest.console(),
+                guest.circumstances()
             );
             thread::sleep(Duration::from_millis(5));
         }
