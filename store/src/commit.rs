@@ -12,17 +12,19 @@
 
 use crate::block::IoError;
 use crate::disk::Moved;
-use crate::draft::{Draft, Writes};
+use crate::draft::{self, Draft, Writes};
 use crate::format::checksum::Seeds;
 use crate::format::group::{self, Joint};
 use crate::format::layout::{GROUP_HEADER_ROOM, RESERVE_SEGMENTS};
 use crate::format::record::{Owner, Record};
 use crate::format::segment::{self, Footer};
+use crate::format::summary;
 use crate::format::views;
 use crate::index::views::Views;
 use crate::queue::{Body, Op, Waiting};
-use crate::shutdown::RESTART;
+use crate::shutdown::{RESTART, summary_memory_bytes};
 use crate::store::Store;
+use crate::summary::Summary;
 use alloc::rc::Rc;
 use alloc::vec;
 use alloc::vec::Vec;
@@ -55,6 +57,8 @@ pub(crate) struct Log {
     pub(crate) proof_wanted: bool,
     /// Footers to be written again with the next group.
     pub(crate) repairs: Vec<Footer>,
+    /// What the head holds, if it is to have a summary.
+    pub(crate) summary: Option<Summary>,
 }
 
 /// The first group of an epoch.
@@ -188,11 +192,24 @@ impl Store {
     /// Whether something of `len` bytes may be written now, and where.
     fn room_for(&mut self, len: u64, claim: Claim) -> Option<Room> {
         let available = self.segments.available();
-        let span = self.layout().span(GROUP_HEADER_ROOM + len);
-        if span <= self.remaining() && available >= claim.here {
+        let fits = self.fits_head(len);
+        if fits && available >= claim.here {
             return Some(Room::Here);
         }
-        (span > self.remaining() && available >= claim.next).then_some(Room::NextSegment)
+        (!fits && available >= claim.next).then_some(Room::NextSegment)
+    }
+
+    /// Whether `len` bytes of records find room in the head, and so does its summary after them.
+    fn fits_head(&self, len: u64) -> bool {
+        let (layout, log) = (self.layout(), self.log());
+        let span = layout.span(GROUP_HEADER_ROOM + len);
+        let summary = match &log.summary {
+            Some(summary) if log.at > layout.data_start(log.head) => {
+                draft::room_for_summary(&layout, summary, len)
+            }
+            _ => 0,
+        };
+        span + summary <= self.remaining()
     }
 
     fn batch_claim(batch: &Waiting) -> Claim {
@@ -201,6 +218,10 @@ impl Store {
 
     /// Where the next group goes, led by the first thing that may be written.
     fn plan(&mut self) -> Option<Room> {
+        // Space comes before a quick opening.
+        if self.segments.available() <= RESERVE_SEGMENTS {
+            self.log_mut().summary = None;
+        }
         if let Some(first) = &self.log().first {
             let len = first.bytes();
             return self.room_for(len, HOUSEKEEPING);
@@ -273,15 +294,11 @@ impl Store {
             Some(number) => number,
             None => self.segments.pick_free(None).ok_or(())?,
         };
-        let old = {
-            let log = self.log();
-            let end_offset = log.end;
-            Footer {
-                number: log.head,
-                generation: log.generation,
-                end_offset,
-                chain: log.chain,
-            }
+        let abandoned = self.log_mut().abandoned.take();
+        let summary = self.log_mut().summary.take();
+        let old = match summary.filter(|_| abandoned.is_none()) {
+            Some(summary) => self.summarise(summary, ranges),
+            None => self.footer(),
         };
         let next = self.segments.pick_free(Some(number));
         if !self.index.views().rollbacks.is_empty() {
@@ -293,7 +310,6 @@ impl Store {
         self.segments.begin(number, generation);
         let mut header = segment::Header::new(number, generation, self.log().epoch);
         header.successor = next;
-        let abandoned = self.log_mut().abandoned.take();
         header.previous_generation = abandoned.unwrap_or(old.generation);
         header.chain = old.chain;
         header.next_seq = self.log().next_seq;
@@ -305,7 +321,9 @@ impl Store {
             ranges.push(self.footer_range(&old));
         }
         ranges.push((layout.start(number), bytes));
+        let summary = self.new_summary(number);
         let log = self.log_mut();
+        log.summary = summary;
         log.head = number;
         log.generation = generation;
         log.next_generation = generation + 1;
@@ -315,15 +333,68 @@ impl Store {
         Ok(())
     }
 
+    /// The footer of the head, without a summary.
+    fn footer(&self) -> Footer {
+        let log = self.log();
+        Footer {
+            number: log.head,
+            generation: log.generation,
+            end_offset: log.end,
+            chain: log.chain,
+            summary_len: 0,
+            summary_span: 0,
+        }
+    }
+
+    /// The footer of the head; its summary is added to the writes, if there is room for it.
+    fn summarise(&mut self, summary: Summary, ranges: &mut Vec<(u64, Vec<u8>)>) -> Footer {
+        let (layout, footer) = (self.layout(), self.footer());
+        let log = self.log();
+        let head = summary::Head {
+            chain: log.chain,
+            next_seq: log.next_seq,
+            epoch: log.epoch,
+            ..summary::Head::default()
+        };
+        let end = layout.data_end(log.head);
+        let place = |len| (log.generation, end - layout.span(len));
+        let room = end.saturating_sub(log.at);
+        let extents = &self.segments.get(log.head).extents;
+        if layout.span(summary.len_bytes()) > room {
+            return footer;
+        }
+        let Some(mut bytes) = summary.encode(head, extents, place, log.seeds) else {
+            return footer;
+        };
+        let len = bytes.len() as u64;
+        let span = layout.span(len);
+        bytes.resize(span as usize, 0);
+        ranges.push((end - span, bytes));
+        self.segments.summarised(footer.number, span);
+        Footer {
+            summary_len: len as u32,
+            summary_span: span as u32,
+            ..footer
+        }
+    }
+
+    /// For a segment that is begun now, unless space is so short that it needs all its room.
+    fn new_summary(&mut self, number: u32) -> Option<Summary> {
+        let start = self.layout().start(number);
+        let memory_bytes = summary_memory_bytes(self.options.memory_bytes);
+        (self.segments.available() > RESERVE_SEGMENTS + 1)
+            .then(|| Summary::new(start, memory_bytes))
+    }
+
     /// Puts together what waits, as far as it fits and may be written.
     fn fill(&mut self) -> (Draft, Contents) {
         let room = self.remaining();
         let layout = self.layout();
-        let first = self.log_mut().first.take();
-        let log = self.log();
+        let log = self.log_mut();
+        let (first, summary) = (log.first.take(), log.summary.take());
         let joint = first.as_ref().map(|first| first.joint);
         let place = (log.at, log.generation);
-        let mut draft = Draft::begin(layout, log.seeds, place, room, joint);
+        let mut draft = Draft::begin(layout, log.seeds, place, room, joint, summary);
         let mut contents = Contents::default();
         let views = match &first {
             Some(first) => first.views.as_ref(),
@@ -427,6 +498,7 @@ impl Store {
         };
         assert_eq!(draft.offset, log.at, "a group goes where the log ends");
         log.chain = group::seal(&mut draft.bytes, &header, draft.offset, log.seeds);
+        log.summary = draft.summary.take();
         log.at += span;
         log.end = log.at;
         draft.bytes.resize(span as usize, 0);

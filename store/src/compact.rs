@@ -20,7 +20,7 @@ use crate::format::layout::{Layout, RESERVE_SEGMENTS};
 use crate::format::record::{self, Owner, Record};
 use crate::name::BucketName;
 use crate::scan::Scanner;
-use crate::segments::Use;
+use crate::segments::{Segment, Use};
 use crate::snapshots::views_bytes;
 use crate::store::Store;
 use alloc::boxed::Box;
@@ -298,13 +298,16 @@ impl Store {
         let payload = layout.payload().saturating_sub(views_bytes(self.views()));
         let gain_min = if short { payload / 32 } else { payload / 4 };
         let (head, newest) = (self.log().head, self.log().generation);
+        // A summary would be written again, unless space is short.
+        let dead = |segment: &Segment| {
+            let kept = if short { 0 } else { segment.summary };
+            payload.saturating_sub(segment.live + kept)
+        };
         let candidates = self.segments.iter().filter(|(number, segment)| {
-            *number != head
-                && segment.usage == Use::Log
-                && payload.saturating_sub(segment.live) >= gain_min
+            *number != head && segment.usage == Use::Log && dead(segment) >= gain_min
         });
         let best = candidates.max_by_key(|(_, segment)| {
-            let dead = payload.saturating_sub(segment.live);
+            let dead = dead(segment);
             // How many segments were begun since: the epoch stands above that count.
             let newer = (newest as u32).wrapping_sub(segment.generation as u32);
             let age = (u64::from(newer) + 1).min(1 << 16);

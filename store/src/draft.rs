@@ -12,6 +12,7 @@ use crate::format::checksum::Seeds;
 use crate::format::group::{self, Joint};
 use crate::format::layout::Layout;
 use crate::format::record::{self, Record};
+use crate::summary::{Summary, Unlisted};
 use alloc::collections::VecDeque;
 use alloc::rc::Rc;
 use alloc::vec::Vec;
@@ -24,6 +25,8 @@ pub(crate) struct Draft {
     pub(crate) records: u32,
     pub(crate) joint: Option<Joint>,
     pub(crate) bytes: Vec<u8>,
+    /// Of the segment, this group included, as long as it is to have one.
+    pub(crate) summary: Option<Summary>,
     seeds: Seeds,
     layout: Layout,
     room: u64,
@@ -37,6 +40,7 @@ impl Draft {
         (offset, generation): (u64, u64),
         room: u64,
         joint: Option<Joint>,
+        summary: Option<Summary>,
     ) -> Draft {
         let mut bytes = Vec::new();
         group::begin(&mut bytes, joint.as_ref());
@@ -46,15 +50,27 @@ impl Draft {
             records: 0,
             joint,
             bytes,
+            summary,
             seeds,
             layout,
             room,
         }
     }
 
-    /// Whether a record of `len` bytes finds room.
+    /// Whether a record of `len` bytes finds room, and so does the summary after it. What needs a
+    /// segment for itself goes before a summary.
     pub(crate) fn fits(&self, len: u64) -> bool {
-        self.layout.span(self.bytes.len() as u64 + len) <= self.room
+        let span = self.layout.span(self.bytes.len() as u64 + len);
+        let is_first = self.records == 0 && self.is_first_in(self.layout.segment_of(self.offset));
+        let summary = match &self.summary {
+            Some(summary) if !is_first => room_for_summary(&self.layout, summary, len),
+            _ => 0,
+        };
+        span + summary <= self.room
+    }
+
+    fn is_first_in(&self, segment: Option<u32>) -> bool {
+        segment.is_some_and(|number| self.offset == self.layout.data_start(number))
     }
 
     fn seed_here(&self) -> (u64, u32) {
@@ -65,25 +81,45 @@ impl Draft {
     /// Adds a record; gives its position on the device.
     pub(crate) fn push(&mut self, record: &Record<'_>) -> u64 {
         let (pos, seed) = self.seed_here();
+        let start = self.bytes.len();
         record::encode(&mut self.bytes, record, seed);
-        self.records += 1;
-        assert!(self.fits(0), "a group outgrew its segment");
+        self.note(record, start, pos);
         pos
     }
 
     /// Adds a copy of an intact record; gives its position on the device.
     pub(crate) fn push_copy(&mut self, record: &[u8]) -> u64 {
         let (pos, seed) = self.seed_here();
+        let start = self.bytes.len();
         record::copy(&mut self.bytes, record, seed);
-        self.records += 1;
-        assert!(self.fits(0), "a group outgrew its segment");
+        match record::decode_proven(record) {
+            Some(found) => self.note(&found.record, start, pos),
+            None => self.summary = None,
+        }
         pos
+    }
+
+    fn note(&mut self, record: &Record<'_>, start: usize, pos: u64) {
+        self.records += 1;
+        let raw = &self.bytes[start..];
+        let noted = self.summary.as_mut().map(|of| of.note(record, raw, pos));
+        if noted == Some(Err(Unlisted)) {
+            self.summary = None;
+        }
+        assert!(self.span() <= self.room, "a group outgrew its segment");
     }
 
     /// Bytes the group will take on the disk.
     pub(crate) fn span(&self) -> u64 {
         self.layout.span(self.bytes.len() as u64)
     }
+}
+
+/// Bytes to be kept free for a summary when `len` bytes of records are still to come.
+pub(crate) fn room_for_summary(layout: &Layout, summary: &Summary, len: u64) -> u64 {
+    /// More than what a group's last records add to a summary, of which only the length is known.
+    const MORE_BYTES_MAX: u64 = 4096;
+    layout.span(summary.len_bytes() + (len / 2).min(MORE_BYTES_MAX) + 64)
 }
 
 enum Stage {

@@ -47,6 +47,7 @@ mod segments;
 mod shutdown;
 mod snapshots;
 mod store;
+mod summary;
 #[cfg(test)]
 mod tests;
 mod uploads;

@@ -271,8 +271,8 @@ impl Store {
                 geometry.len_bytes
             ));
         }
-        let limit = self.options.memory_bytes / 16 * 15;
-        let recovery = Box::new(Recovery::new(&superblock, layout, limit));
+        let memory_bytes = self.options.memory_bytes;
+        let recovery = Box::new(Recovery::new(&superblock, layout, memory_bytes));
         Next::Stage(Stage::Recover {
             superblock: Box::new(superblock),
             recovery,

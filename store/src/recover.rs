@@ -19,6 +19,8 @@ use crate::format::superblock::Superblock;
 use crate::replay::Replay;
 use crate::scan::Scanner;
 use crate::segments;
+use crate::shutdown::summary_memory_bytes;
+use crate::summary::{Summary, Unlisted};
 use crate::walk::{Ending, Event, Taken, Walk};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
@@ -58,7 +60,7 @@ enum Stage {
         at: u64,
         scanner: Box<Scanner>,
     },
-    Rest(Option<(Box<Walk>, Fetch, Option<Footer>)>),
+    Rest(Option<Box<Rest>>),
     Done,
 }
 
@@ -67,6 +69,8 @@ pub(crate) struct Recovery {
     layout: Layout,
     seeds: Seeds,
     superblock: Superblock,
+    summary_memory_bytes: u64,
+    believes_summaries: bool,
     stage: Stage,
     headers: Vec<Option<segment::Header>>,
     bitmap: Vec<u8>,
@@ -88,20 +92,28 @@ pub(crate) struct Recovery {
     pub(crate) unproven_frees: Vec<u32>,
     /// Highest generation of any header with an intact bitmap.
     pub(crate) max_generation: u64,
+    /// What the newest segment holds, if it can be listed.
+    pub(crate) summary: Option<Summary>,
     walked: u32,
 }
 
 mod judge;
+mod rest;
+
+use rest::Rest;
 
 const BROKEN_GROUP: &str = "a group is damaged, and later ones prove that it was whole";
 
 impl Recovery {
-    pub(crate) fn new(superblock: &Superblock, layout: Layout, memory_limit_bytes: u64) -> Self {
+    pub(crate) fn new(superblock: &Superblock, layout: Layout, memory_bytes: u64) -> Self {
+        let memory_limit_bytes = memory_bytes / 16 * 15;
         let seeds = Seeds::new(&superblock.store_id, superblock.checksum_seed);
         Recovery {
             layout,
             seeds,
             superblock: superblock.clone(),
+            summary_memory_bytes: summary_memory_bytes(memory_bytes),
+            believes_summaries: true,
             stage: Stage::Headers {
                 next: 0,
                 reads: VecDeque::new(),
@@ -118,7 +130,16 @@ impl Recovery {
             repairs: vec![],
             unproven_frees: vec![],
             max_generation: 0,
+            summary: None,
             walked: 0,
+        }
+    }
+
+    /// Reads every group, whatever summaries say.
+    pub(crate) fn thorough(self) -> Self {
+        Recovery {
+            believes_summaries: false,
+            ..self
         }
     }
 
@@ -138,7 +159,7 @@ impl Recovery {
                     at,
                     scanner,
                 } => self.look_behind(disk, number, at, scanner, &mut budget),
-                Stage::Rest(walk) => self.walk_rest(disk, walk, &mut budget),
+                Stage::Rest(rest) => self.read_rest(disk, rest, &mut budget),
                 Stage::Done => return Poll::Ready(Ok(())),
             };
             self.stage = stage;
@@ -290,6 +311,8 @@ impl Recovery {
         self.max_generation = self.max_generation.max(header.generation);
         self.replay.see_numbers(header.next_seq, header.epoch);
         self.replay.segments.begin(number, header.generation);
+        let start = self.layout.start(number);
+        self.summary = Some(Summary::new(start, self.summary_memory_bytes));
         let walk = Walk::new(self.layout, self.seeds, &header);
         candidates.pop();
         (Stage::Tail(Box::new(walk), None, candidates), WentOn::Yes)
@@ -317,7 +340,7 @@ impl Recovery {
             Poll::Ready(Err(error)) => failed(Stage::Tail(walk, Some(footer), others), error),
             Poll::Ready(Ok(Event::Group(taken))) => {
                 self.head_is_unproven = false;
-                self.replay.group(&taken);
+                self.newest_group(&taken);
                 (Stage::Tail(walk, Some(footer), others), WentOn::Yes)
             }
             Poll::Ready(Ok(Event::Damage(offset))) => {
@@ -348,6 +371,17 @@ impl Recovery {
         }
     }
 
+    /// A proven group of the newest segment.
+    fn newest_group(&mut self, taken: &Taken) {
+        self.replay.group(taken);
+        let records = &taken.bytes[taken.header.header_len..];
+        let pos = taken.offset + taken.header.header_len as u64;
+        let noted = self.summary.as_mut().map(|of| of.note_all(records, pos));
+        if taken.header.newer || noted == Some(Err(Unlisted)) {
+            self.summary = None;
+        }
+    }
+
     fn decode_footer(&self, number: u32, bytes: &[u8]) -> Option<Footer> {
         let unit = self.layout.unit as usize;
         Footer::decode(&bytes[bytes.len() - unit..], number, self.seeds)
@@ -373,52 +407,6 @@ impl Recovery {
         let len = u64::from(self.layout.unit.max(sector));
         let start = self.layout.start(number) + self.layout.segment_bytes - len;
         Fetch::begin(disk, (start, len as usize), Unreadable::Zeros, None)
-    }
-
-    fn walk_rest(
-        &mut self,
-        disk: &mut Disk,
-        walk: Option<(Box<Walk>, Fetch, Option<Footer>)>,
-        budget: &mut u64,
-    ) -> (Stage, WentOn) {
-        let Some((mut walk, mut fetch, footer)) = walk else {
-            let Some(number) = self.rest.front().copied() else {
-                return (Stage::Done, WentOn::Yes);
-            };
-            let Ok(fetch) = self.fetch_footer(disk, number) else {
-                return (Stage::Rest(None), WentOn::Waits);
-            };
-            self.rest.pop_front();
-            let header = self.headers[number as usize].expect("segments in use have headers");
-            let walk = Box::new(Walk::new(self.layout, self.seeds, &header));
-            return (Stage::Rest(Some((walk, fetch, None))), WentOn::Yes);
-        };
-        let before = walk.read_bytes();
-        let event = walk.step(disk);
-        *budget = budget.saturating_sub(walk.read_bytes() - before + 512);
-        match event {
-            Poll::Pending => (Stage::Rest(Some((walk, fetch, footer))), WentOn::Waits),
-            Poll::Ready(Err(error)) => failed(Stage::Rest(Some((walk, fetch, footer))), error),
-            Poll::Ready(Ok(Event::Group(taken))) => {
-                self.replay.group(&taken);
-                (Stage::Rest(Some((walk, fetch, footer))), WentOn::Yes)
-            }
-            Poll::Ready(Ok(Event::Damage(offset))) => {
-                self.replay.find(offset, BROKEN_GROUP);
-                (Stage::Rest(Some((walk, fetch, footer))), WentOn::Yes)
-            }
-            Poll::Ready(Ok(Event::End)) => match fetch.poll(disk) {
-                Poll::Pending => (Stage::Rest(Some((walk, fetch, footer))), WentOn::Waits),
-                Poll::Ready(Err(error)) => failed(Stage::Rest(None), error),
-                Poll::Ready(Ok(run)) => {
-                    let number = walk.number;
-                    let footer = self.decode_footer(number, run.bytes());
-                    self.judge_sealed(number, walk.into_ending(), footer);
-                    self.walked += 1;
-                    (Stage::Rest(None), WentOn::Yes)
-                }
-            },
-        }
     }
 
     /// The group whose durability nothing proves, to be logged again.

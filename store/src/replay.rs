@@ -124,46 +124,19 @@ impl Replay {
         }
     }
 
-    fn record(&mut self, record: &Record<'_>, pos: u64, len: usize) {
+    /// Replays one record.
+    pub(crate) fn record(&mut self, record: &Record<'_>, pos: u64, len: usize) {
         match *record {
-            Record::Put {
-                owner,
-                metadata,
-                value_crc,
-                value,
-            } => {
-                let len = value.len() as u64;
-                self.version(&owner, version(&owner, pos, metadata, value_crc, len));
-            }
-            Record::Manifest {
-                owner,
-                metadata,
-                value_crc,
-                value_len,
-                upload,
-            } => {
-                let whole = version(&owner, pos, metadata, value_crc, value_len);
-                self.large.manifests.insert(owner.seq, upload);
-                let manifest = Version {
-                    form: Form::Chunked,
-                    upload_len: varint_len(upload) as u8,
-                    ..whole
-                };
-                self.version(&owner, manifest);
-            }
-            Record::Tombstone { owner } => {
-                let whole = version(&owner, pos, &[], 0, 0);
-                let tomb = Version {
-                    form: Form::Tomb,
-                    ..whole
-                };
-                self.version(&owner, tomb);
+            Record::Put { .. } | Record::Manifest { .. } | Record::Tombstone { .. } => {
+                if let Some((owner, version, upload)) = version_of(record, pos) {
+                    self.version((owner.bucket, owner.key), version, upload);
+                }
             }
             Record::Chunk {
                 upload,
                 number,
                 data,
-            } => self.chunk((upload, number), pos, data),
+            } => self.chunk((upload, number), pos, data.len()),
             Record::Free { number, generation } => self.freed.push((number, generation)),
             Record::Quota {
                 seq,
@@ -185,18 +158,23 @@ impl Replay {
         }
     }
 
-    fn version(&mut self, owner: &Owner<'_>, version: Version) {
-        if owner.seq == 0 || owner.seq >= SEQ_END {
+    /// A change of a key; `upload` is that of a manifest.
+    pub(crate) fn version(&mut self, (bucket, key): (&str, &[u8]), version: Version, upload: u64) {
+        if version.seq == 0 || version.seq >= SEQ_END {
             self.find(version.pos, "a sequence is out of range");
             return;
         }
+        if version.form == Form::Chunked {
+            self.large.manifests.insert(version.seq, upload);
+        }
         let segments = &self.segments;
         let order = |pos: u64| (segments.generation_at(pos), pos);
-        self.index.recover(owner.bucket, owner.key, version, order);
-        self.see_seq(owner.seq);
+        self.index.recover(bucket, key, version, order);
+        self.see_seq(version.seq);
     }
 
-    fn chunk(&mut self, (upload, number): (u64, u32), pos: u64, data: &[u8]) {
+    /// A chunk of a large value, with `data_len` bytes of it.
+    pub(crate) fn chunk(&mut self, (upload, number): (u64, u32), pos: u64, data_len: usize) {
         if number >= CHUNKS_MAX {
             self.find(pos, "a chunk's number is out of range");
             return;
@@ -204,7 +182,7 @@ impl Replay {
         let order = |pos: u64| (self.segments.generation_at(pos), pos);
         let old = self.large.position(upload, number);
         if old.is_none_or(|old| order(old) < order(pos)) {
-            self.large.set(upload, number, pos, data.len());
+            self.large.set(upload, number, pos, data_len);
         }
     }
 
@@ -307,8 +285,27 @@ impl Replay {
     }
 }
 
-fn version(owner: &Owner<'_>, pos: u64, metadata: &[u8], checksum: u32, value_len: u64) -> Version {
-    Version {
+/// What a record at `pos` makes of its key, and the upload number if it is a manifest; `None` for
+/// records that are of no key.
+pub(crate) fn version_of<'a>(record: &Record<'a>, pos: u64) -> Option<(Owner<'a>, Version, u64)> {
+    let (owner, metadata, checksum, value_len, upload) = match *record {
+        Record::Put {
+            owner,
+            metadata,
+            value_crc,
+            value,
+        } => (owner, metadata, value_crc, value.len() as u64, None),
+        Record::Manifest {
+            owner,
+            metadata,
+            value_crc,
+            value_len,
+            upload,
+        } => (owner, metadata, value_crc, value_len, Some(upload)),
+        Record::Tombstone { owner } => (owner, &[][..], 0, 0, None),
+        _ => return None,
+    };
+    let version = Version {
         pos,
         seq: owner.seq,
         modified_ms: (owner.modified_wall_ns / 1_000_000).min(MODIFIED_MS_MAX),
@@ -316,8 +313,13 @@ fn version(owner: &Owner<'_>, pos: u64, metadata: &[u8], checksum: u32, value_le
         value_len: value_len as u32,
         checksum,
         metadata_len: metadata.len() as u16,
-        form: Form::Whole,
-        upload_len: 0,
+        form: match (record, upload) {
+            (Record::Tombstone { .. }, _) => Form::Tomb,
+            (_, Some(_)) => Form::Chunked,
+            (_, None) => Form::Whole,
+        },
+        upload_len: upload.map_or(0, |upload| varint_len(upload) as u8),
         dead: 0,
-    }
+    };
+    Some((owner, version, upload.unwrap_or(0)))
 }

@@ -29,6 +29,8 @@ pub(crate) struct Segment {
     pub(crate) generation: u64,
     pub(crate) extents: Vec<(u64, u64)>,
     pub(crate) live: u64,
+    /// Bytes of its summary.
+    pub(crate) summary: u64,
     token: Rc<()>,
 }
 
@@ -52,6 +54,7 @@ impl Segments {
             generation: 0,
             extents: vec![],
             live: 0,
+            summary: 0,
             token: Rc::new(()),
         };
         let all: Vec<Segment> = (0..layout.segment_count).map(fresh).collect();
@@ -143,6 +146,7 @@ impl Segments {
         segment.generation = generation;
         segment.extents.clear();
         segment.live = 0;
+        segment.summary = 0;
         self.free -= 1;
     }
 
@@ -153,6 +157,11 @@ impl Segments {
             Some(last) if last.1 == start => last.1 = end,
             _ => extents.push((start, end)),
         }
+    }
+
+    /// A segment that is sealed has a summary of so many bytes.
+    pub(crate) fn summarised(&mut self, number: u32, bytes: u64) {
+        self.all[number as usize].summary = bytes;
     }
 
     /// A record at `offset` counts.

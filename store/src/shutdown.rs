@@ -201,10 +201,14 @@ impl Store {
         (self.options.memory_bytes >> 21).clamp(4, 256) as usize
     }
 
-    /// What the cache may take, the index considered.
+    /// What the cache may take, the index and a summary that is being put together considered.
     pub(crate) fn cache_budget(&self) -> u64 {
         let index = self.index.bytes() + self.large.bytes();
-        (self.options.memory_bytes / 4).min(self.options.memory_bytes.saturating_sub(index))
+        let rest = self.options.memory_bytes.saturating_sub(index);
+        let summary = 2 * summary_memory_bytes(self.options.memory_bytes);
+        (self.options.memory_bytes / 4)
+            .min(rest)
+            .saturating_sub(summary)
     }
 
     /// Live bytes once everything accepted is durable.
@@ -232,4 +236,9 @@ impl Store {
     pub(crate) fn log_mut(&mut self) -> &mut crate::commit::Log {
         self.log.as_mut().expect("a store that writes has a log")
     }
+}
+
+/// RAM that gathering a segment's summary may take; once more while it is written.
+pub(crate) fn summary_memory_bytes(memory_bytes: u64) -> u64 {
+    (memory_bytes / 16).min(4 << 20)
 }

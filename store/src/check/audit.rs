@@ -80,7 +80,7 @@ impl Look {
 
     /// Lets recovery read the disk, and takes down what it believes.
     async fn recover(&mut self, superblock: &Superblock) -> Result<Believed, Stop> {
-        let mut recovery = Recovery::new(superblock, superblock.layout, u64::MAX);
+        let mut recovery = Recovery::new(superblock, superblock.layout, u64::MAX).thorough();
         let ended = poll_fn(|_| recovery.step(&mut self.disk.borrow_mut())).await;
         match ended {
             Ok(()) => {}

@@ -100,6 +100,11 @@ impl Seeds {
         material[16..].copy_from_slice(&offset.to_le_bytes());
         xxh3_64_with_seed(bytes, xxh3_64_with_seed(&material, self.store))
     }
+
+    /// The 64-bit checksum of a summary's bytes: no group is of epoch 0.
+    pub(crate) fn summary(self, generation: u64, offset: u64, bytes: &[u8]) -> u64 {
+        self.group(0, generation, offset, bytes)
+    }
 }
 
 #[cfg(test)]

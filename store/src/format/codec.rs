@@ -19,6 +19,16 @@ impl<'a> Cursor<'a> {
         self.at
     }
 
+    /// All there is, read or not.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// What is left, without reading it.
+    pub(crate) fn peek(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or(&[])
+    }
+
     /// The next `count` bytes.
     pub(crate) fn take(&mut self, count: usize) -> Option<&'a [u8]> {
         let end = self.at.checked_add(count)?;

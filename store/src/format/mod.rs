@@ -10,5 +10,6 @@ pub(crate) mod group;
 pub(crate) mod layout;
 pub(crate) mod record;
 pub(crate) mod segment;
+pub(crate) mod summary;
 pub(crate) mod superblock;
 pub(crate) mod views;

@@ -126,6 +126,10 @@ pub(crate) struct Footer {
     pub(crate) generation: u64,
     pub(crate) end_offset: u64,
     pub(crate) chain: u64,
+    /// Length of the summary, 0 if there is none.
+    pub(crate) summary_len: u32,
+    /// Bytes from its beginning up to the room of the footer.
+    pub(crate) summary_span: u32,
 }
 
 impl Footer {
@@ -139,6 +143,8 @@ impl Footer {
         set(footer, 16, &self.generation.to_le_bytes());
         set(footer, 24, &self.end_offset.to_le_bytes());
         set(footer, 32, &self.chain.to_le_bytes());
+        set(footer, 40, &self.summary_len.to_le_bytes());
+        set(footer, 44, &self.summary_span.to_le_bytes());
         let crc = crc32c(seeds.segment(self.number), &footer[12..FOOTER_BYTES]);
         set(footer, 8, &crc.to_le_bytes());
         out
@@ -158,6 +164,8 @@ impl Footer {
             generation: c.u64()?,
             end_offset: c.u64()?,
             chain: c.u64()?,
+            summary_len: c.u32()?,
+            summary_span: c.u32()?,
         };
         (footer.number == number).then_some(footer)
     }
@@ -190,6 +198,8 @@ mod tests {
             generation: 9,
             end_offset: 1000,
             chain: 5,
+            summary_len: 6,
+            summary_span: 512,
         };
         let bytes = footer.encode(seeds, 4096, 512);
         assert_eq!(Footer::decode(&bytes[3584..], 3, seeds), Some(footer));

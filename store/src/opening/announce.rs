@@ -73,6 +73,7 @@ impl Store {
             first: None,
             proof_wanted: false,
             repairs: recovery.repairs,
+            summary: recovery.summary,
         });
         self.segments = core::mem::replace(&mut replay.segments, Segments::new(layout));
         // What only the unproven group frees is not reused before it is logged again.

@@ -48,7 +48,7 @@ impl Recovery {
             self.replay
                 .see_numbers(aside.header.next_seq, aside.header.epoch);
             if self.tail_is_proven {
-                self.replay.group(aside);
+                self.newest_group(aside);
             }
         }
         self.tail = Some(ending);
@@ -215,6 +215,8 @@ impl Recovery {
                 generation,
                 end_offset,
                 chain: end,
+                summary_len: 0,
+                summary_span: 0,
             });
         }
     }

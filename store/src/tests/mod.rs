@@ -14,3 +14,4 @@ mod scrub;
 mod sim_disk;
 mod snapshots;
 mod space;
+mod summaries;

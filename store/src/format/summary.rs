@@ -1,0 +1,200 @@
+//! The summary of a sealed segment: what opening would learn from its groups, without values.
+//!
+//! It lies in front of the footer, which says how long it is. Opening believes it only if its
+//! checksum is right and its chain is the one at which the segment is known to end; else the
+//! groups themselves are read, so nothing depends on it.
+//!
+//! # Invariants
+//!
+//! - Entries are sorted by bucket and key, the newest sequence first.
+//! - An entry takes no more bytes in a summary than it did alone ([`put`] without a past).
+
+use super::checksum::Seeds;
+use super::codec::{Cursor, put_varint, set};
+use super::layout::Layout;
+use crate::index::{Form, Version};
+use crate::name;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+const MAGIC: [u8; 8] = *b"LAMPSUM\0";
+/// Bytes in front of the first list.
+pub(crate) const HEAD_BYTES: usize = 64;
+
+const PUT: u8 = 1;
+const TOMBSTONE: u8 = 2;
+const MANIFEST: u8 = 3;
+const KIND: u8 = 0x3;
+const EXPIRES: u8 = 0x4;
+
+/// What is said of a segment as a whole, and how many of each there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Checksum of the segment's last group.
+    pub(crate) chain: u64,
+    pub(crate) next_seq: u64,
+    pub(crate) epoch: u64,
+    pub(crate) extents: u32,
+    pub(crate) records: u32,
+    pub(crate) chunks: u32,
+    pub(crate) entries: u32,
+}
+
+/// A change of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(crate) version: Version,
+    /// Upload number of a manifest.
+    pub(crate) upload: u64,
+}
+
+/// What the numbers of an entry are relative to.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Base {
+    pub(crate) start: u64,
+    pub(crate) seq: u64,
+    pub(crate) modified_ms: u64,
+}
+
+/// Room for the head of a summary.
+pub(crate) fn begin() -> Vec<u8> {
+    alloc::vec![0; HEAD_BYTES]
+}
+
+/// Fills in the head, when all lists are there.
+pub(crate) fn seal(out: &mut [u8], head: &Head, seeds: Seeds, (generation, offset): (u64, u64)) {
+    set(out, 0, &MAGIC);
+    set(out, 16, &head.chain.to_le_bytes());
+    set(out, 24, &head.next_seq.to_le_bytes());
+    set(out, 32, &head.epoch.to_le_bytes());
+    set(out, 40, &head.extents.to_le_bytes());
+    set(out, 44, &head.records.to_le_bytes());
+    set(out, 48, &head.chunks.to_le_bytes());
+    set(out, 52, &head.entries.to_le_bytes());
+    let checksum = seeds.summary(generation, offset, &out[16..]);
+    set(out, 8, &checksum.to_le_bytes());
+}
+
+/// The head of an intact summary that lies at `offset`.
+pub(crate) fn open(bytes: &[u8], seeds: Seeds, (generation, offset): (u64, u64)) -> Option<Head> {
+    let mut c = Cursor::new(bytes.get(..HEAD_BYTES)?);
+    let (magic, checksum): ([u8; 8], u64) = (c.array()?, c.u64()?);
+    if magic != MAGIC || seeds.summary(generation, offset, &bytes[16..]) != checksum {
+        return None;
+    }
+    Some(Head {
+        chain: c.u64()?,
+        next_seq: c.u64()?,
+        epoch: c.u64()?,
+        extents: c.u32()?,
+        records: c.u32()?,
+        chunks: c.u32()?,
+        entries: c.u32()?,
+    })
+}
+
+/// Where a summary of that span lies.
+pub(crate) fn offset(layout: &Layout, number: u32, span: u32) -> Option<u64> {
+    let offset = layout.data_end(number).checked_sub(u64::from(span))?;
+    (offset >= layout.data_start(number)).then_some(offset)
+}
+
+/// Bucket and key as they are sorted: a bucket's name has no byte 0.
+pub(crate) fn name_of(out: &mut Vec<u8>, bucket: &str, key: &[u8]) {
+    out.clear();
+    out.extend_from_slice(bucket.as_bytes());
+    out.push(0);
+    out.extend_from_slice(key);
+}
+
+/// Bucket and key of a name.
+pub(crate) fn split(name: &[u8]) -> Option<(&str, &[u8])> {
+    let end = name.iter().position(|byte| *byte == 0)?;
+    let bucket = core::str::from_utf8(&name[..end]).ok()?;
+    let key = &name[end + 1..];
+    let sound = name::is_stored_bucket(bucket) && (1..=name::KEY_BYTES_MAX).contains(&key.len());
+    sound.then_some((bucket, key))
+}
+
+/// Appends an entry whose name begins with `shared` bytes of the one before.
+pub(crate) fn put(out: &mut Vec<u8>, (name, shared): (&[u8], usize), entry: &Entry, base: Base) {
+    let version = &entry.version;
+    let kind = match version.form {
+        Form::Whole => PUT,
+        Form::Chunked => MANIFEST,
+        Form::Tomb | Form::Ghost => TOMBSTONE,
+    };
+    let ends = version.expires_ms > 0;
+    out.push(kind | if ends { EXPIRES } else { 0 });
+    put_varint(out, shared as u64);
+    put_varint(out, (name.len() - shared) as u64);
+    out.extend_from_slice(&name[shared..]);
+    put_varint(out, version.pos - base.start);
+    put_varint(out, version.seq - base.seq);
+    put_varint(out, version.modified_ms - base.modified_ms);
+    if ends {
+        put_varint(out, version.expires_ms);
+    }
+    if kind == TOMBSTONE {
+        return;
+    }
+    out.extend_from_slice(&version.checksum.to_le_bytes());
+    put_varint(out, u64::from(version.metadata_len));
+    put_varint(out, u64::from(version.value_len));
+    if kind == MANIFEST {
+        put_varint(out, entry.upload);
+    }
+}
+
+/// The next entry; `name` goes from the one before to its own.
+pub(crate) fn take(c: &mut Cursor<'_>, name: &mut Vec<u8>, base: Base) -> Option<Entry> {
+    let flags = c.u8()?;
+    let (shared, added) = (c.length()?, c.length()?);
+    if shared > name.len() {
+        return None;
+    }
+    let added = c.take(added)?;
+    name.truncate(shared);
+    name.extend_from_slice(added);
+    let mut version = Version {
+        pos: base.start.checked_add(c.varint()?)?,
+        seq: base.seq.checked_add(c.varint()?)?,
+        modified_ms: base.modified_ms.checked_add(c.varint()?)?,
+        expires_ms: 0,
+        value_len: 0,
+        checksum: 0,
+        metadata_len: 0,
+        form: match flags & KIND {
+            PUT => Form::Whole,
+            MANIFEST => Form::Chunked,
+            TOMBSTONE => Form::Tomb,
+            _ => return None,
+        },
+        upload_len: 0,
+        dead: 0,
+    };
+    if flags & EXPIRES != 0 {
+        version.expires_ms = c.varint()?;
+    }
+    let mut upload = 0;
+    if version.form != Form::Tomb {
+        version.checksum = c.u32()?;
+        version.metadata_len = u16::try_from(c.varint()?).ok()?;
+        version.value_len = u32::try_from(c.varint()?).ok()?;
+    }
+    if version.form == Form::Chunked {
+        upload = c.varint()?;
+        version.upload_len = super::codec::varint_len(upload) as u8;
+    }
+    Some(Entry { version, upload })
+}
+
+/// By what an entry that was put without a past is sorted: its name, and the newest first.
+pub(crate) fn order(mut c: Cursor<'_>) -> Option<(&[u8], Reverse<u64>)> {
+    c.u8()?;
+    c.varint()?;
+    let len = c.length()?;
+    let name = c.take(len)?;
+    c.varint()?;
+    Some((name, Reverse(c.varint()?)))
+}

@@ -1,0 +1,237 @@
+//! What the head's groups hold, gathered while they are written: the summary of the segment.
+//!
+//! # Invariants
+//!
+//! - A summary lists every record of the groups that count, or there is none.
+//! - It never becomes longer than [`Summary::len_bytes`] says while it is gathered.
+
+use crate::format::checksum::Seeds;
+use crate::format::codec::{Cursor, put_varint};
+use crate::format::record::{self, Record};
+use crate::format::summary::{self, Base, Entry, HEAD_BYTES, Head};
+use crate::replay;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+
+/// Most bytes that the list of extents takes: a segment of more is not summarised.
+const EXTENTS_MAX: usize = 16;
+/// Of one extent, and of what the numbers of entries are relative to.
+const PAIR_BYTES_MAX: usize = 20;
+
+/// Of one segment, not sorted yet.
+#[derive(Clone, Debug)]
+pub(crate) struct Summary {
+    /// Where the segment begins.
+    start: u64,
+    /// More memory than this is not taken for it.
+    memory_bytes: usize,
+    /// Records of quotas, each behind its place.
+    records: Vec<u8>,
+    record_count: u32,
+    /// The newest list of snapshots, behind its place.
+    views: Vec<u8>,
+    views_seq: u64,
+    chunks: Vec<u8>,
+    chunk_count: u32,
+    entries: Vec<u8>,
+    /// Where each entry begins.
+    places: Vec<u32>,
+    name: Vec<u8>,
+}
+
+/// The segment holds what no summary can list, or more than there is memory for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unlisted;
+
+impl Summary {
+    /// Of a segment that begins at `start`, nothing of which is known yet.
+    pub(crate) fn new(start: u64, memory_bytes: u64) -> Summary {
+        Summary {
+            start,
+            memory_bytes: usize::try_from(memory_bytes).unwrap_or(usize::MAX),
+            records: Vec::new(),
+            record_count: 0,
+            views: Vec::new(),
+            views_seq: 0,
+            chunks: Vec::new(),
+            chunk_count: 0,
+            entries: Vec::new(),
+            places: Vec::new(),
+            name: Vec::new(),
+        }
+    }
+
+    /// No summary of what is gathered is longer.
+    pub(crate) fn len_bytes(&self) -> u64 {
+        let lists = [&self.records, &self.views, &self.chunks, &self.entries];
+        let lists: usize = lists.iter().map(|list| list.len()).sum();
+        (HEAD_BYTES + (EXTENTS_MAX + 1) * PAIR_BYTES_MAX + lists) as u64
+    }
+
+    /// Notes a record at `pos` of the device.
+    pub(crate) fn note(
+        &mut self,
+        record: &Record<'_>,
+        raw: &[u8],
+        pos: u64,
+    ) -> Result<(), Unlisted> {
+        self.reserve(record, raw)?;
+        match *record {
+            Record::Put { .. } | Record::Manifest { .. } | Record::Tombstone { .. } => {
+                self.note_entry(record, pos);
+            }
+            Record::Chunk {
+                upload,
+                number,
+                data,
+            } => {
+                put_varint(&mut self.chunks, upload);
+                put_varint(&mut self.chunks, u64::from(number));
+                put_varint(&mut self.chunks, pos - self.start);
+                put_varint(&mut self.chunks, data.len() as u64);
+                self.chunk_count += 1;
+            }
+            Record::Quota { .. } => {
+                put_varint(&mut self.records, pos - self.start);
+                self.records.extend_from_slice(raw);
+                self.record_count += 1;
+            }
+            Record::Views { seq, .. } => {
+                if seq >= self.views_seq {
+                    self.views_seq = seq;
+                    self.views.clear();
+                    put_varint(&mut self.views, pos - self.start);
+                    self.views.extend_from_slice(raw);
+                }
+            }
+            // It matters in the newest segment only, which has no summary.
+            Record::Free { .. } => {}
+            Record::Unknown { .. } => return Err(Unlisted),
+        }
+        Ok(())
+    }
+
+    /// Notes the records of a group, which begin at `pos`.
+    pub(crate) fn note_all(&mut self, records: &[u8], pos: u64) -> Result<(), Unlisted> {
+        let mut at = 0;
+        while at < records.len() {
+            let found = record::decode_proven(&records[at..]).ok_or(Unlisted)?;
+            let raw = &records[at..at + found.len];
+            self.note(&found.record, raw, pos + at as u64)?;
+            at += found.len;
+        }
+        Ok(())
+    }
+
+    fn reserve(&mut self, record: &Record<'_>, raw: &[u8]) -> Result<(), Unlisted> {
+        /// Of an entry without its name, and of a chunk's.
+        const NUMBERS_BYTES_MAX: usize = 80;
+        let (list, more) = match record {
+            Record::Put { owner, .. }
+            | Record::Manifest { owner, .. }
+            | Record::Tombstone { owner } => {
+                let name = owner.bucket.len() + owner.key.len();
+                (&mut self.entries, name + NUMBERS_BYTES_MAX)
+            }
+            Record::Chunk { .. } => (&mut self.chunks, NUMBERS_BYTES_MAX),
+            Record::Quota { .. } => (&mut self.records, raw.len() + NUMBERS_BYTES_MAX),
+            Record::Views { .. } => (&mut self.views, raw.len() + NUMBERS_BYTES_MAX),
+            Record::Free { .. } | Record::Unknown { .. } => return Ok(()),
+        };
+        list.try_reserve(more).map_err(|_| Unlisted)?;
+        self.places.try_reserve(1).map_err(|_| Unlisted)?;
+        let used = self.len_bytes() as usize + self.places.len() * size_of::<u32>();
+        (used + more <= self.memory_bytes)
+            .then_some(())
+            .ok_or(Unlisted)
+    }
+
+    fn note_entry(&mut self, record: &Record<'_>, pos: u64) {
+        let Some((owner, version, upload)) = replay::version_of(record, pos) else {
+            return;
+        };
+        summary::name_of(&mut self.name, owner.bucket, owner.key);
+        self.places.push(self.entries.len() as u32);
+        let entry = Entry { version, upload };
+        let base = self.base();
+        summary::put(&mut self.entries, (&self.name, 0), &entry, base);
+    }
+
+    fn base(&self) -> Base {
+        Base {
+            start: self.start,
+            ..Base::default()
+        }
+    }
+
+    /// By what the entry at `place` is sorted: its name, and the newest first.
+    fn order(&self, place: u32) -> (&[u8], Reverse<u64>) {
+        let c = Cursor::new(&self.entries[place as usize..]);
+        summary::order(c).expect("what was put is taken")
+    }
+
+    /// The bytes, of a segment whose groups that count lie in `extents`; `place` gives generation
+    /// and offset of so many bytes.
+    pub(crate) fn encode(
+        mut self,
+        mut head: Head,
+        extents: &[(u64, u64)],
+        place: impl Fn(u64) -> (u64, u64),
+        seeds: Seeds,
+    ) -> Option<Vec<u8>> {
+        if extents.len() > EXTENTS_MAX {
+            return None;
+        }
+        let mut out = summary::begin();
+        out.try_reserve(self.len_bytes() as usize).ok()?;
+        let mut last = self.start;
+        for (start, end) in extents {
+            put_varint(&mut out, start - last);
+            put_varint(&mut out, end - start);
+            last = *end;
+        }
+        out.extend_from_slice(&self.records);
+        out.extend_from_slice(&self.views);
+        out.extend_from_slice(&self.chunks);
+        self.encode_entries(&mut out);
+        head.extents = extents.len() as u32;
+        head.records = self.record_count + u32::from(!self.views.is_empty());
+        head.chunks = self.chunk_count;
+        head.entries = self.places.len() as u32;
+        let place = place(out.len() as u64);
+        summary::seal(&mut out, &head, seeds, place);
+        Some(out)
+    }
+
+    fn encode_entries(&mut self, out: &mut Vec<u8>) {
+        let mut places = core::mem::take(&mut self.places);
+        places.sort_unstable_by(|one, other| self.order(*one).cmp(&self.order(*other)));
+        let mut name = Vec::new();
+        let mut lowest = Base {
+            start: self.start,
+            seq: u64::MAX,
+            modified_ms: u64::MAX,
+        };
+        let entries = |name: &mut Vec<u8>, place: u32| {
+            name.clear();
+            let mut c = Cursor::new(&self.entries[place as usize..]);
+            summary::take(&mut c, name, self.base()).expect("what was put is taken")
+        };
+        for place in &places {
+            let version = entries(&mut name, *place).version;
+            lowest.seq = lowest.seq.min(version.seq);
+            lowest.modified_ms = lowest.modified_ms.min(version.modified_ms);
+        }
+        put_varint(out, lowest.seq);
+        put_varint(out, lowest.modified_ms);
+        let mut before = Vec::new();
+        for place in &places {
+            let entry = entries(&mut name, *place);
+            let pairs = name.iter().zip(&before);
+            let shared = pairs.take_while(|(one, other)| one == other).count();
+            summary::put(out, (&name, shared), &entry, lowest);
+            core::mem::swap(&mut before, &mut name);
+        }
+        self.places = places;
+    }
+}
