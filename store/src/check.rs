@@ -28,6 +28,7 @@ mod report;
 mod salvage;
 mod segment;
 mod shown;
+mod summary;
 mod sums;
 mod verdict;
 

@@ -72,7 +72,11 @@ impl Look {
         Ok(())
     }
 
-    pub(super) async fn footer(&mut self, scope: &Scope<'_>) -> Result<(), Stop> {
+    pub(super) async fn footer(
+        &mut self,
+        scope: &Scope<'_>,
+        thread: &mut Thread,
+    ) -> Result<(), Stop> {
         let plan = scope.plan;
         let offset = scope.layout.footer(plan.number);
         let bytes = self
@@ -86,8 +90,12 @@ impl Look {
         self.show(&Item::Footer(&Footer {
             offset_bytes: offset,
             says: footer.map(|footer| (footer.generation, footer.end_offset)),
+            summary_bytes: footer.map_or(0, |footer| u64::from(footer.summary_len)),
             counts,
         }));
+        if let Some(footer) = footer.filter(|footer| counts && !wrong && footer.summary_len > 0) {
+            self.summary(scope, &footer, thread).await?;
+        }
         if counts {
             self.covered.push((offset, offset + 48));
         }

@@ -15,6 +15,8 @@ pub enum Kind {
     Bitmap,
     /// The footer of a sealed segment.
     Footer,
+    /// What opening reads instead of the groups of a sealed segment.
+    Summary,
     /// A group that was acknowledged.
     Group,
     /// The joint of an epoch's first group.
@@ -47,6 +49,7 @@ impl Kind {
             Kind::Header => "header",
             Kind::Bitmap => "bitmap",
             Kind::Footer => "footer",
+            Kind::Summary => "summary",
             Kind::Group => "group",
             Kind::Joint => "joint",
             Kind::Record => "record",

@@ -253,6 +253,8 @@ pub struct Footer {
     pub offset_bytes: u64,
     /// Generation and end of the segment, if the footer is intact.
     pub says: Option<(u64, u64)>,
+    /// Length of the summary in front of it, 0 if there is none.
+    pub summary_bytes: u64,
     /// Whether something after it proves that it was written.
     pub counts: bool,
 }

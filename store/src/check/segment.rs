@@ -15,6 +15,7 @@ use crate::format::segment;
 use crate::format::superblock::Superblock;
 use crate::scan::Scanner;
 use crate::segments;
+use crate::summary::Summary;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -36,6 +37,20 @@ pub(super) struct Thread {
     chain: u64,
     epoch: u64,
     pub(super) end: u64,
+    /// What its groups hold, as long as that can be listed.
+    pub(super) summary: Option<Summary>,
+}
+
+impl Thread {
+    fn gather(&mut self, header: &Header, bytes: &[u8], at: u64) {
+        let Some(summary) = &mut self.summary else {
+            return;
+        };
+        let (records, pos) = (&bytes[header.header_len..], at + header.header_len as u64);
+        if header.newer || summary.note_all(records, pos).is_err() {
+            self.summary = None;
+        }
+    }
 }
 
 /// What stays the same in one segment.
@@ -74,6 +89,7 @@ impl Look {
             chain: header.chain,
             epoch: header.epoch,
             end: (start + u64::from(header.data_start)).min(layout.footer(plan.number)),
+            summary: super::summary::nothing_of(start),
         };
         let mut scanner = Scanner::new(layout.footer(plan.number), Unreadable::Zeros);
         for extent in &plan.extents {
@@ -94,7 +110,7 @@ impl Look {
             .await?;
         }
         self.end_of_log(&scope, believed, &thread).await?;
-        self.footer(&scope).await
+        self.footer(&scope, &mut thread).await
     }
 
     async fn header(&mut self, scope: &Scope<'_>) -> Result<Option<segment::Header>, Stop> {
@@ -199,12 +215,11 @@ impl Look {
             if standing == Standing::Unproven {
                 covered = at + header.length as u64;
             }
+            thread.gather(&header, &bytes, at);
             at += header.span;
-            *thread = Thread {
-                chain: header.checksum,
-                epoch: header.epoch,
-                end: at,
-            };
+            thread.chain = header.checksum;
+            thread.epoch = header.epoch;
+            thread.end = at;
         }
         self.covered.push((start, covered));
         Ok(())

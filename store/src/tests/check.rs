@@ -23,8 +23,8 @@ use core::task::Poll;
 
 /// What a look showed, as far as tests ask for it.
 #[derive(Default)]
-struct Seen {
-    findings: Vec<Finding>,
+pub(super) struct Seen {
+    pub(super) findings: Vec<Finding>,
     notes: Vec<Note>,
     /// Ranges that a checksum covers.
     covered: Vec<(u64, u64)>,
@@ -99,7 +99,7 @@ impl Seen {
     }
 
     #[track_caller]
-    fn assert_clean(&self, what: &str) {
+    pub(super) fn assert_clean(&self, what: &str) {
         assert!(self.findings.is_empty(), "{what}: {:#?}", self.findings);
     }
 }
@@ -151,7 +151,7 @@ fn look_with(device: impl BlockDevice + 'static, tick: impl Fn()) -> Result<Seen
     panic!("the look never ends");
 }
 
-fn look(disk: &MemoryDisk) -> Seen {
+pub(super) fn look(disk: &MemoryDisk) -> Seen {
     look_with(disk.clone(), || {}).expect("a store")
 }
 

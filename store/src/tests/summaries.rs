@@ -1,7 +1,9 @@
 //! Summaries: what opening learns from them is what the groups say, for a fraction of the bytes.
 
 use super::bed::*;
+use super::check::look;
 use crate::block::{BlockDevice, Completion, Geometry, Request, RequestId, SubmitError};
+use crate::check::Kind;
 use crate::format::segment::Footer;
 use crate::format::summary;
 use crate::*;
@@ -136,6 +138,8 @@ fn a_store_opened_by_summaries_is_the_one_that_its_groups_say() {
     let (mut by_summaries, short) = open_counted(&copy_of(&disk, LEN));
     let expected = everything(&mut by_summaries);
 
+    look(&disk).assert_clean("the summaries list what is there");
+
     let damaged = copy_of(&disk, LEN);
     let mut random = Random(3);
     for (offset, len) in &found {
@@ -144,6 +148,12 @@ fn a_store_opened_by_summaries_is_the_one_that_its_groups_say() {
         damaged.peek(at, &mut byte);
         damaged.poke(at, &[byte[0] ^ 1 << random.below(8)]);
     }
+    let told = look(&damaged)
+        .findings
+        .iter()
+        .filter(|one| one.kind == Kind::Summary)
+        .count();
+    assert_eq!(told, found.len());
     let (mut by_groups, long) = open_counted(&damaged);
     assert_eq!(everything(&mut by_groups), expected);
     assert!(short < long / 2, "{short} bytes are read, or {long}");

@@ -48,6 +48,7 @@ fn object(item: &Item<'_>) -> Value {
             "offset": footer.offset_bytes, "item": "footer", "needed": footer.counts,
             "generation": footer.says.map(|(generation, _)| generation),
             "end": footer.says.map(|(_, end)| end),
+            "summary": footer.summary_bytes,
         }),
         Item::Finding(finding) => json!({
             "offset": finding.offset_bytes, "item": "finding", "kind": finding.kind.name(),

@@ -212,9 +212,13 @@ fn footer(footer: &Footer) -> String {
         Some((generation, end)) => format!("generation={generation} end={end:#x}"),
         None => String::from("none"),
     };
+    let summary = match footer.summary_bytes {
+        0 => String::new(),
+        bytes => format!(" summary={bytes}"),
+    };
     let counts = match footer.counts {
         true => "",
         false => " not-needed",
     };
-    format!("footer {says}{counts}")
+    format!("footer {says}{summary}{counts}")
 }
