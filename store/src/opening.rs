@@ -206,7 +206,8 @@ impl Store {
             ));
         }
         if let Some(superblock) = guard::newest(found) {
-            return self.begin_recovery(superblock.clone());
+            let both = found.iter().all(|found| matches!(found, Found::Intact(_)));
+            return self.begin_recovery(superblock.clone(), both);
         }
         if let Some(id) = ids.first() {
             return self.refuse(format!(
@@ -239,7 +240,7 @@ impl Store {
         Writes::new(vec![(offset, superblock.encode(len))])
     }
 
-    fn begin_recovery(&mut self, superblock: Superblock) -> Next {
+    fn begin_recovery(&mut self, superblock: Superblock, both_intact: bool) -> Next {
         let geometry = self.disk.known_geometry().expect("the device was met");
         self.id = Some(superblock.store_id);
         match superblock.clean {
@@ -272,7 +273,8 @@ impl Store {
             ));
         }
         let memory_bytes = self.options.memory_bytes;
-        let recovery = Box::new(Recovery::new(&superblock, layout, memory_bytes));
+        let recovery = Recovery::new(&superblock, layout, memory_bytes);
+        let recovery = Box::new(recovery.with_both_copies(both_intact));
         Next::Stage(Stage::Recover {
             superblock: Box::new(superblock),
             recovery,

@@ -71,6 +71,7 @@ pub(crate) struct Recovery {
     superblock: Superblock,
     summary_memory_bytes: u64,
     believes_summaries: bool,
+    mark_is_last: bool,
     stage: Stage,
     headers: Vec<Option<segment::Header>>,
     bitmap: Vec<u8>,
@@ -114,6 +115,7 @@ impl Recovery {
             superblock: superblock.clone(),
             summary_memory_bytes: summary_memory_bytes(memory_bytes),
             believes_summaries: true,
+            mark_is_last: false,
             stage: Stage::Headers {
                 next: 0,
                 reads: VecDeque::new(),
@@ -135,12 +137,30 @@ impl Recovery {
         }
     }
 
-    /// Reads every group, whatever summaries say.
+    /// Reads every group, whatever summaries say, and looks for more behind the last one.
     pub(crate) fn thorough(self) -> Self {
         Recovery {
             believes_summaries: false,
             ..self
         }
+    }
+
+    /// Both copies of the superblock are intact, so that no later opening can have been forgotten:
+    /// a clean mark is the last thing that was written.
+    pub(crate) fn with_both_copies(self, intact: bool) -> Self {
+        Recovery {
+            mark_is_last: intact && self.superblock.clean.is_some(),
+            ..self
+        }
+    }
+
+    /// Checksum of the last group of the segment with this generation, if nothing can follow it.
+    fn last_group(&self, generation: u64) -> Option<u64> {
+        let mark = self
+            .superblock
+            .clean
+            .filter(|mark| mark.generation == generation)?;
+        (self.mark_is_last && self.believes_summaries).then_some(mark.chain)
     }
 
     /// Reads on, within a budget.
@@ -314,6 +334,7 @@ impl Recovery {
         let start = self.layout.start(number);
         self.summary = Some(Summary::new(start, self.summary_memory_bytes));
         let walk = Walk::new(self.layout, self.seeds, &header);
+        let walk = walk.up_to(self.last_group(header.generation));
         candidates.pop();
         (Stage::Tail(Box::new(walk), None, candidates), WentOn::Yes)
     }

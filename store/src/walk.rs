@@ -64,6 +64,8 @@ pub(crate) struct Walk {
     found: bool,
     /// Set while looking past a bad group at this offset.
     bad_at: Option<u64>,
+    /// Checksum of the last group there is, if that is known for sure.
+    last: Option<u64>,
     scanner: Scanner,
 }
 
@@ -85,8 +87,15 @@ impl Walk {
             aside: None,
             found: false,
             bad_at: None,
+            last: None,
             scanner: Scanner::new(end, Unreadable::Zeros),
         }
+    }
+
+    /// Ends behind the group with this checksum: nothing was ever written after it.
+    pub(crate) fn up_to(mut self, last: Option<u64>) -> Walk {
+        self.last = last;
+        self
     }
 
     /// Bytes read so far.
@@ -102,7 +111,7 @@ impl Walk {
     /// Looks at the next place.
     pub(crate) fn step(&mut self, disk: &mut Disk) -> Poll<Result<Event, FetchError>> {
         loop {
-            if self.at >= self.end {
+            if self.at >= self.end || (self.found && self.last == Some(self.chain)) {
                 return Poll::Ready(Ok(Event::End));
             }
             let generation = self.generation;

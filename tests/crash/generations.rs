@@ -53,7 +53,8 @@ fn undone(mut image: Vec<u8>, seed: u64, keep: Keep) -> Option<Vec<u8>> {
     for (offset, bytes) in &superblock {
         apply(&mut image, *offset, bytes);
     }
-    let [footer, header, group] = &first_group[..] else {
+    // A summary may go before them.
+    let [.., footer, header, group] = &first_group[..] else {
         return None;
     };
     match keep {

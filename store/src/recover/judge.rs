@@ -89,7 +89,8 @@ impl Recovery {
         }
         rest.sort_unstable();
         self.rest = rest.into_iter().rev().map(|(_, number)| number).collect();
-        match newest.successor {
+        let is_certain = self.tail_is_proven && self.last_group(newest.generation).is_some();
+        match newest.successor.filter(|_| !is_certain) {
             Some(number) => {
                 let start = self.layout.start(number);
                 let end = self.layout.footer(number);

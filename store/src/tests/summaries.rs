@@ -158,3 +158,64 @@ fn a_store_opened_by_summaries_is_the_one_that_its_groups_say() {
     assert_eq!(everything(&mut by_groups), expected);
     assert!(short < long / 2, "{short} bytes are read, or {long}");
 }
+
+#[test]
+fn a_closed_store_is_opened_without_looking_behind_its_end() {
+    const LEN: u64 = 64 << 20;
+    let disk = MemoryDisk::new(LEN);
+    let mut store = ready(disk.clone(), 1);
+    // 1 MiB segments; the last one has little in it.
+    for at in 0..300u64 {
+        upload(&mut store, &format!("key-{at}"), &pattern(100_000, at)).expect("committed");
+    }
+    store.close();
+    settle(&mut store);
+    let (layout, _) = store.identity.expect("it was open");
+    let segments = store.segments.iter();
+    let in_use = segments
+        .filter(|(_, segment)| segment.generation > 0)
+        .count() as u64;
+    drop(store);
+    let (_, read) = open_counted(&copy_of(&disk, LEN));
+    let headers = u64::from(layout.segment_count) * 512;
+    let head = layout.segment_bytes;
+    // Of each sealed segment the footer, and 31 chunks in a summary of less than a KiB.
+    let rest = in_use * (512 + 1024);
+    assert!(read <= 2 * 8192 + headers + head + rest, "{read}");
+
+    // With one copy of the superblock gone, the mark may be an old one.
+    let one_copy = copy_of(&disk, LEN);
+    one_copy.poke(0, &[0; 512]);
+    let (mut store, more) = open_counted(&one_copy);
+    assert!(
+        more > read + layout.segment_bytes,
+        "{more}, and {read} else"
+    );
+    assert_eq!(store.statistics().keys, 300);
+    assert!(get(&mut store, "key-299").is_some());
+}
+
+#[test]
+fn a_summary_takes_a_third_of_what_small_values_take() {
+    const KEY: usize = 16;
+    const VALUE: usize = 64;
+    let disk = MemoryDisk::new(16 << 20);
+    let mut store = ready(disk.clone(), 1);
+    let mut random = Random(5);
+    let mut record_len = 0;
+    for at in 0..3000u64 {
+        let k = format!("key-{:012x}", random.below(1 << 48));
+        assert_eq!(k.len(), KEY);
+        let before = store.statistics().used_bytes;
+        put(&mut store, &k, &pattern(VALUE, at)).expect("committed");
+        record_len = store.statistics().used_bytes - before;
+    }
+    let sealed = store.segments.iter();
+    let (live, summaries) = sealed
+        .filter(|(_, segment)| segment.summary > 0)
+        .map(|(_, segment)| (segment.live, segment.summary))
+        .fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+    let payload = live / record_len * (KEY + VALUE) as u64;
+    assert!(payload > 200_000, "{payload} bytes in sealed segments");
+    assert!(100 * summaries <= 35 * payload, "{summaries} for {payload}");
+}
