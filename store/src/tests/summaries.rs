@@ -202,14 +202,16 @@ fn a_summary_takes_a_third_of_what_small_values_take() {
     let disk = MemoryDisk::new(16 << 20);
     let mut store = ready(disk.clone(), 1);
     let mut random = Random(5);
-    let mut record_len = 0;
     for at in 0..3000u64 {
         let k = format!("key-{:012x}", random.below(1 << 48));
         assert_eq!(k.len(), KEY);
-        let before = store.statistics().used_bytes;
         put(&mut store, &k, &pattern(VALUE, at)).expect("committed");
-        record_len = store.statistics().used_bytes - before;
     }
+    let (_, of_bucket) = store.index.buckets.iter().next().expect("there is one");
+    let mut lens = of_bucket
+        .versions()
+        .map(|(key, of)| of.record_len("b", key));
+    let record_len = lens.next().expect("there are some");
     let sealed = store.segments.iter();
     let (live, summaries) = sealed
         .filter(|(_, segment)| segment.summary > 0)
