@@ -51,11 +51,6 @@ impl Store {
             ..old
         };
         let last_generation = recovery.max_generation.max(newest.generation);
-        let joint = Joint {
-            generation: newest.generation,
-            offset,
-            chain,
-        };
         let (records, views) = again(aside.as_ref(), &replay);
         self.log = Some(Log {
             seeds,
@@ -86,7 +81,11 @@ impl Store {
             holds.extend(self.abandon(newest.number, newest.previous_generation));
         }
         let first = First {
-            joint,
+            joint: Joint {
+                generation: newest.generation,
+                offset,
+                chain,
+            },
             records,
             views,
             _holds: holds,

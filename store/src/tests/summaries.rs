@@ -39,10 +39,12 @@ impl BlockDevice for Counted {
 fn everything(store: &mut Store) -> String {
     let statistics = store.statistics();
     let snapshots = store.snapshots().expect("readable");
-    let live: Vec<(u32, u64, Vec<(u64, u64)>)> = store
-        .segments
-        .iter()
-        .map(|(number, segment)| (number, segment.live, segment.extents.clone()))
+    let segments = store.segments.iter();
+    let segments: String = segments
+        .map(|(number, segment)| {
+            let (live, extents) = (segment.live, &segment.extents);
+            format!("{number}: {live} live in {extents:?}\n")
+        })
         .collect();
     let versions = store.index.buckets.iter().flat_map(|(name, bucket)| {
         let versions = bucket.versions();
@@ -50,7 +52,7 @@ fn everything(store: &mut Store) -> String {
     });
     let versions: String = versions.collect();
     format!(
-        "{} keys, {} used\n{snapshots:?}\n{live:?}\n{:?}\n{versions}",
+        "{} keys, {} used\n{snapshots:?}\n{segments}{:?}\n{versions}",
         statistics.keys, statistics.used_bytes, store.large
     )
 }
