@@ -12,7 +12,7 @@
 
 use crate::block::IoError;
 use crate::disk::Moved;
-use crate::draft::{self, Draft, Writes};
+use crate::draft::{Draft, Writes};
 use crate::format::checksum::Seeds;
 use crate::format::group::{self, Joint};
 use crate::format::layout::{GROUP_HEADER_ROOM, RESERVE_SEGMENTS};
@@ -189,23 +189,24 @@ impl Store {
         }
     }
 
-    /// Whether something of `len` bytes may be written now, and where.
-    fn room_for(&mut self, len: u64, claim: Claim) -> Option<Room> {
+    /// Whether something of `len` bytes, and `more` in the summary, may be written now, and where.
+    fn room_for(&mut self, (len, more): (u64, u64), claim: Claim) -> Option<Room> {
         let available = self.segments.available();
-        let fits = self.fits_head(len);
+        let fits = self.fits_head(len, more);
         if fits && available >= claim.here {
             return Some(Room::Here);
         }
         (!fits && available >= claim.next).then_some(Room::NextSegment)
     }
 
-    /// Whether `len` bytes of records find room in the head, and so does its summary after them.
-    fn fits_head(&self, len: u64) -> bool {
+    /// Whether `len` bytes of records find room in the head, and so does its summary, which grows
+    /// by `more` with them.
+    fn fits_head(&self, len: u64, more: u64) -> bool {
         let (layout, log) = (self.layout(), self.log());
         let span = layout.span(GROUP_HEADER_ROOM + len);
         let summary = match &log.summary {
             Some(summary) if log.at > layout.data_start(log.head) => {
-                draft::room_for_summary(&layout, summary, len)
+                layout.span(summary.len_bytes() + more)
             }
             _ => 0,
         };
@@ -218,25 +219,22 @@ impl Store {
 
     /// Where the next group goes, led by the first thing that may be written.
     fn plan(&mut self) -> Option<Room> {
-        // Space comes before a quick opening.
-        if self.segments.available() <= RESERVE_SEGMENTS {
-            self.log_mut().summary = None;
-        }
+        self.give_up_summary();
         if let Some(first) = &self.log().first {
             let len = first.bytes();
-            return self.room_for(len, HOUSEKEEPING);
+            return self.room_for((len, len), HOUSEKEEPING);
         }
-        if self.log().proof_wanted && self.room_for(0, HOUSEKEEPING) == Some(Room::Here) {
+        if self.log().proof_wanted && self.room_for((0, 0), HOUSEKEEPING) == Some(Room::Here) {
             return Some(Room::Here);
         }
         let frees = self.compaction.freeable.len() as u64;
         if frees > 0
-            && let Some(room) = self.room_for(frees * FREE_RECORD_BYTES, HOUSEKEEPING)
+            && let Some(room) = self.room_for((frees * FREE_RECORD_BYTES, 0), HOUSEKEEPING)
         {
             return Some(room);
         }
         if let Some(len) = self.uploads.first_ready_len()
-            && let Some(room) = self.room_for(len, USERS)
+            && let Some(room) = self.room_for((len, summary::CHUNK_BYTES_MAX), USERS)
         {
             return Some(room);
         }
@@ -244,12 +242,22 @@ impl Store {
             && self.uploads.is_ready(batch)
         {
             let (bytes, claim) = (batch.bytes, Store::batch_claim(batch));
-            if let Some(room) = self.room_for(bytes, claim) {
+            if let Some(room) = self.room_for((bytes, summary_bytes(batch)), claim) {
                 return Some(room);
             }
         }
         let copy = self.next_copy_len()?;
-        self.room_for(copy, HOUSEKEEPING)
+        self.room_for((copy, summary::of_record(copy)), HOUSEKEEPING)
+    }
+
+    /// Space comes before a quick opening: where no other segment is to be had, and where the
+    /// head has no room for a summary any more, there is none.
+    fn give_up_summary(&mut self) {
+        let (layout, remaining) = (self.layout(), self.remaining());
+        let is_short = self.segments.available() <= RESERVE_SEGMENTS;
+        let summary = &mut self.log_mut().summary;
+        let fits = |of: &Summary| layout.span(of.len_bytes()) <= remaining;
+        *summary = summary.take().filter(|summary| !is_short && fits(summary));
     }
 
     fn begin_group(&mut self) -> Moved {
@@ -432,7 +440,7 @@ impl Store {
     }
 
     fn fill_frees(&mut self, draft: &mut Draft, contents: &mut Contents) {
-        while draft.fits(FREE_RECORD_BYTES) {
+        while draft.fits(FREE_RECORD_BYTES, 0) {
             let Some(number) = self.compaction.take_freeable() else {
                 return;
             };
@@ -449,7 +457,7 @@ impl Store {
             let allowed = available >= Store::batch_claim(batch).here;
             let enough = taken > 0 && taken + batch.bytes > soft;
             let ready = self.uploads.is_ready(batch);
-            if !allowed || enough || !ready || !draft.fits(batch.bytes) {
+            if !allowed || enough || !ready || !draft.fits(batch.bytes, summary_bytes(batch)) {
                 return;
             }
             let mut batch = self
@@ -512,6 +520,20 @@ impl Store {
             end: start + span,
         }
     }
+}
+
+/// What the records of a batch add to a summary at most.
+fn summary_bytes(batch: &Waiting) -> u64 {
+    let ops = batch.ops.iter().map(|op| {
+        let key = op.key.as_ref().map_or(0, |key| key.as_bytes().len());
+        match op.body {
+            Body::Views(_) | Body::Quota { .. } => {
+                u64::from(op.record_len) + summary::NUMBERS_BYTES_MAX
+            }
+            _ => summary::of_name(op.bucket.as_str().len() + key),
+        }
+    });
+    ops.sum()
 }
 
 /// The record a change writes.

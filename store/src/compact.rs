@@ -18,6 +18,7 @@ use crate::fetch::{FetchError, Unreadable};
 use crate::format::group::Header;
 use crate::format::layout::{Layout, RESERVE_SEGMENTS};
 use crate::format::record::{self, Owner, Record};
+use crate::format::summary;
 use crate::name::BucketName;
 use crate::scan::Scanner;
 use crate::segments::{Segment, Use};
@@ -267,7 +268,7 @@ impl Store {
         let share = if short { soft } else { soft / 2 };
         let mut taken = 0;
         while let Some(len) = self.next_copy_len() {
-            if !draft.fits(len) || (taken > 0 && taken + len > share) {
+            if !draft.fits(len, summary::of_record(len)) || (taken > 0 && taken + len > share) {
                 return;
             }
             let Some(copy) = self.compaction.copies.pop_front() else {
@@ -298,10 +299,18 @@ impl Store {
         let payload = layout.payload().saturating_sub(views_bytes(self.views()));
         let gain_min = if short { payload / 32 } else { payload / 4 };
         let (head, newest) = (self.log().head, self.log().generation);
-        // A summary would be written again, unless space is short.
+        // If space is short there are no summaries, and their room is gained, too. Else what is
+        // copied gets one: what only that takes is no gain, and where there was none before, half
+        // a segment must be dead so that the copies with theirs are sure to take less.
         let dead = |segment: &Segment| {
-            let kept = if short { 0 } else { segment.summary };
-            payload.saturating_sub(segment.live + kept)
+            let whole = payload.saturating_sub(segment.live);
+            let written = segment.written().saturating_sub(segment.live);
+            match segment.summary {
+                _ if short => whole,
+                0 if 2 * whole < payload => 0,
+                0 => whole,
+                _ => written,
+            }
         };
         let candidates = self.segments.iter().filter(|(number, segment)| {
             *number != head && segment.usage == Use::Log && dead(segment) >= gain_min

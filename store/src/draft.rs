@@ -23,6 +23,8 @@ pub(crate) struct Draft {
     pub(crate) offset: u64,
     pub(crate) generation: u64,
     pub(crate) records: u32,
+    /// Records that are no list of snapshots: a segment may begin with that.
+    changes: u32,
     pub(crate) joint: Option<Joint>,
     pub(crate) bytes: Vec<u8>,
     /// Of the segment, this group included, as long as it is to have one.
@@ -48,6 +50,7 @@ impl Draft {
             offset,
             generation,
             records: 0,
+            changes: 0,
             joint,
             bytes,
             summary,
@@ -57,13 +60,13 @@ impl Draft {
         }
     }
 
-    /// Whether a record of `len` bytes finds room, and so does the summary after it. What needs a
-    /// segment for itself goes before a summary.
-    pub(crate) fn fits(&self, len: u64) -> bool {
+    /// Whether records of `len` bytes find room, and so does the summary that grows by `more` with
+    /// them. What needs a segment for itself goes before a summary.
+    pub(crate) fn fits(&self, len: u64, more: u64) -> bool {
         let span = self.layout.span(self.bytes.len() as u64 + len);
-        let is_first = self.records == 0 && self.is_first_in(self.layout.segment_of(self.offset));
+        let is_first = self.changes == 0 && self.is_first_in(self.layout.segment_of(self.offset));
         let summary = match &self.summary {
-            Some(summary) if !is_first => room_for_summary(&self.layout, summary, len),
+            Some(summary) if !is_first => self.layout.span(summary.len_bytes() + more),
             _ => 0,
         };
         span + summary <= self.room
@@ -101,6 +104,7 @@ impl Draft {
 
     fn note(&mut self, record: &Record<'_>, start: usize, pos: u64) {
         self.records += 1;
+        self.changes += u32::from(!matches!(record, Record::Views { .. }));
         let raw = &self.bytes[start..];
         let noted = self.summary.as_mut().map(|of| of.note(record, raw, pos));
         if noted == Some(Err(Unlisted)) {
@@ -115,13 +119,6 @@ impl Draft {
     }
 }
 
-/// Bytes to be kept free for a summary when `len` bytes of records are still to come.
-pub(crate) fn room_for_summary(layout: &Layout, summary: &Summary, len: u64) -> u64 {
-    /// More than what a group's last records add to a summary, of which only the length is known.
-    const MORE_BYTES_MAX: u64 = 4096;
-    layout.span(summary.len_bytes() + (len / 2).min(MORE_BYTES_MAX) + 64)
-}
-
 enum Stage {
     Writing,
     Flushing(Rc<Slot>),
@@ -129,8 +126,8 @@ enum Stage {
 
 /// Writes on their way, to be followed by one flush.
 pub(crate) struct Writes {
-    /// Not handed to the disk yet: there was no memory.
-    left: VecDeque<(u64, Vec<u8>)>,
+    /// Not handed to the disk yet, from so many bytes on: there was no memory.
+    left: VecDeque<(u64, Vec<u8>, usize)>,
     slots: Vec<Rc<Slot>>,
     stage: Stage,
 }
@@ -139,7 +136,10 @@ impl Writes {
     /// Ranges to be written, each in whole units, and then flushed.
     pub(crate) fn new(ranges: Vec<(u64, Vec<u8>)>) -> Writes {
         Writes {
-            left: ranges.into(),
+            left: ranges
+                .into_iter()
+                .map(|(offset, bytes)| (offset, bytes, 0))
+                .collect(),
             slots: Vec::new(),
             stage: Stage::Writing,
         }
@@ -182,18 +182,16 @@ impl Writes {
             .known_geometry()
             .expect("writing begins when the device is known");
         let transfer = fetch::transfer_bytes(geometry);
-        while let Some((offset, bytes)) = self.left.front_mut() {
-            let len = bytes.len().min(transfer);
+        while let Some((offset, bytes, done)) = self.left.front_mut() {
+            let len = (bytes.len() - *done).min(transfer);
             let Some(mut run) = disk.take_run(len) else {
                 return;
             };
-            run.bytes_mut().copy_from_slice(&bytes[..len]);
-            self.slots.push(disk.write(*offset, run));
-            if len == bytes.len() {
+            run.bytes_mut().copy_from_slice(&bytes[*done..*done + len]);
+            self.slots.push(disk.write(*offset + *done as u64, run));
+            *done += len;
+            if *done == bytes.len() {
                 self.left.pop_front();
-            } else {
-                bytes.drain(..len);
-                *offset += len as u64;
             }
         }
     }

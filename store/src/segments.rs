@@ -34,6 +34,13 @@ pub(crate) struct Segment {
     token: Rc<()>,
 }
 
+impl Segment {
+    /// Bytes in groups that count.
+    pub(crate) fn written(&self) -> u64 {
+        self.extents.iter().map(|(start, end)| end - start).sum()
+    }
+}
+
 /// All segments.
 #[derive(Debug)]
 pub(crate) struct Segments {

@@ -7,6 +7,7 @@
 
 use crate::format::checksum::Seeds;
 use crate::format::codec::{Cursor, put_varint};
+use crate::format::layout::UNIT_BYTES_MAX;
 use crate::format::record::{self, Record};
 use crate::format::summary::{self, Base, Entry, HEAD_BYTES, Head};
 use crate::replay;
@@ -17,6 +18,9 @@ use core::cmp::Reverse;
 const EXTENTS_MAX: usize = 16;
 /// Of one extent, and of what the numbers of entries are relative to.
 const PAIR_BYTES_MAX: usize = 20;
+
+/// Where an entry begins, and by what it is sorted with others.
+const PLACE_BYTES: usize = size_of::<(u64, u32)>();
 
 /// Of one segment, not sorted yet.
 #[derive(Clone, Debug)]
@@ -124,26 +128,25 @@ impl Summary {
     }
 
     fn reserve(&mut self, record: &Record<'_>, raw: &[u8]) -> Result<(), Unlisted> {
-        /// Of an entry without its name, and of a chunk's.
-        const NUMBERS_BYTES_MAX: usize = 80;
+        let used = self.len_bytes() as usize + self.places.len() * PLACE_BYTES;
+        let numbers = summary::NUMBERS_BYTES_MAX as usize;
         let (list, more) = match record {
             Record::Put { owner, .. }
             | Record::Manifest { owner, .. }
             | Record::Tombstone { owner } => {
-                let name = owner.bucket.len() + owner.key.len();
-                (&mut self.entries, name + NUMBERS_BYTES_MAX)
+                let name = owner.bucket.len() + 1 + owner.key.len();
+                (&mut self.entries, name + numbers)
             }
-            Record::Chunk { .. } => (&mut self.chunks, NUMBERS_BYTES_MAX),
-            Record::Quota { .. } => (&mut self.records, raw.len() + NUMBERS_BYTES_MAX),
-            Record::Views { .. } => (&mut self.views, raw.len() + NUMBERS_BYTES_MAX),
+            Record::Chunk { .. } => (&mut self.chunks, numbers),
+            Record::Quota { .. } => (&mut self.records, raw.len() + numbers),
+            Record::Views { .. } => (&mut self.views, raw.len() + numbers),
             Record::Free { .. } | Record::Unknown { .. } => return Ok(()),
         };
+        if used + more + PLACE_BYTES > self.memory_bytes {
+            return Err(Unlisted);
+        }
         list.try_reserve(more).map_err(|_| Unlisted)?;
-        self.places.try_reserve(1).map_err(|_| Unlisted)?;
-        let used = self.len_bytes() as usize + self.places.len() * size_of::<u32>();
-        (used + more <= self.memory_bytes)
-            .then_some(())
-            .ok_or(Unlisted)
+        self.places.try_reserve(1).map_err(|_| Unlisted)
     }
 
     fn note_entry(&mut self, record: &Record<'_>, pos: u64) {
@@ -173,7 +176,7 @@ impl Summary {
     /// The bytes, of a segment whose groups that count lie in `extents`; `place` gives generation
     /// and offset of so many bytes.
     pub(crate) fn encode(
-        mut self,
+        self,
         mut head: Head,
         extents: &[(u64, u64)],
         place: impl Fn(u64) -> (u64, u64),
@@ -183,7 +186,8 @@ impl Summary {
             return None;
         }
         let mut out = summary::begin();
-        out.try_reserve(self.len_bytes() as usize).ok()?;
+        let room = self.len_bytes() + u64::from(UNIT_BYTES_MAX);
+        out.try_reserve_exact(room as usize).ok()?;
         let mut last = self.start;
         for (start, end) in extents {
             put_varint(&mut out, start - last);
@@ -203,9 +207,8 @@ impl Summary {
         Some(out)
     }
 
-    fn encode_entries(&mut self, out: &mut Vec<u8>) {
-        let mut places = core::mem::take(&mut self.places);
-        places.sort_unstable_by(|one, other| self.order(*one).cmp(&self.order(*other)));
+    fn encode_entries(&self, out: &mut Vec<u8>) {
+        let places = self.sorted();
         let mut name = Vec::new();
         let mut lowest = Base {
             start: self.start,
@@ -232,6 +235,28 @@ impl Summary {
             summary::put(out, (&name, shared), &entry, lowest);
             core::mem::swap(&mut before, &mut name);
         }
-        self.places = places;
+    }
+
+    /// The places of entries in their order; most are told apart by eight bytes of their names.
+    fn sorted(&self) -> Vec<u32> {
+        let name = |place: &u32| self.order(*place).0;
+        let Some(first) = self.places.first().map(name) else {
+            return Vec::new();
+        };
+        let shared = |other: &[u8]| first.iter().zip(other).take_while(|(a, b)| a == b).count();
+        let common = self.places.iter().map(|place| shared(name(place))).min();
+        let digits = |place: &u32| {
+            let mut digits = [0; 8];
+            let rest = &name(place)[common.unwrap_or(0)..];
+            let len = rest.len().min(8);
+            digits[..len].copy_from_slice(&rest[..len]);
+            (u64::from_be_bytes(digits), *place)
+        };
+        let mut sorted: Vec<(u64, u32)> = self.places.iter().map(digits).collect();
+        sorted.sort_unstable_by(|one, other| {
+            let by_digits = one.0.cmp(&other.0);
+            by_digits.then_with(|| self.order(one.1).cmp(&self.order(other.1)))
+        });
+        sorted.into_iter().map(|(_, place)| place).collect()
     }
 }

@@ -15,6 +15,7 @@ use crate::draft::Draft;
 use crate::format::checksum::crc32c;
 use crate::format::layout::CHUNK_BYTES;
 use crate::format::record::{self, Record};
+use crate::format::summary;
 use crate::name::{BucketName, Key};
 use crate::queue::{Body, Waiting};
 use crate::request::{Condition, NoSpace, Refusal, Ticket, Upload};
@@ -236,7 +237,9 @@ impl Store {
             while let Some((number, data)) = state.ready.front() {
                 let (upload, number) = (state.upload, *number);
                 let record_len = record::chunk_len(upload, number, data.len()) as u64;
-                if !draft.fits(record_len) || (taken > 0 && taken + record_len > soft) {
+                if !draft.fits(record_len, summary::CHUNK_BYTES_MAX)
+                    || (taken > 0 && taken + record_len > soft)
+                {
                     return;
                 }
                 taken += record_len;

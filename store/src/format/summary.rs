@@ -11,7 +11,7 @@
 
 use super::checksum::Seeds;
 use super::codec::{Cursor, put_varint, set};
-use super::layout::Layout;
+use super::layout::{CHUNK_BYTES, Layout, METADATA_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::index::{Form, Version};
 use crate::name;
 use alloc::vec::Vec;
@@ -21,9 +21,16 @@ const MAGIC: [u8; 8] = *b"LAMPSUM\0";
 /// Bytes in front of the first list.
 pub(crate) const HEAD_BYTES: usize = 64;
 
+/// No entry takes more beside its name.
+pub(crate) const NUMBERS_BYTES_MAX: u64 = 56;
+/// Nor does a chunk altogether.
+pub(crate) const CHUNK_BYTES_MAX: u64 = 32;
+
 const PUT: u8 = 1;
 const TOMBSTONE: u8 = 2;
 const MANIFEST: u8 = 3;
+/// Times in milliseconds lie below 2^48.
+const MS_MAX: u64 = (1 << 48) - 1;
 const KIND: u8 = 0x3;
 const EXPIRES: u8 = 0x4;
 
@@ -54,6 +61,16 @@ pub(crate) struct Base {
     pub(crate) start: u64,
     pub(crate) seq: u64,
     pub(crate) modified_ms: u64,
+}
+
+/// What a change of a name of that length adds at most.
+pub(crate) fn of_name(len: usize) -> u64 {
+    len as u64 + NUMBERS_BYTES_MAX
+}
+
+/// What a record of that length adds at most, if it is no list of snapshots.
+pub(crate) fn of_record(len: u64) -> u64 {
+    len.min((name::BUCKET_BYTES_MAX + 1 + name::KEY_BYTES_MAX) as u64) + NUMBERS_BYTES_MAX
 }
 
 /// Room for the head of a summary.
@@ -150,7 +167,7 @@ pub(crate) fn put(out: &mut Vec<u8>, (name, shared): (&[u8], usize), entry: &Ent
 pub(crate) fn take(c: &mut Cursor<'_>, name: &mut Vec<u8>, base: Base) -> Option<Entry> {
     let flags = c.u8()?;
     let (shared, added) = (c.length()?, c.length()?);
-    if shared > name.len() {
+    if shared > name.len() || flags & !(KIND | EXPIRES) != 0 {
         return None;
     }
     let added = c.take(added)?;
@@ -186,7 +203,19 @@ pub(crate) fn take(c: &mut Cursor<'_>, name: &mut Vec<u8>, base: Base) -> Option
         upload = c.varint()?;
         version.upload_len = super::codec::varint_len(upload) as u8;
     }
-    Some(Entry { version, upload })
+    is_sound(&version).then_some(Entry { version, upload })
+}
+
+/// Whether a record can say that: what it could not, a summary does not say either.
+fn is_sound(version: &Version) -> bool {
+    let value_max = match version.form {
+        Form::Whole => CHUNK_BYTES as u64,
+        _ => VALUE_BYTES_MAX,
+    };
+    version.modified_ms <= MS_MAX
+        && version.expires_ms <= MS_MAX
+        && u64::from(version.value_len) <= value_max
+        && usize::from(version.metadata_len) <= METADATA_BYTES_MAX
 }
 
 /// By what an entry that was put without a past is sorted: its name, and the newest first.

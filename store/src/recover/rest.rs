@@ -7,17 +7,21 @@ use super::{BROKEN_GROUP, Recovery, Stage, WentOn, failed};
 use crate::disk::Disk;
 use crate::fetch::{Fetch, FetchError, Unreadable};
 use crate::format::codec::Cursor;
-use crate::format::record;
+use crate::format::layout::CHUNK_BYTES;
+use crate::format::record::{self, Record};
 use crate::format::segment::Footer;
 use crate::format::summary::{self, Base, Entry, Head};
+use crate::index::Version;
+use crate::large::CHUNKS_MAX;
+use crate::replay::{Replay, SEQ_END};
 use crate::walk::{Event, Walk};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::task::Poll;
 
-/// Bytes of one read of a summary.
-const READ_BYTES: u64 = 256 * 1024;
-const NO_SUMMARY: &str = "an intact summary holds what is none";
+/// Bytes of one read of a summary; halved while there is no memory for it.
+const READ_BYTES_MAX: u64 = 256 * 1024;
+const READ_BYTES_MIN: u64 = 16 * 1024;
 
 /// A segment under way.
 pub(super) struct Rest {
@@ -41,10 +45,23 @@ struct Reading {
     bytes: Vec<u8>,
     start: u64,
     end: u64,
+    ahead_bytes: u64,
     fetch: Option<Fetch>,
 }
 
-/// What there is to a segment that its groups do not say alone.
+/// One thing that a summary says.
+enum Said<'a> {
+    /// Groups that count lie there.
+    Extent(u64, u64),
+    /// A record, its place and its length.
+    Record(&'a Record<'a>, u64, usize),
+    /// Upload, number, place and length of the data.
+    Chunk(u64, u32, u64, usize),
+    /// Bucket and key, and the upload of a manifest.
+    Entry(&'a str, &'a [u8], Version, u64),
+}
+
+/// Where groups can lie in a segment that has a summary.
 #[derive(Clone, Copy)]
 struct Bounds {
     start: u64,
@@ -132,7 +149,9 @@ impl Recovery {
             self.believes_summaries && footer.generation == generation && ends_there
         })?;
         let len = footer.summary_len as usize;
-        let fits = len >= summary::HEAD_BYTES && footer.summary_len <= footer.summary_span;
+        let fits = len >= summary::HEAD_BYTES
+            && footer.summary_len <= footer.summary_span
+            && len as u64 <= self.summary_memory_bytes;
         let offset = summary::offset(&self.layout, number, footer.summary_span)?;
         let sector = disk
             .known_geometry()
@@ -147,6 +166,7 @@ impl Recovery {
             bytes,
             start,
             end,
+            ahead_bytes: READ_BYTES_MAX,
             fetch: None,
         })
     }
@@ -173,68 +193,23 @@ impl Recovery {
             data: start + u64::from(header.data_start),
             end: reading.offset,
         };
+        let lists = Cursor::new(&bytes[summary::HEAD_BYTES..]);
+        if look_through(&head, lists, bounds, &mut |_| true).is_none() {
+            return false;
+        }
+        let replay = &mut self.replay;
         let span = u64::from(footer.summary_span);
-        self.replay.segments.summarised(rest.number, span);
-        self.replay.see_numbers(head.next_seq, head.epoch);
-        let mut lists = Cursor::new(&bytes[summary::HEAD_BYTES..]);
-        if self
-            .take_lists(&head, &mut lists, (rest.number, bounds))
-            .is_none()
-        {
-            self.replay.find(reading.offset, NO_SUMMARY);
-        }
-        true
-    }
-
-    fn take_lists(
-        &mut self,
-        head: &Head,
-        c: &mut Cursor<'_>,
-        (number, bounds): (u32, Bounds),
-    ) -> Option<()> {
-        let mut last = bounds.start;
-        for _ in 0..head.extents {
-            let start = last.checked_add(c.varint()?)?;
-            let end = start.checked_add(c.varint()?)?;
-            if start < bounds.data || start >= end || end > bounds.end {
-                return None;
-            }
-            self.replay.segments.extend(number, start, end);
-            last = end;
-        }
-        for _ in 0..head.records {
-            let offset = c.varint()?;
-            let raw = c.peek();
-            let found = record::decode_proven(raw)?;
-            let pos = bounds.place(offset, found.len as u64)?;
-            c.take(found.len)?;
-            self.replay.record(&found.record, pos, found.len);
-        }
-        for _ in 0..head.chunks {
-            let (upload, number) = (c.varint()?, u32::try_from(c.varint()?).ok()?);
-            let (offset, data_len) = (c.varint()?, c.length()?);
-            let len = record::chunk_len(upload, number, data_len);
-            let pos = bounds.place(offset, len as u64)?;
-            self.replay.chunk((upload, number), pos, data_len);
-        }
-        self.take_entries(head, c, bounds)
-    }
-
-    fn take_entries(&mut self, head: &Head, c: &mut Cursor<'_>, bounds: Bounds) -> Option<()> {
-        let base = Base {
-            start: bounds.start,
-            seq: c.varint()?,
-            modified_ms: c.varint()?,
+        replay.segments.summarised(rest.number, span);
+        replay.see_numbers(head.next_seq, head.epoch);
+        let mut count = 0u32;
+        let mut take = |said: Said<'_>| {
+            replay.said(rest.number, said);
+            count += 1;
+            // Who has too little memory is told how much it takes, before there is none.
+            !count.is_multiple_of(256) || !replay.is_out_of_memory()
         };
-        let mut name = Vec::new();
-        for _ in 0..head.entries {
-            let Entry { version, upload } = summary::take(c, &mut name, base)?;
-            let (bucket, key) = summary::split(&name)?;
-            let len = version.record_len(bucket, key);
-            bounds.place(version.pos.checked_sub(bounds.start)?, len)?;
-            self.replay.version((bucket, key), version, upload);
-        }
-        (c.position() == c.len()).then_some(())
+        let _ = look_through(&head, lists, bounds, &mut take);
+        true
     }
 
     fn walk_rest(
@@ -276,6 +251,81 @@ impl Recovery {
     }
 }
 
+/// Tells all that a summary says, one after the other; `None` if it says what no segment holds,
+/// or nobody wants to hear more.
+fn look_through<'a>(
+    head: &Head,
+    mut lists: Cursor<'a>,
+    bounds: Bounds,
+    tell: &mut dyn FnMut(Said<'_>) -> bool,
+) -> Option<()> {
+    let c = &mut lists;
+    let mut last = bounds.start;
+    for _ in 0..head.extents {
+        let start = last.checked_add(c.varint()?)?;
+        let end = start.checked_add(c.varint()?)?;
+        let fits = start >= bounds.data && start < end && end <= bounds.end;
+        (fits && tell(Said::Extent(start, end))).then_some(())?;
+        last = end;
+    }
+    for _ in 0..head.records {
+        let offset = c.varint()?;
+        let found = record::decode_proven(c.peek())?;
+        let pos = bounds.place(offset, found.len as u64)?;
+        c.take(found.len)?;
+        tell(Said::Record(&found.record, pos, found.len)).then_some(())?;
+    }
+    for _ in 0..head.chunks {
+        let (upload, number) = (c.varint()?, u32::try_from(c.varint()?).ok()?);
+        let (offset, data_len) = (c.varint()?, c.length()?);
+        let sound = number < CHUNKS_MAX && data_len <= CHUNK_BYTES;
+        let len = record::chunk_len(upload, number, data_len.min(CHUNK_BYTES));
+        let pos = bounds.place(offset, len as u64)?;
+        (sound && tell(Said::Chunk(upload, number, pos, data_len))).then_some(())?;
+    }
+    look_through_entries(head, c, bounds, tell)
+}
+
+fn look_through_entries(
+    head: &Head,
+    c: &mut Cursor<'_>,
+    bounds: Bounds,
+    tell: &mut dyn FnMut(Said<'_>) -> bool,
+) -> Option<()> {
+    let base = Base {
+        start: bounds.start,
+        seq: c.varint()?,
+        modified_ms: c.varint()?,
+    };
+    let mut name = Vec::new();
+    for _ in 0..head.entries {
+        let Entry { version, upload } = summary::take(c, &mut name, base)?;
+        let (bucket, key) = summary::split(&name)?;
+        let len = version.record_len(bucket, key);
+        bounds.place(version.pos.checked_sub(bounds.start)?, len)?;
+        let sound = (1..SEQ_END).contains(&version.seq);
+        let said = Said::Entry(bucket, key, version, upload);
+        (sound && tell(said)).then_some(())?;
+    }
+    (c.position() == c.len()).then_some(())
+}
+
+impl Replay {
+    /// Takes in what the summary of segment `number` says.
+    fn said(&mut self, number: u32, said: Said<'_>) {
+        match said {
+            Said::Extent(start, end) => self.segments.extend(number, start, end),
+            Said::Record(record, pos, len) => self.record(record, pos, len),
+            Said::Chunk(upload, number, pos, data_len) => {
+                self.chunk((upload, number), pos, data_len);
+            }
+            Said::Entry(bucket, key, version, upload) => {
+                self.version((bucket, key), version, upload);
+            }
+        }
+    }
+}
+
 impl Bounds {
     /// The position of a record of `len` bytes at `offset` of the segment, if groups can lie there.
     fn place(self, offset: u64, len: u64) -> Option<u64> {
@@ -296,11 +346,15 @@ impl Reading {
             let fetch = match self.fetch.take() {
                 Some(fetch) => Ok(fetch),
                 None => {
-                    let len = (self.end - at).min(READ_BYTES) as usize;
+                    let len = (self.end - at).min(self.ahead_bytes) as usize;
                     Fetch::begin(disk, (at, len), Unreadable::Zeros, None)
                 }
             };
             let Ok(mut fetch) = fetch else {
+                if self.ahead_bytes > READ_BYTES_MIN {
+                    self.ahead_bytes /= 2;
+                    continue;
+                }
                 return Poll::Pending;
             };
             match fetch.poll(disk) {

@@ -223,3 +223,74 @@ fn a_summary_takes_a_third_of_what_small_values_take() {
     assert!(payload > 200_000, "{payload} bytes in sealed segments");
     assert!(100 * summaries <= 35 * payload, "{summaries} for {payload}");
 }
+
+/// What summaries save by sorting is no reason to write a segment again.
+#[test]
+fn a_store_of_names_that_resemble_each_other_comes_to_rest_at_any_fill() {
+    let disk = MemoryDisk::new(64 << 20);
+    let plenty = Options {
+        memory_bytes: 256 << 20,
+        ..options(1)
+    };
+    let mut store = opened(disk, plenty);
+    let prefix: String = core::iter::repeat_n('n', 90).collect();
+    let mut at = 0u64;
+    let full = 'filling: loop {
+        for _ in 0..500 {
+            let ticket = match store.submit(one(
+                "b",
+                &format!("{prefix}{:010x}", at.wrapping_mul(0x9e37_79b9) % (1 << 40)),
+                Condition::None,
+                put_change(&pattern(64, at)),
+            )) {
+                Ok(ticket) => ticket,
+                Err(refusal) => break 'filling refusal,
+            };
+            drop(ticket);
+            at += 1;
+        }
+        settle(&mut store);
+        let before = store.statistics().compactions;
+        for ns in 0..200 {
+            assert_ne!(store.step(now(ns)), Wake::Now, "at {at} keys");
+        }
+        assert_eq!(store.statistics().compactions, before, "at {at} keys");
+    };
+    let of_disk = |refusal: &Refusal| {
+        matches!(refusal, Refusal::NoSpace(reason) if !matches!(reason, NoSpace::Memory { .. }))
+    };
+    assert!(of_disk(&full), "{full:?}");
+    settle(&mut store);
+    assert!(at > 100_000, "{at}");
+}
+
+/// Whoever can write the disk can give a summary the right checksum.
+#[test]
+fn a_summary_that_says_what_no_segment_holds_is_not_believed() {
+    const LEN: u64 = 16 << 20;
+    let disk = MemoryDisk::new(LEN);
+    live(&disk);
+    let (store, _) = open_counted(&copy_of(&disk, LEN));
+    let (layout, seeds) = store.identity.expect("it is open");
+    let mut random = Random(11);
+    let mut tried = 0;
+    for _ in 0..200 {
+        let hostile = copy_of(&disk, LEN);
+        for (offset, len) in summaries(&copy_of(&disk, LEN)) {
+            let mut bytes = vec![0; len];
+            hostile.peek(offset, &mut bytes);
+            let at = 40 + random.below(len as u64 - 40) as usize;
+            bytes[at] = 0xff;
+            let number = layout.segment_of(offset).expect("it lies in one");
+            let generation = store.segments.get(number).generation;
+            let checksum = seeds.summary(generation, offset, &bytes[16..]);
+            bytes[8..16].copy_from_slice(&checksum.to_le_bytes());
+            hostile.poke(offset, &bytes);
+            tried += 1;
+        }
+        // It may say something else, in good form; it may not bring anybody down.
+        let mut opened = opened(hostile, options(3));
+        let _ = everything(&mut opened);
+    }
+    assert!(tried > 1000, "{tried}");
+}
