@@ -115,6 +115,11 @@ impl Life {
         self.trouble == Trouble::Outages
     }
 
+    /// Whether a frame may be lost on its way.
+    pub(super) fn loses_frames(&self) -> bool {
+        self.loss > 0
+    }
+
     /// Whether nothing comes or goes in it, so that what a guest holds stays the same.
     pub(super) fn is_calm(&self) -> bool {
         self.nature == Nature::Honest && matches!(self.trouble, Trouble::Nothing | Trouble::Clocks)
@@ -122,7 +127,7 @@ impl Life {
 
     /// How long an answer may take.
     pub(super) fn answer_ns_max(&self) -> u64 {
-        if self.loss > 0 || self.has_outages() {
+        if self.loses_frames() || self.has_outages() {
             2 * LIMIT_NS
         } else {
             ANSWER_NS_MAX

@@ -207,10 +207,14 @@ impl Play {
                 outcome = client.answer(world);
                 outcome.is_some()
             });
-            if let Some(Outcome::Lost(_)) = outcome
-                && self.nature != Nature::Honest
-            {
-                // A value that such a disk has spoilt is broken off, and its connection with it.
+            // A value that such a disk has spoilt is broken off, and its connection with it. That
+            // is told once: a peer who waits does not learn of it if the frame is lost.
+            let is_broken_off = match &outcome {
+                Some(Outcome::Lost(_)) => true,
+                Some(Outcome::Answer(_)) => false,
+                None => life.loses_frames() && matches!(ran, Err(Stuck::Forever)),
+            };
+            if is_broken_off && self.nature != Nature::Honest {
                 client = self.simulation.world(Client::connect);
                 continue;
             }

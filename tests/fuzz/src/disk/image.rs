@@ -18,6 +18,8 @@ const SEGMENTS: u64 = 2;
 const SUPERBLOCK_BYTES: usize = 4096;
 const SUPERBLOCK_B_AT: u64 = 1 << 20;
 const UNIT_BYTES: u64 = 512;
+/// No group and no summary reaches into the last bytes of a segment.
+const LAST_BYTES: u64 = 4096;
 const BLANK_BYTES: usize = 4096;
 
 /// A piece of the disk that means something.
@@ -26,6 +28,7 @@ pub(super) enum Piece {
     Superblock,
     SegmentHeader { number: u32 },
     Footer { number: u32 },
+    Summary { generation: u64, len: usize },
     Group { generation: u64 },
     Record { generation: u64, len: usize },
 }
@@ -220,6 +223,12 @@ impl Image {
         let footer = at + SEGMENT_BYTES - UNIT_BYTES;
         if self.read(footer, 8) == b"LAMPEND\0" {
             self.pieces.push((footer, Piece::Footer { number }));
+            let (len, span) = (self.u32(footer + 40) as usize, self.u32(footer + 44));
+            if len > 0 {
+                let summary = Piece::Summary { generation, len };
+                let end = at + SEGMENT_BYTES - LAST_BYTES;
+                self.pieces.push((end - u64::from(span), summary));
+            }
         }
     }
 

@@ -61,6 +61,13 @@ impl Seeds {
     fn segment(&self, number: u32) -> u32 {
         self.place(u64::MAX, number.into())
     }
+
+    fn sum(&self, epoch: u64, generation: u64, at: u64, body: &[u8]) -> u64 {
+        xxh3_64_with_seed(
+            body,
+            xxh3_64_with_seed(&triple(epoch, generation, at), self.0),
+        )
+    }
 }
 
 /// Mends all sums; with `chains` also what each group says of the one before it.
@@ -90,6 +97,10 @@ pub(super) fn mend(image: &mut Image, chains: bool) {
                 rename(image, at + 32, &renamed, chains);
                 let sum = crc32c(seeds.segment(number), &image.read(at + 12, 36));
                 image.write(at + 8, &sum.to_le_bytes());
+            }
+            Piece::Summary { generation, len } => {
+                rename(image, at + 16, &renamed, chains);
+                mend_summary(image, at, (generation, len), &seeds);
             }
             Piece::Group { generation } => {
                 rename(image, at + 80, &renamed, chains);
@@ -136,15 +147,20 @@ fn mend_group(image: &mut Image, at: u64, generation: u64, seeds: &Seeds) {
     image.write(at + 12, &header.to_le_bytes());
     let len = image.u32(at + 20).min(GROUP_BYTES_MAX) as usize;
     let body = image.read(at + 8, len.saturating_sub(8));
-    let seed = xxh3_64_with_seed(&triple(image.u64(at + 32), generation, at), seeds.0);
-    let sum = xxh3_64_with_seed(&body, seed);
+    let sum = seeds.sum(image.u64(at + 32), generation, at, &body);
     image.write(at, &sum.to_le_bytes());
+}
+
+fn mend_summary(image: &mut Image, at: u64, (generation, len): (u64, usize), seeds: &Seeds) {
+    let body = image.read(at + 16, len.saturating_sub(16));
+    let sum = seeds.sum(0, generation, at, &body);
+    image.write(at + 8, &sum.to_le_bytes());
 }
 
 #[cfg(test)]
 mod tests {
     use super::{crc32c, mend};
-    use crate::disk::image;
+    use crate::disk::image::{self, Piece};
 
     #[test]
     fn the_check_value_of_the_standard() {
@@ -160,6 +176,11 @@ mod tests {
                 let (old, new) = (pristine.read(at, 160), mended.read(at, 160));
                 assert_eq!(old, new, "{piece:?} at {at:#x}");
             }
+            let is_summary = |(_, piece): &(u64, Piece)| matches!(piece, Piece::Summary { .. });
+            assert!(
+                pristine.pieces().iter().any(is_summary),
+                "one segment is sealed"
+            );
         }
     }
 }
