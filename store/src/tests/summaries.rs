@@ -256,8 +256,10 @@ fn a_store_of_names_that_resemble_each_other_comes_to_rest_at_any_fill() {
         }
         assert_eq!(store.statistics().compactions, before, "at {at} keys");
     };
-    let of_disk = |refusal: &Refusal| matches!(refusal, Refusal::NoSpace(reason) if !matches!(reason, NoSpace::Memory { .. }));
-    assert!(of_disk(&full), "{full:?}");
+    let Refusal::NoSpace(reason) = full else {
+        panic!("{full:?}");
+    };
+    assert!(!matches!(reason, NoSpace::Memory { .. }), "{reason:?}");
     settle(&mut store);
     assert!(at > 100_000, "{at}");
 }
