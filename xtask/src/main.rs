@@ -7,6 +7,7 @@ mod analyse;
 mod bed;
 mod build;
 mod check;
+mod count;
 mod disk;
 mod dist;
 mod fuzz;
@@ -51,6 +52,8 @@ enum Verb {
     Fuzz(fuzz::Arguments),
     /// Runs tests under Miri and the address sanitizer.
     Analyse(analyse::Arguments),
+    /// Counts the instructions of the service and the store.
+    Count(count::Arguments),
     /// Packs the image with its configuration and checksums.
     Dist,
     /// Formatting, lints, documentation and the host's tests.
@@ -86,6 +89,7 @@ fn perform(verb: Verb) -> Result<bool> {
         Verb::Sim(arguments) => sim::run(&arguments)?,
         Verb::Fuzz(arguments) => return fuzz::run(&arguments),
         Verb::Analyse(arguments) => return analyse::run(&arguments),
+        Verb::Count(arguments) => return count::run(&arguments),
         Verb::Dist => dist::run()?,
         Verb::Check => check::run()?,
         Verb::Bed(arguments) => shell::run(&arguments)?,

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::bed::command;
 use crate::hosts::Hypervisor;
-use crate::{abi, build, fuzz, suite, wrong};
+use crate::{abi, build, count, fuzz, suite, wrong};
 
 /// What `cargo xtask test` understands.
 #[derive(Debug, clap::Args)]
@@ -31,6 +31,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     if arguments.filter.is_none() {
         println!("== cargo xtask abi");
         results.push(("cargo xtask abi".to_owned(), abi::run()));
+        println!("== cargo xtask count");
+        results.push(("cargo xtask count".to_owned(), count::run_all()));
         println!("== cargo xtask fuzz");
         results.push(("cargo xtask fuzz".to_owned(), fuzz::run_all()));
     }

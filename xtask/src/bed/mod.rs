@@ -10,6 +10,7 @@ pub(crate) mod agent;
 mod answer;
 mod apt;
 pub(crate) mod command;
+pub(crate) mod counter;
 mod cpio;
 pub(crate) mod doors;
 pub(crate) mod headers;
