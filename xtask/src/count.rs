@@ -42,7 +42,7 @@ const WORKS: [Work; 6] = [
         size: 1000,
         times: 1000,
         parts: 1,
-        most: 16_500,
+        most: 16_200,
         goal: Some(900),
     },
     Work {
@@ -51,7 +51,7 @@ const WORKS: [Work; 6] = [
         size: 1000,
         times: 1000,
         parts: 1,
-        most: 53_000,
+        most: 49_000,
         goal: None,
     },
     Work {
@@ -60,7 +60,7 @@ const WORKS: [Work; 6] = [
         size: 1000,
         times: 1000,
         parts: 1,
-        most: 4_300,
+        most: 3_950,
         goal: None,
     },
     Work {
@@ -69,7 +69,7 @@ const WORKS: [Work; 6] = [
         size: 100_000,
         times: 5000,
         parts: 1,
-        most: 29_000,
+        most: 23_400,
         goal: None,
     },
     Work {
@@ -78,7 +78,7 @@ const WORKS: [Work; 6] = [
         size: 100_000,
         times: 1,
         parts: 100_000,
-        most: 6_600,
+        most: 4_250,
         goal: Some(300),
     },
     Work {
@@ -87,7 +87,7 @@ const WORKS: [Work; 6] = [
         size: 100_000,
         times: 1,
         parts: 100_000,
-        most: 7_100,
+        most: 4_800,
         goal: Some(300),
     },
 ];

@@ -8,7 +8,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// The newest sequence a version could have.
-const NEWEST: u64 = u64::MAX;
+pub(super) const NEWEST: u64 = u64::MAX;
 
 /// One bucket.
 #[derive(Debug, Default)]
@@ -103,6 +103,18 @@ impl Bucket {
         key: &[u8],
         mut version: Version,
     ) -> Vec<Retired> {
+        let place = self.tree.seek(key, NEWEST);
+        let Some(newest) = self.tree.of(place, key) else {
+            self.tree.insert_first(place, key, &version);
+            self.count(key, None, Some(&version));
+            return Vec::new();
+        };
+        if under.1.is_plain() && newest.form != Form::Ghost && self.is_alone(place, key) {
+            version.dead = newest.dead + u32::from(newest.is_put());
+            self.tree.replace(place, &version);
+            self.count(key, Some(&newest), Some(&version));
+            return alloc::vec![self.retired(under.0, key, &newest)];
+        }
         let old = self.seen(under, key, NOW).map(|(_, old)| old);
         version.dead = self.take_dead(key);
         self.tree.insert(key, &version);
@@ -121,6 +133,11 @@ impl Bucket {
                 .replace(self.tree.seek(key, version.seq), &version);
         }
         alloc::vec![self.retired(under.0, key, &old)]
+    }
+
+    /// Whether the newest version of a key is its only one.
+    pub(super) fn is_alone(&self, newest: Place, key: &[u8]) -> bool {
+        self.tree.of(self.tree.next(newest), key).is_none()
     }
 
     /// Takes the count of dead records off the newest version, before there is a newer one.

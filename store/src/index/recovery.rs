@@ -1,6 +1,6 @@
 //! The index out of the records of a disk, in any order.
 
-use super::keys::{Bucket, after};
+use super::keys::{Bucket, NEWEST, after};
 use super::version::{Form, Version};
 use super::views::{NOW, Views};
 use super::{Index, Retired, Totals};
@@ -96,8 +96,9 @@ impl Bucket {
 
     /// Where only the newest version counts, and this is another one than that.
     fn recover_newest(&mut self, key: &[u8], version: &Version) -> bool {
-        let Some((place, newest)) = self.newest(key) else {
-            self.tree.insert(key, version);
+        let place = self.tree.seek(key, NEWEST);
+        let Some(newest) = self.tree.of(place, key) else {
+            self.tree.insert_first(place, key, version);
             return true;
         };
         if newest.form == Form::Ghost || newest.seq == version.seq {
@@ -110,9 +111,14 @@ impl Bucket {
             }
             return true;
         }
-        self.tree.remove(place);
         let dead = newest.dead + u32::from(newest.is_put());
-        self.tree.insert(key, &Version { dead, ..*version });
+        let version = Version { dead, ..*version };
+        if self.is_alone(place, key) {
+            self.tree.replace(place, &version);
+        } else {
+            self.tree.remove(place);
+            self.tree.insert(key, &version);
+        }
         true
     }
 

@@ -65,26 +65,23 @@ impl Tree {
 
     /// The first entry that is not before `key` with `seq`: newer versions come first.
     pub(crate) fn seek(&self, key: &[u8], seq: u64) -> Place {
+        self.on_entry(self.room_for(key, seq))
+    }
+
+    /// Where `key` with `seq` is, or would be put: behind an entry of the same leaf, if any is
+    /// before it.
+    fn room_for(&self, key: &[u8], seq: u64) -> Place {
         let at = (key, seq);
         let is_before = |leaf: &Leaf| leaf.compare(0, at) == Ordering::Less;
         let branch = self
             .branches
             .partition_point(|branch| is_before(&branch.0[0]));
         let branch = branch.saturating_sub(1);
-        let Some(leaves) = self.branches.get(branch) else {
-            return Place {
-                branch,
-                leaf: 0,
-                at: 0,
-            };
-        };
-        let leaf = leaves.0.partition_point(is_before).saturating_sub(1);
-        let place = Place {
-            branch,
-            leaf,
-            at: leaves.0[leaf].seek(at),
-        };
-        self.on_entry(place)
+        let (leaf, at) = self.branches.get(branch).map_or((0, 0), |leaves| {
+            let leaf = leaves.0.partition_point(is_before).saturating_sub(1);
+            (leaf, leaves.0[leaf].seek(at))
+        });
+        Place { branch, leaf, at }
     }
 
     /// Behind the last entry.
@@ -174,33 +171,34 @@ impl Tree {
 
     /// Adds a version that is not there.
     pub(crate) fn insert(&mut self, key: &[u8], version: &Version) {
-        let at = (key, version.seq);
+        self.put_in(self.room_for(key, version.seq), key, version);
+    }
+
+    /// Adds a version of a key that has none, where [`seek`](Self::seek) did not find it.
+    pub(crate) fn insert_first(&mut self, place: Place, key: &[u8], version: &Version) {
+        let place = match self.before(place) {
+            Some(before) if place.at == 0 => Place {
+                at: before.at + 1,
+                ..before
+            },
+            _ => place,
+        };
+        self.put_in(place, key, version);
+    }
+
+    fn put_in(&mut self, place: Place, key: &[u8], version: &Version) {
         if self.branches.is_empty() {
             self.branches
                 .push(Branch::new([Leaf::default()].into_iter()));
             self.ram_bytes += BRANCH_BYTES + self.branches[0].0[0].ram_bytes();
         }
-        let is_before = |leaf: &Leaf| leaf.len() > 0 && leaf.compare(0, at) == Ordering::Less;
-        let branch = self
-            .branches
-            .partition_point(|branch| is_before(&branch.0[0]));
-        let branch = branch.saturating_sub(1);
-        let leaves = &self.branches[branch].0;
-        let leaf = leaves.partition_point(is_before).saturating_sub(1);
-        let spot = leaves[leaf].seek(at);
-        let place = self.make_room(
-            Place {
-                branch,
-                leaf,
-                at: spot,
-            },
-            entry_len(key, version),
-        );
+        let place = self.make_room(place, entry_len(key, version));
         self.change(place, |leaf| leaf.insert(place.at, key, version));
         self.len += 1;
     }
 
-    /// Puts another version under the same key and sequence.
+    /// Puts another version of the same key in its place: one that stands between the same
+    /// versions.
     pub(crate) fn replace(&mut self, place: Place, version: &Version) {
         self.change(place, |leaf| leaf.replace(place.at, version));
     }
