@@ -30,7 +30,7 @@ impl Answer {
 
     /// Text made for this answer, not to be kept by any cache.
     pub(crate) fn text(status: u16, media: &'static str, text: String) -> Self {
-        let content = Vec::from([Segment::Inline(text.into_bytes().into_boxed_slice())]);
+        let content = Vec::from([Segment::Inline(text.into_bytes())]);
         Answer::segments(status, media, content)
     }
 

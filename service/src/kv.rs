@@ -60,7 +60,7 @@ pub(crate) fn place(rest: &str) -> Result<Place, Problem> {
         .map_err(|_| bad_key("a % is not followed by two hexadecimal digits"))?;
     Ok(Place {
         bucket,
-        key: key(&bytes)?,
+        key: key(bytes)?,
     })
 }
 
@@ -74,13 +74,16 @@ pub(crate) fn place64(rest: &str) -> Result<Place, Problem> {
         .map_err(|_| bad_key("the key is not base64url (RFC 4648 section 5)"))?;
     Ok(Place {
         bucket,
-        key: key(&bytes)?,
+        key: key(bytes)?,
     })
 }
 
 /// A bucket's name, percent-decoded.
 pub(crate) fn bucket(raw: &str) -> Result<BucketName, Problem> {
-    bucket_of(&target::decode(raw).unwrap_or_default())
+    match raw.contains('%') {
+        true => bucket_of(&target::decode(raw).unwrap_or_default()),
+        false => bucket_of(raw.as_bytes()),
+    }
 }
 
 /// A bucket's name.
@@ -89,8 +92,9 @@ pub(crate) fn bucket_of(name: &[u8]) -> Result<BucketName, Problem> {
     BucketName::new(name).map_err(|error| Problem::new(Kind::BadBucket, format!("{error}.")))
 }
 
-fn key(bytes: &[u8]) -> Result<Key, Problem> {
-    Key::new(bytes).map_err(|error| bad_key(&format!("{error}, and this one is {}", bytes.len())))
+fn key(bytes: Vec<u8>) -> Result<Key, Problem> {
+    let len = bytes.len();
+    Key::of(bytes).map_err(|error| bad_key(&format!("{error}, and this one is {len}")))
 }
 
 fn bad_key(why: &str) -> Problem {

@@ -1,13 +1,13 @@
 //! The seam between a connection's state machine and whatever carries its bytes.
 
-use alloc::boxed::Box;
+use alloc::vec::Vec;
 use store::blob::Blob;
 
 /// A piece of an answer; never copied again until the network takes it.
 #[derive(Clone, Debug)]
 pub enum Segment {
     /// Made for this answer: status line, headers, JSON.
-    Inline(Box<[u8]>),
+    Inline(Vec<u8>),
     /// A piece of a stored value.
     Blob(Blob),
     /// Part of the image.

@@ -1,7 +1,8 @@
 //! A byte-budgeted cache of whole values, by the place of their record.
 //!
-//! The least recently used goes first. What is in here was checked when it
-//! came in, or was just committed.
+//! Room is made by second chance (Corbató, 1968): a hand goes round, passes over what was read
+//! since it came by last, and takes what was not. So a hit changes one flag, and what is read
+//! often stays. What is in here was checked when it came in, or was just committed.
 
 use crate::blob::Blob;
 use alloc::collections::BTreeMap;
@@ -21,15 +22,16 @@ pub(crate) struct Cached {
 struct Item {
     cached: Cached,
     weight: u64,
-    used: u64,
+    /// Since the hand came by.
+    was_read: bool,
 }
 
 /// The cache.
 #[derive(Debug, Default)]
 pub(crate) struct Cache {
     items: BTreeMap<u64, Item>,
-    by_use: BTreeMap<u64, u64>,
-    clock: u64,
+    /// The place the hand looks at next.
+    hand: u64,
     bytes: u64,
     budget_bytes: u64,
 }
@@ -48,11 +50,8 @@ impl Cache {
 
     /// The value whose record lies at `pos`.
     pub(crate) fn get(&mut self, pos: u64) -> Option<Cached> {
-        self.clock += 1;
         let item = self.items.get_mut(&pos)?;
-        self.by_use.remove(&item.used);
-        item.used = self.clock;
-        self.by_use.insert(item.used, pos);
+        item.was_read = true;
         Some(item.cached.clone())
     }
 
@@ -64,23 +63,18 @@ impl Cache {
             return;
         }
         self.shrink_to(self.budget_bytes - weight);
-        self.clock += 1;
-        self.by_use.insert(self.clock, pos);
-        self.items.insert(
-            pos,
-            Item {
-                cached,
-                weight,
-                used: self.clock,
-            },
-        );
+        let item = Item {
+            cached,
+            weight,
+            was_read: false,
+        };
+        self.items.insert(pos, item);
         self.bytes += weight;
     }
 
     /// The record at `pos` counts no longer.
     pub(crate) fn remove(&mut self, pos: u64) -> Option<(Cached, u64)> {
         let item = self.items.remove(&pos)?;
-        self.by_use.remove(&item.used);
         self.bytes -= item.weight;
         Some((item.cached, item.weight))
     }
@@ -88,19 +82,21 @@ impl Cache {
     /// The record at `from` was copied to `to`.
     pub(crate) fn relocate(&mut self, from: u64, to: u64) {
         if let Some(item) = self.items.remove(&from) {
-            self.by_use.insert(item.used, to);
             self.items.insert(to, item);
         }
     }
 
-    /// Lets go of the least recently used until at most `bytes` are held.
+    /// Lets go of what was not read of late until at most `bytes` are held.
     pub(crate) fn shrink_to(&mut self, bytes: u64) {
-        while self.bytes > bytes {
-            let Some((_, pos)) = self.by_use.pop_first() else {
-                break;
+        while self.bytes > bytes && !self.items.is_empty() {
+            let Some((pos, item)) = self.items.range_mut(self.hand..).next() else {
+                self.hand = 0;
+                continue;
             };
-            if let Some(item) = self.items.remove(&pos) {
-                self.bytes -= item.weight;
+            let pos = *pos;
+            self.hand = pos + 1;
+            if !core::mem::take(&mut item.was_read) {
+                self.remove(pos);
             }
         }
     }
@@ -118,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_goes_first_and_the_budget_holds() {
+    fn what_was_read_stays_and_the_budget_holds() {
         let mut cache = Cache::new(4 * (ITEM_BYTES + 100));
         for pos in 0..4 {
             cache.insert(pos, cached(100), 100);

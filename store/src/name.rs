@@ -1,6 +1,7 @@
 //! Bucket names and keys, validated once at the edge.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::fmt;
 
@@ -153,6 +154,17 @@ impl Key {
     /// # Errors
     /// [`NameError::Key`].
     pub fn new(key: &[u8]) -> Result<Self, NameError> {
+        if key.is_empty() || key.len() > KEY_BYTES_MAX {
+            return Err(NameError::Key);
+        }
+        Ok(Key(key.into()))
+    }
+
+    /// The same of bytes that need not be kept.
+    ///
+    /// # Errors
+    /// [`NameError::Key`].
+    pub fn of(key: Vec<u8>) -> Result<Self, NameError> {
         if key.is_empty() || key.len() > KEY_BYTES_MAX {
             return Err(NameError::Key);
         }

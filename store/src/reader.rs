@@ -44,8 +44,17 @@ pub struct Reader {
     /// The checksum of all chunks that were given out, unless the first was left out.
     crc: Option<u32>,
     failed: Option<ReadError>,
-    /// Generation and token of each segment it reads from, by its number.
-    segments: BTreeMap<u32, (u64, Rc<()>)>,
+    /// The segment of the first record.
+    segment: Hold,
+    /// Those of chunks elsewhere, by their numbers.
+    segments: BTreeMap<u32, Hold>,
+}
+
+/// A segment that is not reused meanwhile.
+struct Hold {
+    number: u32,
+    generation: u64,
+    token: Rc<()>,
 }
 
 impl Store {
@@ -80,9 +89,9 @@ impl Store {
             left: 0..u64::from(version.value_len),
             crc: Some(0),
             failed: None,
+            segment: self.hold(version.pos),
             segments: BTreeMap::new(),
         };
-        self.hold_segment(&mut reader, version.pos);
         if version.form == Form::Chunked {
             let table = self.large.of_manifest(version.seq);
             reader.chunks =
@@ -103,13 +112,20 @@ impl Store {
         reader
     }
 
+    fn hold(&self, pos: u64) -> Hold {
+        Hold {
+            number: self.segments.number_of(pos),
+            generation: self.segments.generation_at(pos),
+            token: self.segments.hold(pos),
+        }
+    }
+
     fn hold_segment(&self, reader: &mut Reader, pos: u64) {
         let number = self.segments.number_of(pos);
-        let generation = self.segments.generation_at(pos);
-        reader
-            .segments
-            .entry(number)
-            .or_insert_with(|| (generation, self.segments.hold(pos)));
+        if number != reader.segment.number {
+            let others = reader.segments.entry(number);
+            others.or_insert_with(|| self.hold(pos));
+        }
     }
 
     /// Reads the record of `len` bytes at `pos`; the run, and where the record lies in it.
@@ -126,10 +142,8 @@ impl Store {
         let sector = u64::from(sector);
         let start = pos - pos % sector;
         let end = (pos + len as u64).next_multiple_of(sector);
-        let hold = reader
-            .segments
-            .get(&self.segments.number_of(pos))
-            .map(|(_, token)| Rc::clone(token));
+        let hold = reader.hold_of(self.segments.number_of(pos));
+        let hold = hold.map(|hold| Rc::clone(&hold.token));
         let mut fetch = match reader.fetch.take() {
             Some(fetch) => fetch,
             None => {
@@ -170,11 +184,8 @@ impl Store {
     }
 
     fn seed_at(&self, reader: &Reader, pos: u64) -> u32 {
-        let number = self.segments.number_of(pos);
-        let generation = reader
-            .segments
-            .get(&number)
-            .map_or(0, |(generation, _)| *generation);
+        let hold = reader.hold_of(self.segments.number_of(pos));
+        let generation = hold.map_or(0, |hold| hold.generation);
         self.seeds().place(generation, pos)
     }
 
@@ -380,6 +391,13 @@ impl Reader {
         }
         self.left = bytes;
         self
+    }
+
+    fn hold_of(&self, number: u32) -> Option<&Hold> {
+        match number == self.segment.number {
+            true => Some(&self.segment),
+            false => self.segments.get(&number),
+        }
     }
 
     /// The headers, once [`Store::headers`] was ready.

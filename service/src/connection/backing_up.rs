@@ -138,13 +138,13 @@ impl Connection {
 
     fn push_chunk(&mut self, block: Vec<u8>) {
         if !self.exchange.knows_chunks {
-            self.output.push(Segment::Inline(block.into_boxed_slice()));
+            self.output.push(Segment::Inline(block));
             return;
         }
         let len_bytes = block.len();
         let head = format!("{len_bytes:x}\r\n").into_bytes();
-        self.output.push(Segment::Inline(head.into_boxed_slice()));
-        self.output.push(Segment::Inline(block.into_boxed_slice()));
+        self.output.push(Segment::Inline(head));
+        self.output.push(Segment::Inline(block));
         self.output.push(Segment::Static(b"\r\n"));
     }
 }

@@ -68,8 +68,7 @@ impl Connection {
     }
 
     pub(super) fn push_head(&mut self, cx: &Context<'_>, head: HeadWriter) {
-        self.output
-            .push(Segment::Inline(head.finish().into_boxed_slice()));
+        self.output.push(Segment::Inline(head.finish()));
         self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
     }
 

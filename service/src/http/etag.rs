@@ -3,9 +3,11 @@
 //! A tag is `"SEQ-CHECKSUM"` in hexadecimal. It is strong: a sequence number
 //! is one version of one key, and never comes twice.
 
-use alloc::format;
 use alloc::string::String;
 use store::{Metadata, Seq};
+
+/// Of a tag of ours, quotes included.
+const TAG_BYTES_MAX: usize = 27;
 
 /// A tag somebody sent; its text is opaque unless it is one of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +24,23 @@ pub(crate) struct BadTag;
 
 /// The tag of a version, quotes included.
 pub(crate) fn write(version: &Metadata) -> String {
-    format!("\"{:x}-{:08x}\"", version.seq.0, version.checksum)
+    let mut tag = String::with_capacity(TAG_BYTES_MAX);
+    tag.push('"');
+    let seq = version.seq.0;
+    push_hex(&mut tag, seq, seq.max(1).ilog2() / 4 + 1);
+    tag.push('-');
+    push_hex(&mut tag, version.checksum.into(), 8);
+    tag.push('"');
+    tag
+}
+
+/// Appends the last digits of a number.
+fn push_hex(out: &mut String, number: u64, digits: u32) {
+    let places = (0..digits).rev();
+    out.extend(places.map(|place| {
+        let digit = number >> (4 * place) & 15;
+        char::from(b"0123456789abcdef"[digit as usize])
+    }));
 }
 
 /// The sequence number and checksum of a tag of ours.
