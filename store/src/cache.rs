@@ -10,6 +10,8 @@ use alloc::rc::Rc;
 
 /// RAM per item beside its bytes.
 const ITEM_BYTES: u64 = 192;
+/// Second chances given at once: where all was read of late, something has to go all the same.
+const SPARED_MAX: u32 = 64;
 
 /// A value and its headers as stored.
 #[derive(Clone, Debug)]
@@ -88,6 +90,7 @@ impl Cache {
 
     /// Lets go of what was not read of late until at most `bytes` are held.
     pub(crate) fn shrink_to(&mut self, bytes: u64) {
+        let mut spared = 0;
         while self.bytes > bytes && !self.items.is_empty() {
             let Some((pos, item)) = self.items.range_mut(self.hand..).next() else {
                 self.hand = 0;
@@ -95,7 +98,9 @@ impl Cache {
             };
             let pos = *pos;
             self.hand = pos + 1;
-            if !core::mem::take(&mut item.was_read) {
+            if core::mem::take(&mut item.was_read) && spared < SPARED_MAX {
+                spared += 1;
+            } else {
                 self.remove(pos);
             }
         }
@@ -105,6 +110,7 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     fn cached(length: usize) -> Cached {
         Cached {
@@ -129,5 +135,18 @@ mod tests {
         assert!(cache.get(60).is_none());
         cache.shrink_to(0);
         assert_eq!(cache.bytes(), 0);
+    }
+
+    /// However many there are, room is made in a bounded number of looks.
+    #[test]
+    fn where_all_was_read_something_goes_soon() {
+        let mut cache = Cache::new(200 * (ITEM_BYTES + 1));
+        for pos in 0..200 {
+            cache.insert(pos, cached(1), 1);
+            assert!(cache.get(pos).is_some());
+        }
+        cache.insert(200, cached(1), 1);
+        let gone: Vec<u64> = (0..200).filter(|pos| cache.get(*pos).is_none()).collect();
+        assert_eq!(gone, [u64::from(SPARED_MAX)]);
     }
 }

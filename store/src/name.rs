@@ -154,10 +154,7 @@ impl Key {
     /// # Errors
     /// [`NameError::Key`].
     pub fn new(key: &[u8]) -> Result<Self, NameError> {
-        if key.is_empty() || key.len() > KEY_BYTES_MAX {
-            return Err(NameError::Key);
-        }
-        Ok(Key(key.into()))
+        Key::checked(key.len()).map(|()| Key(key.into()))
     }
 
     /// The same of bytes that need not be kept.
@@ -165,10 +162,12 @@ impl Key {
     /// # Errors
     /// [`NameError::Key`].
     pub fn of(key: Vec<u8>) -> Result<Self, NameError> {
-        if key.is_empty() || key.len() > KEY_BYTES_MAX {
-            return Err(NameError::Key);
-        }
-        Ok(Key(key.into()))
+        Key::checked(key.len()).map(|()| Key(key.into()))
+    }
+
+    fn checked(len: usize) -> Result<(), NameError> {
+        let fits = (1..=KEY_BYTES_MAX).contains(&len);
+        fits.then_some(()).ok_or(NameError::Key)
     }
 
     /// The bytes.

@@ -95,6 +95,13 @@ const WORKS: [Work; 6] = [
 /// Counts, and prints each figure; false if one is too large.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let filter = arguments.filter.as_deref().unwrap_or_default();
+    let works = WORKS.iter().filter(|work| work.name.contains(filter));
+    let works: Vec<&Work> = works.collect();
+    let known = WORKS.map(|work| work.name).join(", ");
+    ensure!(
+        !works.is_empty(),
+        "no work is called {filter:?}: there is {known}"
+    );
     let counter = Counter::open()?;
     let checkout = crate::checkout();
     let mut cargo = build::cargo(&checkout);
@@ -102,7 +109,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     command::visible(&mut cargo)?;
     let program = checkout.join("target/release/bench");
     let mut all_fit = true;
-    for work in WORKS.iter().filter(|work| work.name.contains(filter)) {
+    for work in works {
         all_fit &= work.report(work.count(&counter, &program)?);
     }
     Ok(all_fit)
