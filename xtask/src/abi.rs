@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Result, bail};
 
 use crate::bed::{command, headers};
-use crate::suite;
+use crate::{failures, suite};
 
 /// Fetches the headers of each release, and runs the comparison on them.
 pub(crate) fn run() -> Result<()> {
@@ -19,5 +19,5 @@ pub(crate) fn run() -> Result<()> {
         let release = release.replace('.', "_");
         tests.env(format!("LAMPION_XEN_HEADERS_{release}"), directory);
     }
-    command::visible(&mut tests)
+    failures::told(&mut tests)
 }

@@ -10,6 +10,7 @@ mod check;
 mod count;
 mod disk;
 mod dist;
+mod failures;
 mod fuzz;
 mod hosts;
 mod interrupt;

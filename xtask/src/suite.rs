@@ -1,6 +1,7 @@
 //! The test binaries that need a bed, and how one is run against its bed.
 
 use std::fs::{self, File};
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use crate::bed::outer::{self, Disk};
 use crate::bed::{Bed, Request, command, hostile, linux_guest};
 use crate::build;
+use crate::failures;
 use crate::hosts::Hypervisor;
 
 /// One test binary and the bed it is run against.
@@ -122,7 +124,7 @@ impl Suite {
         tests.current_dir(crate::checkout().join("tests"));
         environment(&mut tests, self, &bed, &disks);
         let result = match self.wrong {
-            None => watch(&mut tests, &mut bed),
+            None => watch(&mut tests, &mut bed, stdout()),
             Some(words) => watch_failure(&mut tests, &mut bed, words),
         };
         match result {
@@ -186,15 +188,16 @@ fn remove(disk: &Disk) -> Result<()> {
 }
 
 /// Waits for the tests, but not when their machine has died.
-fn watch(tests: &mut Command, bed: &mut Bed) -> Result<()> {
-    let mut tests = tests.spawn().context("the tests could not be started")?;
+fn watch(tests: &mut Command, bed: &mut Bed, screen: impl Write + Send + 'static) -> Result<()> {
+    let (mut tests, failures) = failures::spawn(tests, screen)?;
     let result = watch_child(&mut tests, bed);
     if result.is_err() {
         let _ = tests.kill();
         let _ = tests.wait();
     }
+    let failures = failures.join().unwrap_or_default();
     let status = result?;
-    ensure!(status.success(), "tests failed ({status})");
+    ensure!(status.success(), "tests failed ({status}){failures}");
     Ok(())
 }
 
@@ -202,8 +205,8 @@ fn watch(tests: &mut Command, bed: &mut Bed) -> Result<()> {
 fn watch_failure(tests: &mut Command, bed: &mut Bed, words: &str) -> Result<()> {
     let log = bed.directory().join("wrong-image.log");
     let file = File::create(&log)?;
-    tests.stdout(file.try_clone()?).stderr(file);
-    let result = watch(tests, bed);
+    tests.stderr(file.try_clone()?);
+    let result = watch(tests, bed, file);
     let text = fs::read_to_string(&log)?;
     ensure!(
         result.is_err(),
@@ -240,7 +243,7 @@ pub(crate) fn of_run() -> Result<()> {
     tests.args(["--test-threads=1", "--include-ignored"]);
     tests.env("LAMPION_XTASK", std::env::current_exe()?);
     tests.env("LAMPION_BED_LOGS", crate::checkout().join("target/run"));
-    command::visible(&mut tests)
+    failures::told(&mut tests)
 }
 
 /// Builds a test target of the package `tests` and returns its binary, which

@@ -2,9 +2,8 @@
 
 use anyhow::Result;
 
-use crate::bed::command;
 use crate::hosts::Hypervisor;
-use crate::{abi, build, count, fuzz, suite, wrong};
+use crate::{abi, build, count, failures, fuzz, suite, wrong};
 
 /// What `cargo xtask test` understands.
 #[derive(Debug, clap::Args)]
@@ -26,7 +25,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         println!("== host");
         let mut cargo = build::cargo(&crate::checkout());
         cargo.args(["test", "--workspace"]).args(&arguments.filter);
-        results.push(("host".to_owned(), command::visible(&mut cargo)));
+        results.push(("host".to_owned(), failures::told(&mut cargo)));
     }
     if arguments.filter.is_none() {
         println!("== cargo xtask abi");
