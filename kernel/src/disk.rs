@@ -43,7 +43,7 @@ impl BlockDevice for Disk {
                 (false, true) => Durability::Barrier,
                 (false, false) => Durability::Backend,
             },
-            discard: false,
+            discard: info.discard && !info.read_only,
             read_only: info.read_only,
         })
     }
@@ -58,8 +58,14 @@ impl BlockDevice for Disk {
                 sector: offset_bytes / SECTOR_BYTES,
                 data: from.bytes(),
             },
-            // Discard is not offered, so it is not asked for; as a hint it may always be ignored.
-            Request::Flush | Request::Discard { .. } => Operation::Flush,
+            Request::Flush => Operation::Flush,
+            Request::Discard {
+                offset_bytes,
+                len_bytes,
+            } => Operation::Discard {
+                sector: offset_bytes / SECTOR_BYTES,
+                sectors: len_bytes / SECTOR_BYTES,
+            },
         };
         match self.front.borrow_mut().submit(id.0, operation) {
             Ok(()) => {}

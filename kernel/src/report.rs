@@ -247,6 +247,11 @@ fn append_vbd(out: &mut String, vbd: &Blkfront) {
             counters.flushes,
         ),
         (
+            "blkfront_discards_total",
+            "Discards completed.",
+            counters.discards,
+        ),
+        (
             "blkfront_errors_total",
             "Requests that failed.",
             counters.errors,

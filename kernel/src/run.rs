@@ -307,10 +307,9 @@ impl Serving {
 
     /// Disk requests that have ended since boot.
     fn ended_requests(&self) -> u64 {
-        self.vbd.as_ref().map_or(0, |vbd| {
-            let counters = vbd.borrow().counters();
-            counters.reads + counters.writes + counters.flushes + counters.errors
-        })
+        self.vbd
+            .as_ref()
+            .map_or(0, |vbd| vbd.borrow().counters().ended())
     }
 
     fn step_store(&mut self, now: Now, attachment: &Attachment) -> bool {

@@ -39,6 +39,8 @@ struct Request {
     id: u64,
     sector: u64,
     segments: Vec<(u32, usize, usize)>,
+    /// Of a discard: how many sectors.
+    discarded: u64,
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {
@@ -57,12 +59,18 @@ impl Request {
             id: double(bytes, 8),
             sector: double(bytes, 16),
             segments: Vec::new(),
+            discarded: 0,
         };
-        if matches!(
-            operation,
-            blkif::BLKIF_OP_FLUSH_DISKCACHE | blkif::BLKIF_OP_DISCARD
-        ) {
-            return Ok(request);
+        match operation {
+            blkif::BLKIF_OP_FLUSH_DISKCACHE => return Ok(request),
+            blkif::BLKIF_OP_DISCARD => {
+                let discarded = double(bytes, 24);
+                return Ok(Request {
+                    discarded,
+                    ..request
+                });
+            }
+            _ => {}
         }
         if count == 0 || count > SEGMENTS_MAX {
             return Err(format!("{count} segments"));
@@ -176,6 +184,8 @@ impl Blkback {
         nodes.write(domain, "info", 0);
         let flush = u8::from(disk.faults().flush != Flush::NotOffered);
         nodes.write(domain, "feature-flush-cache", flush);
+        let discard = u8::from(!disk.faults().no_discard);
+        nodes.write(domain, "feature-discard", discard);
         self.become_state(domain, XenbusState::Connected);
     }
 
@@ -278,7 +288,10 @@ impl Blkback {
     /// The power goes: of what is under way some writes reach the disk's cache.
     pub fn cut_power(&mut self, domain: &mut Domain, disk: &mut Disk) {
         for request in std::mem::take(&mut self.under_way).into_values() {
-            let writes = request.operation == blkif::BLKIF_OP_WRITE;
+            let writes = matches!(
+                request.operation,
+                blkif::BLKIF_OP_WRITE | blkif::BLKIF_OP_DISCARD
+            );
             if writes && domain.random.chance(1, 2) {
                 // What fails now is lost like the rest.
                 let _ = perform(domain, disk, &request);
@@ -314,6 +327,10 @@ fn publish(ring: &mut BackRing, domain: &mut Domain, port: u32) {
 fn perform(domain: &mut Domain, disk: &mut Disk, request: &Request) -> Result<(), IoError> {
     match request.operation {
         blkif::BLKIF_OP_FLUSH_DISKCACHE => return disk.flush(),
+        blkif::BLKIF_OP_DISCARD => {
+            let len_bytes = request.discarded.saturating_mul(SECTOR_BYTES);
+            return disk.discard(request.sector * SECTOR_BYTES, len_bytes);
+        }
         blkif::BLKIF_OP_READ | blkif::BLKIF_OP_WRITE => {}
         _ => return Err(IoError::NotOffered),
     }

@@ -26,6 +26,7 @@ pub(crate) struct Slot {
     /// Keeps a segment from being reused while the device works on it.
     _hold: Option<Rc<()>>,
     len_bytes: Option<usize>,
+    is_discard: bool,
 }
 
 /// How a request ended.
@@ -159,6 +160,7 @@ impl Disk {
             ended: RefCell::new(None),
             _hold: hold,
             len_bytes,
+            is_discard: matches!(request, Request::Discard { .. }),
         });
         self.under_way.insert(id, Rc::clone(&slot));
         self.outbox.push_back((RequestId(id), request));
@@ -196,6 +198,7 @@ impl Disk {
                 ended: RefCell::new(ended),
                 _hold: None,
                 len_bytes: None,
+                is_discard: false,
             });
         }
         self.enqueue(Request::Flush, None, None)
@@ -290,6 +293,13 @@ impl Disk {
             if !whole {
                 result = Err(IoError::Failed);
             }
+        }
+        if slot.is_discard
+            && result == Err(IoError::Unsupported)
+            && let Some(geometry) = &mut self.geometry
+        {
+            log::warn!("the disk takes no discard: what is freed stays allocated behind it");
+            geometry.discard = false;
         }
         *slot.ended.borrow_mut() = Some(Ended { run, result });
     }

@@ -1,6 +1,7 @@
 //! Too few devices, too many, odd ones, and disks that are not ours.
 
 use tests::bed::Bed;
+use tests::data::value;
 use tests::guest::{ADDRESS, DISK_BYTES, Guest, Recipe, blank_disk};
 
 /// Fills a disk with text that is nobody's format.
@@ -255,4 +256,39 @@ fn an_address_by_dhcp_is_enough() {
     );
     let console = guest.wait_for_console("by dhcp");
     assert!(console.contains("`nonsense=` is ignored"), "{console}");
+}
+
+/// Bytes that a disk takes in the bed.
+fn allocated_bytes(bed: &Bed, path: &str) -> u64 {
+    let said = bed.run(&format!("sync; stat -c '%b %B' {path}"));
+    let numbers = said.split_whitespace().map(|word| word.parse::<u64>());
+    numbers.map(|number| number.expect("a number")).product()
+}
+
+/// Where discards are offered, the host gets back what compaction frees.
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn what_is_overwritten_is_given_back_where_the_disk_takes_discards() {
+    const LEN_BYTES: u64 = 8 << 20;
+    let bed = Bed::from_environment();
+    let disk = blank_disk(&bed, "discard", LEN_BYTES);
+    let guest = Guest::serving(&bed, "discard", &Recipe::on_disk(&disk));
+    let mut client = guest.client();
+    for round in 0..400 {
+        let put = client.request("PUT", "/kv/b/a", &value(0, round, 50_000));
+        assert!(matches!(put.expect("an answer").status, 201 | 204));
+    }
+    let discards = guest.metric("lampion_blkfront_discards_total");
+    if guest.console().contains("discard offered") {
+        assert!(discards > 0, "nothing was discarded");
+        let allocated = allocated_bytes(&bed, &disk);
+        assert!(allocated < LEN_BYTES - (512 << 10), "{allocated} bytes");
+    } else {
+        assert_eq!(discards, 0, "a disk that offers none is not asked");
+    }
+    assert!(guest.request("GET", "/kv/b/a", b"").body == value(0, 399, 50_000));
+    guest.kill();
+    drop(guest);
+    let guest = Guest::serving(&bed, "discard", &Recipe::on_disk(&disk));
+    assert!(guest.request("GET", "/kv/b/a", b"").body == value(0, 399, 50_000));
 }

@@ -5,6 +5,7 @@
 mod admin;
 mod after;
 mod answers;
+mod discards;
 mod events;
 mod expiry;
 mod flushes;

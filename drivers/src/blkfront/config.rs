@@ -58,7 +58,7 @@ async fn connect(
     let info = read_info(&frontend).await?;
     frontend.switch_to(XenbusState::Connected).await?;
     log::info!(
-        "{path}: connected to domain {}, {} MiB, sectors of {} bytes{}{}",
+        "{path}: connected to domain {}, {} MiB, sectors of {} bytes{}{}{}",
         frontend.backend_domid().0,
         info.sectors / 2048,
         info.sector_bytes,
@@ -67,7 +67,12 @@ async fn connect(
             (true, _) => ", flush offered",
             (false, true) => ", barrier offered",
             (false, false) => ", neither flush nor barrier offered",
-        }
+        },
+        if info.discard {
+            ", discard offered"
+        } else {
+            ""
+        },
     );
     Ok(Established {
         link: Link { info, port, queue },
@@ -121,6 +126,7 @@ async fn read_info(frontend: &Frontend) -> Result<DiskInfo, ConnectError> {
         read_only: kind & u64::from(VDISK_READONLY | VDISK_CDROM) != 0 || mode_read_only,
         flush: frontend.read_backend_flag("feature-flush-cache").await?,
         barrier: frontend.read_backend_flag("feature-barrier").await?,
+        discard: frontend.read_backend_flag("feature-discard").await?,
     })
 }
 

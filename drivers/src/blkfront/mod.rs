@@ -1,4 +1,4 @@
-//! The block frontend: reads, writes and flushes over one ring.
+//! The block frontend: reads, writes, flushes and discards over one ring.
 //!
 //! Each request owns eleven pages that were granted once, when connecting;
 //! data is copied in when a write is submitted and out when a read completes.
@@ -43,6 +43,8 @@ pub struct DiskInfo {
     pub flush: bool,
     /// Whether barrier writes are offered.
     pub barrier: bool,
+    /// Whether discards are offered.
+    pub discard: bool,
 }
 
 /// What is asked.
@@ -64,6 +66,13 @@ pub enum Operation<'a> {
     },
     /// Make completed writes durable, by a flush or a barrier.
     Flush,
+    /// Say that nobody needs these sectors' content; what they read as afterwards is not said.
+    Discard {
+        /// First sector of 512 bytes.
+        sector: u64,
+        /// How many of 512 bytes.
+        sectors: u64,
+    },
 }
 
 /// Why a request was not taken.
@@ -113,10 +122,19 @@ pub struct Counters {
     pub writes: u64,
     /// Flushes completed.
     pub flushes: u64,
+    /// Discards completed.
+    pub discards: u64,
     /// Requests that failed.
     pub errors: u64,
     /// Notifications sent.
     pub notifies: u64,
+}
+
+impl Counters {
+    /// Grows with each request that ends, however it does.
+    pub fn ended(&self) -> u64 {
+        self.reads + self.writes + self.flushes + self.discards + self.errors
+    }
 }
 
 /// One connection to a backend.

@@ -11,9 +11,9 @@ use crate::fault::BackendFault;
 use crate::resources::{GrantedPages, Handles};
 use alloc::vec::Vec;
 use xen::io::blkif::{
-    BLKIF_MAX_SEGMENTS_PER_REQUEST, BLKIF_OP_FLUSH_DISKCACHE, BLKIF_OP_READ, BLKIF_OP_WRITE,
-    BLKIF_OP_WRITE_BARRIER, BLKIF_RSP_EOPNOTSUPP, BLKIF_RSP_OKAY, BlkifRequest,
-    BlkifRequestSegment, BlkifResponse, SECTOR_BYTES,
+    BLKIF_MAX_SEGMENTS_PER_REQUEST, BLKIF_OP_DISCARD, BLKIF_OP_FLUSH_DISKCACHE, BLKIF_OP_READ,
+    BLKIF_OP_WRITE, BLKIF_OP_WRITE_BARRIER, BLKIF_RSP_EOPNOTSUPP, BLKIF_RSP_OKAY, BlkifRequest,
+    BlkifRequestDiscard, BlkifRequestSegment, BlkifResponse, SECTOR_BYTES,
 };
 use xen::page::PAGE_BYTES;
 use xen::ring::{Blk, FrontRing};
@@ -129,8 +129,21 @@ impl Queue {
                 };
                 0
             }
+            Operation::Discard { sector, sectors } => {
+                request = BlkifRequestDiscard {
+                    operation: BLKIF_OP_DISCARD,
+                    handle: self.device,
+                    sector_number: sector,
+                    nr_sectors: sectors,
+                    ..Default::default()
+                }
+                .in_slot();
+                0
+            }
         };
-        self.fill_segments(index, len_bytes, &mut request);
+        if len_bytes > 0 {
+            self.fill_segments(index, len_bytes, &mut request);
+        }
         let slot = &mut self.slots[index];
         slot.life = slot.life.wrapping_add(1);
         slot.state = SlotState::InFlight {
@@ -175,6 +188,7 @@ impl Queue {
         match response.operation {
             BLKIF_OP_READ => counters.reads += 1,
             BLKIF_OP_WRITE => counters.writes += 1,
+            BLKIF_OP_DISCARD => counters.discards += 1,
             _ => counters.flushes += 1,
         }
         self.slots[index].state = ended;

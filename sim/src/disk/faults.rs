@@ -94,6 +94,8 @@ pub struct Faults {
     pub unreadable_at_crash: u32,
     /// What flushes do.
     pub flush: Flush,
+    /// The disk does not know discards.
+    pub no_discard: bool,
     /// How long requests take.
     pub slow: Latency,
 }

@@ -48,6 +48,9 @@ impl Disk {
     /// Writes zeros into the volatile cache, unless [`Faults::ignored_discard`] says otherwise.
     pub fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<(), IoError> {
         self.check(offset, len_bytes)?;
+        if self.faults.no_discard {
+            return Err(IoError::NotOffered);
+        }
         let zeros = vec![0; len_bytes as usize];
         if self.chances.fails(self.faults.write_error) {
             self.put_some(offset, &zeros, faults::HALF);

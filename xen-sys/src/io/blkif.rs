@@ -100,6 +100,29 @@ layout!(
     nr_sectors @ 24,
 );
 
+impl BlkifRequestDiscard {
+    /// The slot of the ring that says this: what lies beyond its end is zero.
+    pub fn in_slot(self) -> BlkifRequest {
+        let [a, b, c, d, first_sect, last_sect, e, f] = self.nr_sectors.to_le_bytes();
+        let mut slot = BlkifRequest {
+            operation: self.operation,
+            nr_segments: self.flag,
+            handle: self.handle,
+            pad: self.pad,
+            id: self.id,
+            sector_number: self.sector_number,
+            ..Default::default()
+        };
+        slot.seg[0] = BlkifRequestSegment {
+            gref: u32::from_le_bytes([a, b, c, d]),
+            first_sect,
+            last_sect,
+            pad: u16::from_le_bytes([e, f]),
+        };
+        slot
+    }
+}
+
 /// The end of a request.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
