@@ -20,6 +20,7 @@ use crate::format::record::{Owner, Record};
 use crate::format::segment::{self, Footer};
 use crate::format::summary;
 use crate::format::views;
+use crate::growth::Growth;
 use crate::index::views::Views;
 use crate::queue::{Body, Op, Waiting};
 use crate::shutdown::{RESTART, summary_memory_bytes};
@@ -227,6 +228,13 @@ impl Store {
         if self.log().proof_wanted && self.room_for((0, 0), HOUSEKEEPING) == Some(Room::Here) {
             return Some(Room::Here);
         }
+        let generation = self.log().generation;
+        let wants_head = |growth: &Growth| growth.wants_head_after(generation);
+        if self.growth.as_ref().is_some_and(wants_head)
+            && self.segments.available() >= HOUSEKEEPING.next
+        {
+            return Some(Room::NextSegment);
+        }
         let frees = self.compaction.freeable.len() as u64;
         if frees > 0
             && let Some(room) = self.room_for((frees * FREE_RECORD_BYTES, 0), HOUSEKEEPING)
@@ -323,7 +331,11 @@ impl Store {
         header.next_seq = self.log().next_seq;
         header.data_start = (layout.data_start(number) - layout.start(number)) as u32;
         header.wall_ns = wall_ns;
-        let (bitmap, seeds) = (self.segments.bitmap(), self.log().seeds);
+        let count = self
+            .growth
+            .as_ref()
+            .map_or(layout.segment_count, Growth::segment_count);
+        let (bitmap, seeds) = (self.segments.bitmap(count), self.log().seeds);
         let bytes = segment::encode(&header, &bitmap, seeds, header.data_start as usize);
         if abandoned.is_none() {
             ranges.push(self.footer_range(&old));

@@ -125,6 +125,19 @@ impl Disk {
         (is < was).then_some((was, is))
     }
 
+    /// How long the device is now, if it is there.
+    pub(crate) fn len_bytes(&self) -> Option<u64> {
+        Some(self.device.geometry()?.len_bytes)
+    }
+
+    /// What the device has gained is in use.
+    pub(crate) fn note_growth(&mut self) {
+        let len_bytes = self.len_bytes();
+        if let (Some(geometry), Some(len_bytes)) = (&mut self.geometry, len_bytes) {
+            geometry.len_bytes = geometry.len_bytes.max(len_bytes);
+        }
+    }
+
     /// Whether the device does not come back.
     pub(crate) fn is_gone(&self) -> bool {
         self.device.is_gone()

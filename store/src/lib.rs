@@ -26,6 +26,7 @@ mod draft;
 mod expiry;
 mod fetch;
 mod format;
+mod growth;
 mod guard;
 mod index;
 mod large;

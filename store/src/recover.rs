@@ -314,7 +314,7 @@ impl Recovery {
         let header = self.headers[number as usize].expect("candidates have headers");
         let wanted = (self.layout.segment_count as usize).div_ceil(8);
         let bitmap = segment::bitmap(&header, run.bytes(), self.seeds)
-            .filter(|bitmap| bitmap.len() == wanted && !segments::is_free(bitmap, number));
+            .filter(|bitmap| bitmap.len() >= wanted && !segments::is_free(bitmap, number));
         let Some(bitmap) = bitmap else {
             self.headers[number as usize] = None;
             candidates.pop();

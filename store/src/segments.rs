@@ -35,6 +35,18 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
+    /// Free and without a past.
+    fn fresh() -> Segment {
+        Segment {
+            usage: Use::Free,
+            generation: 0,
+            extents: vec![],
+            live: 0,
+            summary: 0,
+            token: Rc::new(()),
+        }
+    }
+
     /// Bytes in groups that count.
     pub(crate) fn written(&self) -> u64 {
         self.extents.iter().map(|(start, end)| end - start).sum()
@@ -56,18 +68,10 @@ pub(crate) struct Segments {
 impl Segments {
     /// All free and without a past.
     pub(crate) fn new(layout: Layout) -> Self {
-        let fresh = |_| Segment {
-            usage: Use::Free,
-            generation: 0,
-            extents: vec![],
-            live: 0,
-            summary: 0,
-            token: Rc::new(()),
-        };
-        let all: Vec<Segment> = (0..layout.segment_count).map(fresh).collect();
+        let fresh = |_| Segment::fresh();
         Segments {
             layout,
-            all,
+            all: (0..layout.segment_count).map(fresh).collect(),
             free: layout.segment_count,
             held: vec![],
             live_total: 0,
@@ -83,6 +87,14 @@ impl Segments {
             ..smallest.expect("the smallest device has a layout")
         };
         Segments::new(layout)
+    }
+
+    /// There are more of them.
+    pub(crate) fn grow(&mut self, layout: Layout) {
+        self.free += layout.segment_count - self.layout.segment_count;
+        self.all
+            .resize_with(layout.segment_count as usize, Segment::fresh);
+        self.layout = layout;
     }
 
     pub(crate) fn layout(&self) -> Layout {
@@ -247,9 +259,13 @@ impl Segments {
         Some(picked)
     }
 
-    /// The bitmap for a segment header: a bit is 1 if the segment is free.
-    pub(crate) fn bitmap(&self) -> Vec<u8> {
-        let mut bitmap = vec![0u8; self.all.len().div_ceil(8)];
+    /// The bitmap for a segment header: a bit is 1 if the segment is free, and for what is to be
+    /// a segment soon.
+    pub(crate) fn bitmap(&self, segment_count: u32) -> Vec<u8> {
+        let mut bitmap = vec![0u8; segment_count.div_ceil(8) as usize];
+        for number in self.all.len()..segment_count as usize {
+            bitmap[number / 8] |= 1 << (number % 8);
+        }
         for (number, segment) in self.all.iter().enumerate() {
             if segment.usage == Use::Free {
                 bitmap[number / 8] |= 1 << (number % 8);
@@ -292,7 +308,7 @@ mod tests {
     fn the_bitmap_names_the_free_ones() {
         let mut segments = segments();
         segments.begin(9, 1);
-        let bitmap = segments.bitmap();
+        let bitmap = segments.bitmap(segments.layout().segment_count);
         assert!((0..24).all(|number| is_free(&bitmap, number) == (number != 9)));
         assert!(!is_free(&bitmap, 24) && !is_free(&bitmap, 4000));
     }

@@ -105,7 +105,11 @@ impl Store {
                 if self.queue.is_empty() {
                     self.compaction.abandon();
                 }
-                let drained = self.queue.is_empty() && self.in_flight.is_none();
+                if !self.is_growing() {
+                    self.growth = None;
+                }
+                let idle = self.in_flight.is_none() && !self.is_growing();
+                let drained = self.queue.is_empty() && idle;
                 if !drained || self.epoch_check() == Poll::Pending || !self.is_writing() {
                     return Moved::No;
                 }

@@ -17,6 +17,7 @@ use crate::expiry::Expiry;
 use crate::format::checksum::Seeds;
 use crate::format::layout::Layout;
 use crate::format::superblock::Superblock;
+use crate::growth::Growth;
 use crate::guard::Guard;
 use crate::index::{Index, PAGE_OVER_MAX};
 use crate::large::Large;
@@ -82,6 +83,7 @@ pub struct Store {
     pub(crate) pressure: Pressure,
     pub(crate) scrub: Scrub,
     pub(crate) guard: Guard,
+    pub(crate) growth: Option<Growth>,
     pub(crate) in_flight: Option<InFlight>,
     /// Where the records of an earlier epoch's last group were logged again.
     pub(crate) relogged: Option<(u64, Vec<u8>, u32)>,
@@ -144,6 +146,7 @@ impl Store {
             pressure: Pressure::default(),
             scrub: Scrub::default(),
             guard: Guard::default(),
+            growth: None,
             in_flight: None,
             relogged: None,
             last_seq: 0,
@@ -205,16 +208,21 @@ impl Store {
             self.retire(&retired);
             return Moved::Yes;
         }
-        let compacted = match self.is_draining() {
-            true => Moved::No,
-            false => self.advance_compaction(),
+        let (compacted, grown) = match self.is_draining() {
+            true if self.is_growing() => (Moved::No, self.advance_growth()),
+            true => (Moved::No, Moved::No),
+            false => (self.advance_compaction(), self.advance_growth()),
         };
         if !self.is_writing() {
             return Moved::Yes;
         }
         let closed = self.advance_closing();
         let scrubbed = self.advance_scrub();
-        if [expired, swept, committed, compacted, closed, scrubbed].contains(&Moved::Yes) {
+        if [
+            expired, swept, committed, compacted, grown, closed, scrubbed,
+        ]
+        .contains(&Moved::Yes)
+        {
             return Moved::Yes;
         }
         self.refuse_what_is_stuck()

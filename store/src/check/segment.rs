@@ -126,7 +126,7 @@ impl Look {
         };
         let wanted = (layout.segment_count as usize).div_ceil(8);
         let bitmap = segment::bitmap(&header, &bytes, scope.seeds);
-        let bitmap = bitmap.filter(|bitmap| bitmap.len() == wanted);
+        let bitmap = bitmap.filter(|bitmap| bitmap.len() >= wanted);
         let free = bitmap.as_ref().map(|bitmap| {
             let free =
                 (0..layout.segment_count).filter(|number| segments::is_free(bitmap, *number));

@@ -99,6 +99,20 @@ impl Layout {
         layout.is_sound(len_bytes).then_some(layout)
     }
 
+    /// The same with as many segments as a device of `len_bytes` has room for, and headers for
+    /// their bitmap; never fewer.
+    pub(crate) fn grown(&self, len_bytes: u64) -> Layout {
+        let room = len_bytes
+            .min(DEVICE_BYTES_MAX)
+            .saturating_sub(self.first_segment);
+        let bits = (u64::from(self.header_bytes) - SEGMENT_HEADER_FIXED as u64) * 8;
+        let count = (room / self.segment_bytes).min(bits).min(SEGMENT_COUNT_MAX);
+        Layout {
+            segment_count: self.segment_count.max(count as u32),
+            ..*self
+        }
+    }
+
     /// Whether numbers read from a disk make sense on a device of `len_bytes`.
     pub(crate) fn is_sound(&self, len_bytes: u64) -> bool {
         let unit = u64::from(self.unit);

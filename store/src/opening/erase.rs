@@ -119,7 +119,7 @@ impl Store {
         header.wall_ns = self.now.wall_ns;
         let bytes = segment::encode(
             &header,
-            &segments.bitmap(),
+            &segments.bitmap(layout.segment_count),
             seeds,
             header.data_start as usize,
         );

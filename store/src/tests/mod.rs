@@ -8,6 +8,7 @@ mod check;
 mod crash;
 mod expiry;
 mod faults;
+mod growth;
 mod ranges;
 mod rot;
 mod scrub;
