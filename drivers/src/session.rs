@@ -55,7 +55,12 @@ pub(crate) struct Established<L> {
     pub(crate) link: L,
     pub(crate) frontend: Frontend,
     pub(crate) watch: Watch,
+    /// What is to be read again whenever the backend says anew that it is connected.
+    pub(crate) reread: Option<Reread>,
 }
+
+/// Begins to read it.
+pub(crate) type Reread = Box<dyn Fn() -> Task<()>>;
 
 /// How a device's handshake runs.
 pub(crate) trait Connect {
@@ -242,9 +247,11 @@ impl<C: Connect> Session<C> {
                 link,
                 frontend,
                 watch,
+                reread,
             }) => {
                 let since_ns = self.handles.timers.now_ns();
-                State::Connected(link, Box::pin(until_lost(frontend, watch)), since_ns)
+                let monitor = Box::pin(until_lost(frontend, watch, reread));
+                State::Connected(link, monitor, since_ns)
             }
             Err(error) => {
                 // Said once for all tries that fail alike.
@@ -261,7 +268,7 @@ impl<C: Connect> Session<C> {
 }
 
 /// Ends when the backend is no longer connected.
-async fn until_lost(frontend: Frontend, watch: Watch) {
+async fn until_lost(frontend: Frontend, watch: Watch, reread: Option<Reread>) {
     loop {
         watch.fired().await;
         let mut state = frontend.backend_state().await;
@@ -272,6 +279,9 @@ async fn until_lost(frontend: Frontend, watch: Watch) {
         // Without xenstore nothing is known; the rings go on.
         if state.is_ok_and(|state| !is_at_work(state)) {
             return;
+        }
+        if let Some(reread) = &reread {
+            reread().await;
         }
     }
 }

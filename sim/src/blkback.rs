@@ -189,6 +189,13 @@ impl Blkback {
         self.become_state(domain, XenbusState::Connected);
     }
 
+    /// Tells the frontend how large the disk is now, as Linux's backend does: by its state again.
+    pub fn resize(&mut self, domain: &mut Domain, disk: &Disk) {
+        let sectors = disk.len_bytes() / SECTOR_BYTES;
+        self.nodes.write(domain, "sectors", sectors);
+        self.become_state(domain, self.state);
+    }
+
     /// The ring's frame and the port, for a backend that lies.
     pub fn ring(&self) -> Option<(u64, u32)> {
         let (ring, port) = self.ring.as_ref()?;

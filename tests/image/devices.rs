@@ -292,3 +292,44 @@ fn what_is_overwritten_is_given_back_where_the_disk_takes_discards() {
     let guest = Guest::serving(&bed, "discard", &Recipe::on_disk(&disk));
     assert!(guest.request("GET", "/kv/b/a", b"").body == value(0, 399, 50_000));
 }
+
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn a_disk_that_grows_has_room_again_without_a_restart() {
+    let bed = Bed::from_environment();
+    let disk = blank_disk(&bed, "grows", 8 << 20);
+    let guest = Guest::serving(&bed, "grows", &Recipe::on_disk(&disk));
+    let mut client = guest.client();
+    let mut fill = |from: u64| {
+        for key in from.. {
+            let body = value(key, 0, 60_000);
+            let put = client.request("PUT", &format!("/kv/b/{key}"), &body);
+            match put.expect("an answer").status {
+                201 => {}
+                507 => return key,
+                other => panic!("key {key}: {other}"),
+            }
+        }
+        unreachable!("there is no last key")
+    };
+    let before = fill(0);
+    guest.grow_disk(&disk, 24 << 20);
+    // A backend may look at the size only when something is asked of it.
+    while !guest.console().contains("the disk has grown") {
+        assert_eq!(guest.request("DELETE", "/kv/b/0", b"").status, 204);
+        assert!(guest.request("PUT", "/kv/b/0", &value(0, 0, 60_000)).status < 300);
+    }
+    let after = fill(before);
+    assert!(after > 2 * before, "{before} keys, then {after}");
+    guest.kill();
+    drop(guest);
+    let guest = Guest::serving(&bed, "grows", &Recipe::on_disk(&disk));
+    for key in 0..after {
+        let got = guest.request("GET", &format!("/kv/b/{key}"), b"");
+        assert!(
+            got.body == value(key, 0, 60_000),
+            "key {key}: {}",
+            got.status
+        );
+    }
+}

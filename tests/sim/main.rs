@@ -13,6 +13,7 @@ mod hostile;
 mod index;
 mod memory;
 mod reconnect;
+mod resize;
 mod seeds;
 mod starved;
 mod sweeps;

@@ -261,6 +261,12 @@ impl Guest {
         self.bed.run(&format!("vm reboot {}", self.name));
     }
 
+    /// Makes its first disk, the file at `path`, so long while it runs.
+    pub fn grow_disk(&self, path: &str, len_bytes: u64) {
+        let name = &self.name;
+        self.bed.run(&format!("vm grow {name} {path} {len_bytes}"));
+    }
+
     /// The value of a metric without labels.
     ///
     /// # Panics

@@ -4,9 +4,11 @@ use super::queue::Queue;
 use super::{DiskInfo, Link};
 use crate::fault::BackendFault;
 use crate::resources::{Handles, OwnedPort};
-use crate::session::{Connect, ConnectError, Established};
+use crate::session::{Connect, ConnectError, Established, Reread};
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::string::String;
+use core::cell::Cell;
 use xen::grant::GrantAccess;
 use xen::io::blkif::{BLKIF_MAX_SEGMENTS_PER_REQUEST, SECTOR_BYTES, VDISK_CDROM, VDISK_READONLY};
 use xen::page::PAGE_BYTES;
@@ -74,11 +76,39 @@ async fn connect(
             ""
         },
     );
+    let info = Rc::new(Cell::new(info));
+    let reread = reread(&frontend, &info);
     Ok(Established {
         link: Link { info, port, queue },
         frontend,
         watch,
+        reread: Some(reread),
     })
+}
+
+/// A disk whose size was changed says so by writing its state again (`blkif.h`, "Live resize").
+fn reread(frontend: &Frontend, info: &Rc<Cell<DiskInfo>>) -> Reread {
+    let (frontend, info, told) = (frontend.clone(), Rc::clone(info), Rc::new(Cell::new(false)));
+    Box::new(move || {
+        let (frontend, info, told) = (frontend.clone(), Rc::clone(&info), Rc::clone(&told));
+        Box::pin(async move { read_size(&frontend, &info, &told).await })
+    })
+}
+
+/// Takes in the size, and nothing else that was agreed on. What cannot be read is told once: a
+/// backend may write as often as it likes.
+async fn read_size(frontend: &Frontend, info: &Cell<DiskInfo>, told: &Cell<bool>) {
+    match read_info(frontend).await {
+        Ok(DiskInfo { sectors, .. }) => info.set(DiskInfo {
+            sectors,
+            ..info.get()
+        }),
+        Err(error) if !told.replace(true) => {
+            let path = frontend.path();
+            log::warn!("{path}: its size cannot be read again, and stays what it was: {error}");
+        }
+        Err(_) => {}
+    }
 }
 
 fn build(

@@ -17,8 +17,10 @@ use crate::fault::BackendFault;
 use crate::resources::{Handles, OwnedPort};
 use crate::session::{Phase, Session};
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::String;
 use config::Handshake;
+use core::cell::Cell;
 use queue::Queue;
 use xen::Attachment;
 use xen::event::Port;
@@ -139,7 +141,8 @@ impl Counters {
 
 /// One connection to a backend.
 pub(crate) struct Link {
-    info: DiskInfo,
+    /// Its size may change while connected.
+    info: Rc<Cell<DiskInfo>>,
     port: OwnedPort,
     queue: Queue,
 }
@@ -175,7 +178,7 @@ impl Blkfront {
             self.lost.extend(in_flight.unwrap_or_default());
         }
         if let Some(link) = self.session.link_ref() {
-            self.info = Some(link.info);
+            self.info = Some(link.info.get());
         }
     }
 
@@ -210,7 +213,8 @@ impl Blkfront {
         let Some(link) = self.session.link() else {
             return Err(SubmitError::Detached);
         };
-        let barrier = !link.info.flush && link.info.barrier;
+        let info = link.info.get();
+        let barrier = !info.flush && info.barrier;
         if link.queue.submit(tag, operation, barrier) {
             Ok(())
         } else {

@@ -65,6 +65,7 @@ async fn connect(
         link: link.link,
         frontend,
         watch,
+        reread: None,
     })
 }
 
