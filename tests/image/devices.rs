@@ -315,7 +315,11 @@ fn a_disk_that_grows_has_room_again_without_a_restart() {
     let before = fill(0);
     guest.grow_disk(&disk, 24 << 20);
     // A backend may look at the size only when something is asked of it.
-    while !guest.console().contains("the disk has grown") {
+    for round in 0.. {
+        if guest.console().contains("the disk has grown") {
+            break;
+        }
+        assert!(round < 100, "never told:\n{}", guest.console());
         assert_eq!(guest.request("DELETE", "/kv/b/0", b"").status, 204);
         assert!(guest.request("PUT", "/kv/b/0", &value(0, 0, 60_000)).status < 300);
     }
