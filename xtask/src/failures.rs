@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write, stdout};
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -11,6 +12,8 @@ use crate::bed::command::shown;
 /// How much of it a verdict repeats: the whole stands where it was printed.
 const LINES_MAX: usize = 60;
 const LINE_CHARS_MAX: usize = 400;
+/// How long the rest of the output of tests that have ended may take.
+const REST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What libtest prints above what failed tests said, and below their names.
 const BEGIN: &str = "failures:";
@@ -20,7 +23,7 @@ const END: &str = "test result: FAILED";
 pub(crate) fn told(tests: &mut Command) -> Result<()> {
     let (mut child, failures) = spawn(tests, stdout())?;
     let status = child.wait()?;
-    let failures = failures.join().unwrap_or_default();
+    let failures = said(failures);
     ensure!(
         status.success(),
         "{} failed ({status}){failures}",
@@ -40,9 +43,24 @@ pub(crate) fn spawn(
     Ok((child, thread::spawn(move || copy(output, screen))))
 }
 
+/// What the failed ones of tests that have ended said. Whatever they left running may hold their
+/// output open for ever: that is not waited for.
+pub(crate) fn said(failures: JoinHandle<String>) -> String {
+    let begin = Instant::now();
+    while !failures.is_finished() && begin.elapsed() < REST_TIMEOUT {
+        thread::sleep(Duration::from_millis(10));
+    }
+    match failures.is_finished() {
+        true => failures.join().unwrap_or_default(),
+        false => {
+            "\n  | (something they started is still running, and holds their output)".to_owned()
+        }
+    }
+}
+
 /// Copies it, and returns the parts between libtest's two lines.
 fn copy(output: impl Read, mut screen: impl Write) -> String {
-    let mut kept = Vec::new();
+    let (mut kept, mut left_out) = (Vec::new(), 0);
     let mut failing = false;
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
@@ -56,12 +74,13 @@ fn copy(output: impl Read, mut screen: impl Write) -> String {
         let text = text.trim_end();
         failing = (failing || text == BEGIN) && !text.starts_with(END);
         if failing && text != BEGIN && !text.is_empty() {
-            kept.push(text.chars().take(LINE_CHARS_MAX).collect::<String>());
+            match kept.len() < LINES_MAX {
+                true => kept.push(text.chars().take(LINE_CHARS_MAX).collect::<String>()),
+                false => left_out += 1,
+            }
         }
         line.clear();
     }
-    let left_out = kept.len().saturating_sub(LINES_MAX);
-    kept.truncate(LINES_MAX);
     if left_out > 0 {
         kept.push(format!("({left_out} more lines above)"));
     }
@@ -70,7 +89,8 @@ fn copy(output: impl Read, mut screen: impl Write) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{LINES_MAX, copy};
+    use super::{LINES_MAX, copy, told};
+    use std::process::Command;
 
     const FAILED: &str = "test a ... ok\ntest b ... FAILED\n\nfailures:\n\n\
         ---- b stdout ----\nround 3: 5 is not 4\n\n\nfailures:\n    b\n\n\
@@ -85,6 +105,14 @@ mod tests {
             kept,
             "\n  | ---- b stdout ----\n  | round 3: 5 is not 4\n  |     b"
         );
+    }
+
+    #[test]
+    fn what_tests_leave_running_is_not_waited_for() {
+        let mut tests = Command::new("sh");
+        tests.args(["-c", "sleep 30 & exit 1"]);
+        let error = told(&mut tests).expect_err("they failed");
+        assert!(error.to_string().contains("is still running"), "{error}");
     }
 
     #[test]

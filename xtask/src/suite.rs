@@ -195,7 +195,7 @@ fn watch(tests: &mut Command, bed: &mut Bed, screen: impl Write + Send + 'static
         let _ = tests.kill();
         let _ = tests.wait();
     }
-    let failures = failures.join().unwrap_or_default();
+    let failures = failures::said(failures);
     let status = result?;
     ensure!(status.success(), "tests failed ({status}){failures}");
     Ok(())
