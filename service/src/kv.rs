@@ -3,6 +3,7 @@
 use crate::answer::Answer;
 use crate::at;
 use crate::auth::Intent;
+use crate::connection::Sink;
 use crate::http::etag;
 use crate::http::field::{Field, Fields};
 use crate::http::head::{Framing, Request};
@@ -179,7 +180,7 @@ fn put(
         .store
         .begin_upload(place.bucket, place.key, condition, headers, len_bytes)
         .map_err(refusal::problem)?;
-    Ok(Action::Receive(upload))
+    Ok(Action::Receive(Sink::Value(upload)))
 }
 
 fn delete(

@@ -35,6 +35,7 @@ kinds! {
     BadHeader 400 "bad-header" "A header field to be kept is too long or not text."
     PartialPut 400 "partial-put" "A PUT replaces the whole value."
     BadBody 400 "bad-body" "The body is not chunked coding as RFC 9112 has it."
+    BadBackup 400 "bad-backup" "The body is no whole backup of a Lampion store."
     BadJson 400 "bad-json" "The body is not the JSON that is wanted here."
     UnexpectedBody 400 "unexpected-body" "This request has no body."
     IncompleteBody 400 "incomplete-body" "The body ended before its announced end."
@@ -57,6 +58,7 @@ kinds! {
     TargetTooLong 414 "target-too-long" "The request line is too long."
     RangeNotSatisfiable 416 "range-not-satisfiable" "The value has no byte in this range."
     ExpectationUnknown 417 "expectation-unknown" "Only 100-continue can be expected."
+    BackupLossy 422 "backup-lossy" "The backup lacks values that could not be read."
     HeadTooLarge 431 "head-too-large" "The request's head is too large."
     WriteOutcomeUnknown 500 "write-outcome-unknown" "Nobody knows whether the write happened."
     ValueCorrupt 500 "value-corrupt" "The stored bytes do not match their checksum."
@@ -68,6 +70,7 @@ kinds! {
     StoreReadOnly 503 "store-read-only" "The store takes no changes."
     StoreRefused 503 "store-refused" "The store is not open."
     StoreBusy 503 "store-busy" "Too much is waiting for the store."
+    StoreRestoring 503 "store-restoring" "A backup is being restored."
     StoreSlow 503 "store-slow" "The store did not answer in time."
     NoMemory 503 "no-memory" "There is no memory for this now."
     VersionUnknown 505 "version-unknown" "Only HTTP/1.0 and HTTP/1.1 are spoken."
@@ -110,6 +113,12 @@ impl Problem {
     pub(crate) fn body_too_large(limit_bytes: u64) -> Self {
         let detail = alloc::format!("The body of this request is at most {limit_bytes} bytes.");
         Problem::new(Kind::BodyTooLarge, detail).number("limit_bytes", limit_bytes)
+    }
+
+    /// Puts a sentence before the others.
+    pub(crate) fn about(mut self, sentence: &str) -> Self {
+        self.detail = alloc::format!("{sentence} {}", self.detail);
+        self
     }
 
     /// Adds a member with a number.

@@ -63,6 +63,11 @@ pub(crate) fn unavailable(why: Unavailable) -> Problem {
             Kind::StoreBusy,
             "Too many requests wait for the store; try again soon.",
         ),
+        Unavailable::Restoring => Problem::new(
+            Kind::StoreRestoring,
+            "A backup is being restored; until that has ended, what was there can be read, \
+             and nothing else be changed.",
+        ),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::answer::Answer;
 use crate::auth::{self, Caller, Intent};
 use crate::config::MetricsMode;
+use crate::connection::Sink;
 use crate::http::head::Request;
 use crate::http::method::{Allowed, Method};
 use crate::http::target::{self, QueryError};
@@ -15,7 +16,7 @@ use crate::{admin, health, listing, metrics, site};
 use alloc::boxed::Box;
 use alloc::format;
 use store::backup::Backup;
-use store::{BucketName, Committed, Now, Refusal, Upload};
+use store::{BucketName, Committed, Now, Refusal};
 
 /// What a request leads to.
 pub(crate) enum Action {
@@ -26,7 +27,7 @@ pub(crate) enum Action {
     /// A backup has to be read.
     BackUp(Box<Backup>),
     /// A body has to be received.
-    Receive(Upload),
+    Receive(Sink),
     /// The body that tells this bucket's quota has to be collected.
     Collect(BucketName),
     /// A change has been handed in.

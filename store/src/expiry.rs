@@ -5,6 +5,8 @@
 //! is durable waits for it: see [`Store::observed`]. So neither a clock that steps back nor a
 //! crash ever brings a value back that somebody has seen to be over.
 //!
+//! While a backup is restored, as in a store that cannot write, the clock alone decides.
+//!
 //! # Invariants
 //!
 //! - While tombstones of this kind are pending, the clock they were decided by counts, if it is
@@ -115,7 +117,7 @@ impl Store {
 
     pub(crate) fn expire_due_now(&mut self) -> Moved {
         let now_ms = self.expiry_now_ms();
-        if self.index.soonest_ms() > now_ms || self.writable().is_err() || self.is_crowded() {
+        if self.index.soonest_ms() > now_ms || self.changeable().is_err() || self.is_crowded() {
             return Moved::No;
         }
         let due = self.index.take_due(now_ms, SLICE_KEYS);
@@ -136,7 +138,7 @@ impl Store {
     /// # Errors
     /// [`Unavailable::Busy`] if that is more than can wait at once.
     pub(crate) fn expire_all(&mut self) -> Result<(), Refusal> {
-        self.writable()?;
+        self.changeable()?;
         while self.expire_due_now() == Moved::Yes {}
         match self.has_due() {
             false => Ok(()),
@@ -164,7 +166,7 @@ impl Store {
     ///
     /// Where the limits take no more, the clock alone hides them, as in a store that cannot write.
     pub(crate) fn remove_due(&mut self, keys: &[(BucketName, Key)]) -> Option<u64> {
-        self.writable().ok()?;
+        self.changeable().ok()?;
         let now_ms = self.expiry_now_ms();
         let mut last = None;
         for keys in keys.chunks(BATCH_KEYS) {
@@ -190,7 +192,7 @@ impl Store {
     /// When there is something to remove, on the monotonic clock.
     pub(crate) fn next_expiry_ns(&self) -> Option<u64> {
         let soonest_ms = self.index.soonest_ms();
-        if !self.index.has_ends() || self.writable().is_err() || self.is_crowded() {
+        if !self.index.has_ends() || self.changeable().is_err() || self.is_crowded() {
             return None;
         }
         let wait_ns = soonest_ms

@@ -109,22 +109,20 @@ impl Index {
         self.tree_bytes + BUCKET_BYTES * self.buckets.len() as u64 + self.totals_bytes
     }
 
-    /// Live keys.
+    /// Keys that are there now, shown or not.
     pub(crate) fn keys(&self) -> u64 {
         self.now.keys
-    }
-
-    /// Bytes of live keys, values and headers.
-    pub(crate) fn charged_bytes(&self) -> u64 {
-        self.now.charged_bytes
     }
 
     pub(crate) fn views(&self) -> &Views {
         &self.views
     }
 
-    /// What a snapshot has.
+    /// What a view has.
     pub(crate) fn totals_at(&self, seq: u64) -> Totals {
+        if seq == NOW {
+            return self.now;
+        }
         let of_buckets = self.totals.get(&seq);
         sum(of_buckets.into_iter().flat_map(BTreeMap::values))
     }

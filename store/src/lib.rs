@@ -47,6 +47,7 @@ mod scrub;
 mod segments;
 mod shutdown;
 mod snapshots;
+mod staging;
 mod store;
 mod summary;
 #[cfg(test)]

@@ -58,6 +58,8 @@ pub(crate) fn is_bucket(name: &str) -> bool {
 const SYSTEM: &str = "!system";
 /// How the snapshots of backups begin.
 const OF_BACKUP: &str = "!backup-";
+/// How the snapshot of a restore that goes on begins.
+const OF_RESTORE: &str = "!restore-";
 
 /// Whether a bucket of this name can be in the log.
 pub(crate) fn is_stored_bucket(name: &str) -> bool {
@@ -123,14 +125,29 @@ impl SnapshotName {
 
     /// Whether it is one of those.
     pub fn is_of_backup(&self) -> bool {
-        let number = self.0.strip_prefix(OF_BACKUP).unwrap_or_default();
+        self.is_numbered(OF_BACKUP)
+    }
+
+    /// The one that is shown while a restore goes on.
+    pub(crate) fn of_restore(number: u64) -> Self {
+        SnapshotName(alloc::format!("{OF_RESTORE}{number}").into())
+    }
+
+    /// Whether it is that one.
+    pub fn is_of_restore(&self) -> bool {
+        self.is_numbered(OF_RESTORE)
+    }
+
+    fn is_numbered(&self, prefix: &str) -> bool {
+        let number = self.0.strip_prefix(prefix).unwrap_or_default();
         !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
     }
 
     /// A name read from the log.
     pub(crate) fn stored(name: &str) -> Option<Self> {
         let ours = SnapshotName(name.into());
-        match ours.is_of_backup() && name.len() <= SNAPSHOT_BYTES_MAX {
+        let is_own = ours.is_of_backup() || ours.is_of_restore();
+        match is_own && name.len() <= SNAPSHOT_BYTES_MAX {
             true => Some(ours),
             false => SnapshotName::new(name).ok(),
         }

@@ -119,14 +119,25 @@ impl Store {
         bucket: BucketName,
         limits: QuotaLimits,
     ) -> Result<Ticket, Refusal> {
-        self.writable()?;
+        self.changeable()?;
         self.check_buckets(core::iter::once(&bucket))?;
+        let verdict = Verdict::of(Vec::from([self.quota_op(
+            self.log().next_seq,
+            bucket,
+            limits,
+        )]));
+        self.check_space(&verdict)?;
+        Ok(self.accept(verdict))
+    }
+
+    /// The change of a bucket's quota with sequence `seq`.
+    pub(crate) fn quota_op(&self, seq: u64, bucket: BucketName, limits: QuotaLimits) -> Op {
         let old = self.index.buckets.get(&bucket);
         let old = old.and_then(|bucket| bucket.quota);
         let mut op = Op {
             bucket,
             key: None,
-            seq: self.log().next_seq,
+            seq,
             modified_wall_ns: self.now.wall_ns,
             metadata: Vec::new(),
             value_crc: 0,
@@ -139,9 +150,7 @@ impl Store {
         };
         op.record_len = crate::commit::record_len(&op);
         op.delta = i64::from(op.record_len) - old.map_or(0, |old| i64::from(old.record_len));
-        let verdict = Verdict::of(op);
-        self.check_space(&verdict)?;
-        Ok(self.accept(verdict))
+        op
     }
 
     /// The quota of a bucket once everything accepted is durable.
@@ -163,7 +172,8 @@ impl Store {
     pub fn quota(&self, bucket: &BucketName) -> (QuotaLimits, QuotaLimits) {
         let found = self.index.buckets.get(bucket);
         let limits = found.and_then(|bucket| bucket.quota);
-        let used = found.map_or_else(Totals::default, |bucket| bucket.totals);
+        let used = found.map(|found| self.shown_totals(bucket, found));
+        let used = used.unwrap_or_default();
         let used = QuotaLimits {
             bytes: used.charged_bytes,
             keys: used.keys,

@@ -64,7 +64,8 @@ impl Store {
         bucket: &BucketName,
         key: &Key,
     ) -> Option<(Metadata, Reader)> {
-        let version = self.index.get_at(bucket.as_str(), key.as_bytes(), at.0)?;
+        let shown = self.shown(at);
+        let version = self.index.get_at(bucket.as_str(), key.as_bytes(), shown)?;
         if !self.shows(at, (bucket, key), &version) {
             return None;
         }
@@ -73,7 +74,8 @@ impl Store {
 
     /// The same of what a view has, whether its time is over or not.
     pub(crate) fn reader_at(&mut self, at: At, bucket: &BucketName, key: &Key) -> Option<Reader> {
-        let version = self.index.get_at(bucket.as_str(), key.as_bytes(), at.0)?;
+        let shown = self.shown(at);
+        let version = self.index.get_at(bucket.as_str(), key.as_bytes(), shown)?;
         Some(self.reader_of(version, bucket, key))
     }
 

@@ -219,6 +219,8 @@ pub enum Unavailable {
     Refused(Box<str>),
     /// Too many requests are waiting: try again soon.
     Busy,
+    /// A backup is being restored: nothing else is changed until that has ended.
+    Restoring,
 }
 
 /// Why a value could not be read.

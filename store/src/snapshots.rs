@@ -5,14 +5,15 @@
 //! - A rollback takes a snapshot of what it undoes with the same record, so it can be undone.
 //! - Each change is a record of the whole list; what the list says is durable with it.
 
+use crate::admit::Verdict;
 use crate::format::record::{self, Record};
 use crate::format::views;
 use crate::index::TOTALS_BYTES;
 use crate::index::views::{Rollback, Snapshot, Views, undoes};
 use crate::name::{BucketName, SnapshotName};
-use crate::queue::{Body, Op, Outcome, ViewsChange, Waiting};
+use crate::queue::{Body, Op, ViewsChange};
 use crate::quota::Charge;
-use crate::request::{At, Committed, NoSpace, Refusal, Seq, SnapshotStatus, Ticket, Unavailable};
+use crate::request::{At, NoSpace, Refusal, Seq, SnapshotStatus, Ticket, Unavailable};
 use crate::store::Store;
 use alloc::boxed::Box;
 use alloc::format;
@@ -76,18 +77,23 @@ impl Store {
             return Err(Refusal::SnapshotExists);
         }
         next.snapshots.push(self.snapshot_now(name));
-        let (limit_bytes, used_bytes) = (self.limit_beside(&next), self.projected_bytes());
-        if used_bytes > limit_bytes {
+        self.check_snapshot(&next, NewState::default())?;
+        self.submit_views(next, vec![], None)
+    }
+
+    /// Whether disk and memory have room for one more snapshot, the last of these, and for what
+    /// is to be written beside it.
+    pub(crate) fn check_snapshot(&self, next: &Views, more: NewState) -> Result<(), Refusal> {
+        let (limit_bytes, used_bytes) = (self.limit_beside(next), self.projected_bytes());
+        if used_bytes.saturating_add(more.live_bytes) > limit_bytes {
             return Err(Refusal::NoSpace(NoSpace::Disk {
                 limit_bytes,
                 used_bytes,
             }));
         }
         let totals = TOTALS_BYTES * self.index.buckets.len() as u64;
-        if let Some(refusal) = self.memory_refusal(totals) {
-            return Err(refusal);
-        }
-        self.submit_views(next, vec![], None)
+        let refusal = self.memory_refusal(totals.saturating_add(more.index_bytes));
+        refusal.map_or(Ok(()), Err)
     }
 
     /// Forgets a snapshot: what only it showed becomes free, bit by bit.
@@ -169,7 +175,7 @@ impl Store {
 
     /// Snapshots and rollbacks as they are once everything accepted is durable.
     pub(crate) fn next_views(&self) -> Result<Views, Refusal> {
-        self.writable()?;
+        self.changeable()?;
         if self.is_queue_full() {
             return Err(Refusal::Unavailable(Unavailable::Busy));
         }
@@ -182,7 +188,11 @@ impl Store {
     }
 
     /// What a rollback changes of each bucket's charge.
-    fn charges_back_to(&self, seq: u64, only: Option<&BucketName>) -> Vec<(BucketName, Charge)> {
+    pub(crate) fn charges_back_to(
+        &self,
+        seq: u64,
+        only: Option<&BucketName>,
+    ) -> Vec<(BucketName, Charge)> {
         let concerned = |name: &&BucketName| undoes(only, name.as_str());
         let known = self.index.buckets.keys();
         let mut names: Vec<&BucketName> = known.filter(concerned).collect();
@@ -197,25 +207,34 @@ impl Store {
 
     pub(crate) fn submit_views(
         &mut self,
-        mut next: Views,
+        next: Views,
         charges: Vec<(BucketName, Charge)>,
         undoes: Option<Option<BucketName>>,
     ) -> Result<Ticket, Refusal> {
+        let op = self.views_op(self.log().next_seq, next, charges, undoes)?;
+        Ok(self.accept(Verdict::of(vec![op])))
+    }
+
+    /// The change of all snapshots and rollbacks with sequence `seq`.
+    pub(crate) fn views_op(
+        &self,
+        seq: u64,
+        mut next: Views,
+        charges: Vec<(BucketName, Charge)>,
+        undoes: Option<Option<BucketName>>,
+    ) -> Result<Op, Refusal> {
         let grows = views::encoded_len(&next) > views::encoded_len(self.views());
-        next.seq = self.log().next_seq;
+        next.seq = seq;
         let list = views::encode(&next);
-        let record_len = record::len(&Record::Views {
-            seq: next.seq,
-            list: &list,
-        });
+        let record_len = record::len(&Record::Views { seq, list: &list });
         if grows && record_len as u64 > self.layout().views_bytes_max() {
             let count = self.views().snapshots.len() as u32;
             return Err(Refusal::TooManySnapshots { count });
         }
-        let op = Op {
+        Ok(Op {
             bucket: BucketName::system(),
             key: None,
-            seq: next.seq,
+            seq,
             modified_wall_ns: self.now.wall_ns,
             metadata: vec![],
             value_crc: 0,
@@ -230,16 +249,7 @@ impl Store {
             charge: Charge::default(),
             growth: 0,
             pos: 0,
-        };
-        self.log_mut().next_seq += 1;
-        let batch = Waiting {
-            id: self.queue.next_batch(),
-            ops: vec![op],
-            committed: Committed { results: vec![] },
-            outcome: Outcome::default(),
-            bytes: record_len as u64,
-        };
-        Ok(self.queue.accept(batch, vec![]))
+        })
     }
 
     /// Live bytes the store can hold beside that list, which stands in each segment.
@@ -255,6 +265,13 @@ impl Store {
     }
 }
 
+/// What is about to be written beside what is there, at least.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NewState {
+    pub(crate) live_bytes: u64,
+    pub(crate) index_bytes: u64,
+}
+
 /// What the list takes of each segment.
 pub(crate) fn views_bytes(views: &Views) -> u64 {
     match views.seq + views.snapshots.len() as u64 {
@@ -264,6 +281,6 @@ pub(crate) fn views_bytes(views: &Views) -> u64 {
 }
 
 /// The sequence before the first change.
-const BEGINNING: u64 = 0;
+pub(crate) const BEGINNING: u64 = 0;
 /// What a record takes beside the list in it.
 const VIEWS_RECORD_BYTES: u64 = 20;

@@ -33,6 +33,7 @@ use crate::request::{
 use crate::scrub::Scrub;
 use crate::segments::Segments;
 use crate::shutdown::{Closing, RESTART};
+use crate::staging::Staging;
 use crate::uploads::Uploads;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -80,6 +81,7 @@ pub struct Store {
     pub(crate) compaction: Compaction,
     pub(crate) expiry: Expiry,
     pub(crate) pins: Pins,
+    pub(crate) staging: Staging,
     pub(crate) pressure: Pressure,
     pub(crate) scrub: Scrub,
     pub(crate) guard: Guard,
@@ -143,6 +145,7 @@ impl Store {
             compaction: Compaction::default(),
             expiry: Expiry::default(),
             pins: Pins::default(),
+            staging: Staging::default(),
             pressure: Pressure::default(),
             scrub: Scrub::default(),
             guard: Guard::default(),
@@ -199,6 +202,7 @@ impl Store {
         }
         let expired = self.expire_due();
         let swept = self.sweep_pins();
+        let given_up = self.sweep_staging();
         let committed = self.advance_commit();
         if !self.is_writing() {
             return Moved::Yes;
@@ -219,7 +223,7 @@ impl Store {
         let closed = self.advance_closing();
         let scrubbed = self.advance_scrub();
         if [
-            expired, swept, committed, compacted, grown, closed, scrubbed,
+            expired, swept, given_up, committed, compacted, grown, closed, scrubbed,
         ]
         .contains(&Moved::Yes)
         {
@@ -252,9 +256,10 @@ impl Store {
             return Statistics::default();
         };
         let used = layout.segment_count - self.segments.free_count();
+        let shown = self.index.totals_at(self.shown(At::NOW));
         Statistics {
-            keys: self.index.keys(),
-            live_bytes: self.index.charged_bytes(),
+            keys: shown.keys,
+            live_bytes: shown.charged_bytes,
             used_bytes: u64::from(used) * layout.segment_bytes,
             limit_bytes: self.limit_bytes(),
             index_bytes: self.index.bytes() + self.large.bytes(),
@@ -289,7 +294,8 @@ impl Store {
         key: &Key,
     ) -> Result<Option<Metadata>, Unavailable> {
         self.readable()?;
-        let found = self.index.get_at(bucket.as_str(), key.as_bytes(), at.0);
+        let shown = self.shown(at);
+        let found = self.index.get_at(bucket.as_str(), key.as_bytes(), shown);
         let found = found.filter(|version| self.shows(at, (bucket, key), version));
         Ok(found.map(|version| version.metadata()))
     }
@@ -328,7 +334,10 @@ impl Store {
     pub fn keys(&mut self, bucket: &BucketName, query: &KeyQuery) -> Result<KeyPage, Unavailable> {
         self.readable()?;
         let now_ms = self.expiry_now_ms();
-        let (mut page, over) = self.index.page(bucket, query, now_ms, PAGE_OVER_MAX);
+        let shown = self.shown(query.at);
+        let (mut page, over) = self
+            .index
+            .page(bucket, query, (shown, now_ms), PAGE_OVER_MAX);
         let many = over.len() >= PAGE_OVER_MAX;
         if !over.is_empty() {
             let named = |key: Key| (bucket.clone(), key);
@@ -339,7 +348,7 @@ impl Store {
         }
         if many {
             // Where nothing can be removed, nothing is gained by waiting.
-            (page, _) = self.index.page(bucket, query, now_ms, usize::MAX);
+            (page, _) = self.index.page(bucket, query, (shown, now_ms), usize::MAX);
         }
         Ok(KeyPage {
             seq: self.durable_seq().min(Seq(query.at.0)),
@@ -351,7 +360,8 @@ impl Store {
     pub fn buckets(&self) -> Vec<BucketName> {
         let listed = |name: &BucketName, live: bool| live && !name.is_system();
         let live = self.index.buckets.iter();
-        let live = live.filter(|(name, bucket)| listed(name, bucket.totals.keys > 0));
+        let live =
+            live.filter(|(name, bucket)| listed(name, self.shown_totals(name, bucket).keys > 0));
         live.map(|(name, _)| name.clone()).collect()
     }
 
@@ -360,7 +370,8 @@ impl Store {
         let all = self.index.buckets.iter();
         let known = all.filter(|(name, bucket)| {
             let limits = bucket.quota.map(|quota| quota.limits).unwrap_or_default();
-            let known = bucket.totals.keys > 0 || limits != QuotaLimits::default();
+            let shown = self.shown_totals(name, bucket);
+            let known = shown.keys > 0 || limits != QuotaLimits::default();
             known && !name.is_system()
         });
         known.map(|(name, _)| name.clone()).collect()
@@ -374,6 +385,7 @@ impl Store {
     /// # Errors
     /// What can be refused without observing pending state is refused at once.
     pub fn submit(&mut self, batch: Batch) -> Result<Ticket, Refusal> {
+        self.changeable()?;
         self.submit_batch(batch)
     }
 
@@ -401,6 +413,7 @@ impl Store {
         headers: Headers,
         len_bytes: Option<u64>,
     ) -> Result<Upload, Refusal> {
+        self.changeable()?;
         self.admit_upload((bucket, key), condition, &headers, len_bytes)
     }
 
@@ -411,7 +424,7 @@ impl Store {
     /// # Errors
     /// The upload is over: too large, no space, or the store stopped writing.
     pub fn upload(&mut self, upload: &mut Upload, bytes: &[u8]) -> Result<usize, Refusal> {
-        self.writable()?;
+        self.changeable()?;
         self.take_bytes(upload.id, bytes)
     }
 
@@ -420,7 +433,7 @@ impl Store {
     /// # Errors
     /// As [`Store::submit`].
     pub fn commit_upload(&mut self, upload: Upload) -> Result<Ticket, Refusal> {
-        self.writable()?;
+        self.changeable()?;
         self.finish_upload(upload)
     }
 

@@ -15,6 +15,7 @@ mod model;
 mod pages;
 mod phase;
 mod points;
+mod restore;
 mod rig;
 mod shape;
 mod undo;

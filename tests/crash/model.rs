@@ -133,7 +133,10 @@ pub(crate) struct Listing {
 /// Lists everything.
 pub(crate) fn list(store: &mut Store) -> Listing {
     let snapshots = store.snapshots().expect("a store that reads");
-    let snapshots = snapshots.into_iter().map(|snapshot| {
+    // What a restore that was cut off has left is on its way out.
+    let lasting = snapshots.into_iter();
+    let lasting = lasting.filter(|snapshot| !snapshot.name.is_of_restore());
+    let snapshots = lasting.map(|snapshot| {
         let at = at(store, snapshot.name.as_str());
         let listed = list_at(store, at);
         let keys = listed.len() as u64;

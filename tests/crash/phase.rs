@@ -24,10 +24,11 @@ pub(crate) enum Task {
     Compact,
     Close,
     Read,
+    Restore,
 }
 
 impl Task {
-    pub(crate) const ALL: [Task; 9] = [
+    pub(crate) const ALL: [Task; 10] = [
         Task::Format,
         Task::Recover,
         Task::RecoverFull,
@@ -37,6 +38,7 @@ impl Task {
         Task::Compact,
         Task::Close,
         Task::Read,
+        Task::Restore,
     ];
 
     fn shape(self) -> Shape {
@@ -159,6 +161,7 @@ impl Bed {
                 worker.store.close();
             }
             Task::Read => {}
+            Task::Restore => worker.restore(),
         }
         worker.settle();
     }

@@ -113,6 +113,11 @@ fn snapshots_and_rollbacks_survive_every_crash() {
 }
 
 #[test]
+fn restores_survive_every_crash() {
+    check(Shape::RESTORES, 2, 4_000);
+}
+
+#[test]
 fn ends_survive_every_crash() {
     check(Shape::ENDS, 1, 10_000);
 }

@@ -57,6 +57,8 @@ pub(crate) struct Shape {
     pub(crate) uploads_one_in: u64,
     /// One in so many submissions takes a snapshot, forgets one, or rolls back, or 0.
     pub(crate) undo_one_in: u64,
+    /// One in so many submissions is a restore, or 0.
+    pub(crate) restores_one_in: u64,
     /// One in so many values has an end, and one in so many submissions is that time goes by,
     /// or 0.
     pub(crate) ends_one_in: u64,
@@ -102,6 +104,7 @@ impl Shape {
         consecutive: false,
         uploads_one_in: 0,
         undo_one_in: 0,
+        restores_one_in: 0,
         ends_one_in: 0,
         bulk_one_in: 0,
     };
@@ -202,6 +205,15 @@ impl Shape {
         name: "snapshots and rollbacks",
         submissions: 48,
         undo_one_in: 4,
+        ..Shape::GROUPS
+    };
+
+    /// Backups are restored, and some restores given up.
+    pub(crate) const RESTORES: Shape = Shape {
+        name: "restores",
+        lives: 3,
+        submissions: 16,
+        restores_one_in: 6,
         ..Shape::GROUPS
     };
 

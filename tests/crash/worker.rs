@@ -397,6 +397,8 @@ impl Worker {
         let one_in = |random: &mut Random, n: u64| n > 0 && random.chance(1, n);
         if one_in(&mut self.random, self.shape.undo_one_in) {
             self.submit_undo();
+        } else if one_in(&mut self.random, self.shape.restores_one_in) {
+            self.restore();
         } else if one_in(&mut self.random, self.shape.ends_one_in) {
             self.let_time_pass();
         } else if one_in(&mut self.random, self.shape.uploads_one_in) {

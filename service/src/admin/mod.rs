@@ -5,6 +5,7 @@
 mod backup;
 mod buckets;
 mod quota;
+mod restore;
 mod scrub;
 mod snapshots;
 
@@ -21,6 +22,7 @@ use store::{BucketName, Committed, Refusal, SnapshotName, Ticket};
 pub(crate) use backup::refused as backup_refused;
 pub(crate) use buckets::set_quota;
 pub(crate) use quota::BODY_BYTES_MAX;
+pub(crate) use restore::{ended as restored, refused as restore_refused};
 
 /// What a path under `/-/admin/` names.
 pub(crate) enum Resource {
@@ -38,6 +40,8 @@ pub(crate) enum Resource {
     Scrub,
     /// `backup`
     Backup,
+    /// `restore`
+    Restore,
 }
 
 /// A change that was handed in, and what its answer tells.
@@ -68,6 +72,7 @@ pub(crate) fn resource(rest: &str) -> Result<Option<Resource>, Problem> {
         ("buckets", None) => Resource::Buckets,
         ("buckets", Some(name)) if !name.contains('/') => Resource::Bucket(kv::bucket(name)?),
         ("backup", None) => Resource::Backup,
+        ("restore", None) => Resource::Restore,
         ("scrub", None) => Resource::Scrub,
         ("snapshots", None) => Resource::Snapshots,
         ("snapshots", Some(rest)) => match rest.split_once('/') {
@@ -86,6 +91,7 @@ impl Resource {
             Resource::Buckets | Resource::Snapshots | Resource::Backup => Allowed::Read,
             Resource::Bucket(_) | Resource::Snapshot(_) => Allowed::ReadWrite,
             Resource::Rollback(_) => Allowed::Post,
+            Resource::Restore => Allowed::Put,
             Resource::Scrub => Allowed::ReadPost,
         }
     }
@@ -103,6 +109,7 @@ pub(crate) fn dispatch(
     let [parameter] = match resource {
         Resource::Rollback(_) => kv::parameters(request, ["bucket"])?,
         Resource::Backup => kv::parameters(request, ["snapshot"])?,
+        Resource::Restore => kv::parameters(request, ["lossy"])?,
         _ => {
             route::no_parameters(request.target.query)?;
             [None]
@@ -129,6 +136,7 @@ pub(crate) fn dispatch(
         (Resource::Snapshot(name), _) => snapshots::show(service, &name).map(Action::Answer),
         (Resource::Snapshots, _) => snapshots::list(service).map(Action::Answer),
         (Resource::Backup, _) => backup::begin(service, parameter.as_deref()),
+        (Resource::Restore, _) => restore::begin(service, request, parameter.as_deref()),
         (Resource::Scrub, Method::Post) => {
             refuse_body(request.framing)?;
             scrub::begin(service).map(Action::Answer)

@@ -15,6 +15,7 @@ mod holding;
 mod output;
 mod receiving;
 mod sending;
+mod sink;
 mod turns;
 
 use crate::gauge::Counted;
@@ -35,6 +36,7 @@ use holding::Held;
 use output::Output;
 use receiving::Receiving;
 use sending::Sending;
+pub(crate) use sink::Sink;
 use store::Now;
 
 /// Turns of one step.

@@ -1,6 +1,8 @@
 //! A body on its way into the store.
 
+use super::sink::Sink;
 use super::{Commit, Connection, Context, Phase, Turn};
+use crate::admin;
 use crate::http::body::{Body, BodyError};
 use crate::kv;
 use crate::problem::{Kind, Problem};
@@ -8,14 +10,15 @@ use crate::refusal;
 use crate::route::Accepted;
 use crate::segment::Input;
 use alloc::boxed::Box;
-use store::{Refusal, Upload};
+use core::task::Poll;
+use store::Upload;
 
 /// Most bytes looked at in one turn.
 const TURN_BYTES_MAX: usize = 64 * 1024;
 
-/// An upload and how far the body has been read.
+/// Where a body goes, and how far it has been read.
 pub(super) struct Receiving {
-    upload: Upload,
+    sink: Sink,
     body: Body,
     waiting_for: WaitingFor,
 }
@@ -30,16 +33,16 @@ enum WaitingFor {
 /// What became of the bytes offered.
 #[derive(Default)]
 struct Outcome {
-    refusal: Option<Refusal>,
+    refusal: Option<Problem>,
     error: Option<BodyError>,
     store_full: Option<()>,
 }
 
 impl Receiving {
     /// Before the first byte.
-    pub(super) fn new(upload: Upload, body: Body) -> Self {
+    pub(super) fn new(sink: Sink, body: Body) -> Self {
         Receiving {
-            upload,
+            sink,
             body,
             waiting_for: WaitingFor::Peer,
         }
@@ -54,7 +57,7 @@ impl Connection {
         mut receiving: Box<Receiving>,
     ) -> Turn {
         if receiving.body == Body::Complete {
-            return self.commit(cx, *receiving);
+            return self.end_body(cx, *receiving);
         }
         let mut outcome = Outcome::default();
         let input = take(cx, &mut receiving, &mut outcome);
@@ -62,15 +65,15 @@ impl Connection {
         if input == Input::Gone {
             return self.become_phase(Phase::Aborted);
         }
-        if let Some(refusal) = outcome.refusal {
+        if let Some(problem) = outcome.refusal {
             self.exchange.close();
-            return self.refuse(cx, refusal::problem(refusal));
+            return self.refuse(cx, problem);
         }
         if let Some(error) = outcome.error {
             return self.refuse_body(cx, error);
         }
         if receiving.body == Body::Complete {
-            return self.commit(cx, *receiving);
+            return self.end_body(cx, *receiving);
         }
         match input {
             Input::Finished => self.refuse_incomplete(cx),
@@ -118,18 +121,42 @@ impl Connection {
             WaitingFor::Peer => self.refuse_late(cx),
             WaitingFor::Store => {
                 self.exchange.close();
-                let detail =
-                    "The store took no more of the value for too long; nothing was written.";
-                self.refuse(cx, Problem::new(Kind::StoreSlow, detail))
+                self.refuse(cx, receiving.sink.late())
             }
         }
     }
 
-    /// The body is complete: hands the change in.
-    fn commit(&mut self, cx: &mut Context<'_>, receiving: Receiving) -> Turn {
+    /// The body is complete: so is what it went into.
+    fn end_body(&mut self, cx: &mut Context<'_>, receiving: Receiving) -> Turn {
         self.exchange.unread = Body::Complete;
+        let Receiving {
+            sink,
+            body,
+            waiting_for,
+        } = receiving;
+        let mut restore = match sink {
+            Sink::Value(upload) => return self.commit(cx, upload),
+            Sink::Backup(restore) => restore,
+        };
+        match cx.service.store.end_restore(&mut restore) {
+            Poll::Pending => {
+                let sink = Sink::Backup(restore);
+                let receiving = Receiving {
+                    sink,
+                    body,
+                    waiting_for,
+                };
+                self.wait_for_more(cx, Box::new(receiving), WaitingFor::Store, None)
+            }
+            Poll::Ready(Ok(restored)) => self.answer(cx, admin::restored(&restored)),
+            Poll::Ready(Err(error)) => self.refuse(cx, admin::restore_refused(error)),
+        }
+    }
+
+    /// Hands the change in.
+    fn commit(&mut self, cx: &mut Context<'_>, upload: Upload) -> Turn {
         self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
-        match cx.service.store.commit_upload(receiving.upload) {
+        match cx.service.store.commit_upload(upload) {
             Ok(ticket) => {
                 let commit = Commit {
                     pending: cx.service.pending(ticket),
@@ -161,17 +188,17 @@ impl Connection {
 
 /// Offers what has come to the store.
 fn take(cx: &mut Context<'_>, receiving: &mut Receiving, outcome: &mut Outcome) -> Input {
-    let Receiving { upload, body, .. } = receiving;
+    let Receiving { sink, body, .. } = receiving;
     let store = &mut cx.service.store;
-    let mut put = |content: &[u8]| match store.upload(upload, content) {
+    let mut put = |content: &[u8]| match sink.take(store, content) {
         Ok(taken) => {
             if taken < content.len() {
                 outcome.store_full = Some(());
             }
             taken
         }
-        Err(refusal) => {
-            outcome.refusal = Some(refusal);
+        Err(problem) => {
+            outcome.refusal = Some(problem);
             0
         }
     };

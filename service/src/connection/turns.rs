@@ -118,9 +118,9 @@ impl Connection {
                 let collecting = Collecting::new(bucket, self.exchange.unread);
                 self.become_phase(Phase::Collect(Box::new(collecting)))
             }
-            Action::Receive(upload) => {
+            Action::Receive(sink) => {
                 self.invite_body(cx);
-                let receiving = Receiving::new(upload, self.exchange.unread);
+                let receiving = Receiving::new(sink, self.exchange.unread);
                 self.become_phase(Phase::Receive(Box::new(receiving)))
             }
         }

@@ -26,6 +26,8 @@ pub(crate) enum Allowed {
     ReadWrite,
     /// Having something done.
     Post,
+    /// Writing alone.
+    Put,
     /// Having it done, and reading how far it is.
     ReadPost,
     /// `OPTIONS *`: all the server knows.
@@ -52,8 +54,9 @@ impl Allowed {
     pub(crate) fn contains(self, method: Method) -> bool {
         match method {
             Method::Options => true,
-            Method::Get | Method::Head => self != Allowed::Post,
-            Method::Put | Method::Delete => matches!(self, Allowed::ReadWrite | Allowed::All),
+            Method::Get | Method::Head => !matches!(self, Allowed::Post | Allowed::Put),
+            Method::Put => matches!(self, Allowed::Put | Allowed::ReadWrite | Allowed::All),
+            Method::Delete => matches!(self, Allowed::ReadWrite | Allowed::All),
             Method::Post => matches!(self, Allowed::Post | Allowed::ReadPost | Allowed::All),
         }
     }
@@ -63,6 +66,7 @@ impl Allowed {
         match self {
             Allowed::Read => "GET, HEAD, OPTIONS",
             Allowed::ReadWrite => "GET, HEAD, PUT, DELETE, OPTIONS",
+            Allowed::Put => "PUT, OPTIONS",
             Allowed::Post => "POST, OPTIONS",
             Allowed::ReadPost => "GET, HEAD, POST, OPTIONS",
             Allowed::All => "GET, HEAD, POST, PUT, DELETE, OPTIONS",

@@ -21,6 +21,7 @@ mod pipelining;
 mod pressure;
 mod range;
 mod replies;
+mod restore;
 mod scrub;
 mod shutdown;
 mod site;

@@ -59,7 +59,7 @@ impl Store {
 
     /// What is over and not removed yet may be what a refusal is about.
     pub(super) fn unless_due(&mut self, refusal: Refusal) -> Refusal {
-        let is_space = matches!(refusal, Refusal::NoSpace(_));
+        let is_space = matches!(refusal, Refusal::NoSpace(_)) && !self.is_restoring();
         match is_space && (self.expire_due_now() == Moved::Yes || self.has_due()) {
             true => Refusal::Unavailable(Unavailable::Busy),
             false => refusal,

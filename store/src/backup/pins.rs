@@ -94,7 +94,7 @@ impl Store {
             !shared.cut.get() && Rc::strong_count(shared) > 1
         });
         self.pins.is_tidy &= self.pins.live.len() == before;
-        if self.pins.is_tidy || self.writable().is_err() || !self.is_removed(now_ns) {
+        if self.pins.is_tidy || self.changeable().is_err() || !self.is_removed(now_ns) {
             return Moved::No;
         }
         if !self.has_stale(self.views()) {
@@ -140,7 +140,7 @@ impl Store {
     /// When a backup has been idle for too long, or its snapshot is to be forgotten at last, on the
     /// monotonic clock.
     pub(crate) fn next_cut_ns(&self) -> Option<u64> {
-        if self.writable().is_err() {
+        if self.changeable().is_err() {
             return None;
         }
         let read = self

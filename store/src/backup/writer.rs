@@ -158,7 +158,7 @@ impl Store {
     }
 
     fn back_up_header(&mut self, backup: &mut Backup, out: &mut Vec<u8>) {
-        let (totals, names) = self.index.shown_at(backup.seq);
+        let (totals, names) = self.index.shown_at(self.shown(At(backup.seq)));
         backup.buckets = names.into();
         let header = Header {
             store_id: self.id.unwrap_or_default(),
@@ -221,7 +221,8 @@ impl Store {
         };
         if backup.keys.is_empty() && backup.more {
             // What is over has no tombstone yet in a store that cannot write: it is in the sums.
-            let (page, _) = self.index.page(&bucket, &backup.query, 0, usize::MAX);
+            let shown = (self.shown(backup.at), 0);
+            let (page, _) = self.index.page(&bucket, &backup.query, shown, usize::MAX);
             backup.more = page.more;
             backup.keys = page.keys.into();
             if let Some((last, _)) = backup.keys.back() {

@@ -79,7 +79,7 @@ pub(super) struct Quota {
 pub(super) struct Bucket {
     pub(super) keys: BTreeMap<Box<[u8]>, History>,
     pub(super) quota: Option<Quota>,
-    /// What each view sees, in the order of [`Views::all`].
+    /// What each view sees, in the order of [`Views::readable`].
     pub(super) spans: Vec<Spans>,
 }
 
@@ -183,7 +183,7 @@ impl Ledger {
 
     fn bucket(&mut self, name: &str) -> &mut Bucket {
         if !self.buckets.contains_key(name) {
-            let spans = self.views.all().map(|at| self.views.spans(name, at));
+            let spans = self.views.readable().map(|at| self.views.spans(name, at));
             let bucket = Bucket {
                 spans: spans.collect(),
                 ..Bucket::default()
@@ -220,7 +220,8 @@ impl Ledger {
         }
     }
 
-    /// The version of a key that a view sees, deleted or not; views count as in [`Views::all`].
+    /// The version of a key that a view sees, deleted or not; views are counted as in
+    /// [`Views::readable`].
     pub(super) fn seen(&self, bucket: &str, key: &[u8], view: usize) -> Option<&Version> {
         let bucket = self.buckets.get(bucket)?;
         bucket.keys.get(key)?.seen(bucket.spans.get(view)?)
@@ -322,9 +323,9 @@ impl Version {
     }
 }
 
-/// The views there are: where each stands, and its name; the first is that of now.
+/// The views that can be read: where each stands, and its name; the first is what is shown now.
 pub(super) fn names(views: &Views) -> Vec<(u64, Option<Box<str>>)> {
-    let mut names = vec![(crate::index::views::NOW, None)];
+    let mut names = vec![(views.shown(), None)];
     let snapshots = views.snapshots.iter();
     names.extend(snapshots.map(|one| (one.seq, Some(one.name.as_str().into()))));
     names

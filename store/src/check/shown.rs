@@ -232,7 +232,10 @@ impl Iterator for Pages<'_> {
                 ..KeyQuery::default()
             };
             // Whatever the time: what is over counts until its tombstone says so.
-            let (page, _) = self.store.index.page(self.name, &query, 0, usize::MAX);
+            let (page, _) = self
+                .store
+                .index
+                .page(self.name, &query, (self.at.0, 0), usize::MAX);
             self.more = page.more;
             if let Some((last, _)) = page.keys.last() {
                 let mut start = last.as_bytes().to_vec();

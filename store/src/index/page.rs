@@ -14,19 +14,19 @@ pub(crate) const PAGE_OVER_MAX: usize = 1_000;
 const NEWEST: u64 = u64::MAX;
 
 impl Index {
-    /// A page of the keys that a view sees, and those left out because their time is over.
+    /// A page of the keys that the view at `shown` sees, and those left out because their time is
+    /// over, if now was asked for.
     pub(crate) fn page(
         &self,
         name: &BucketName,
         query: &KeyQuery,
-        now_ms: u64,
+        (shown, now_ms): (u64, u64),
         over_max: usize,
     ) -> (KeyPage, Vec<Key>) {
         let (mut page, mut over) = (KeyPage::default(), Vec::new());
         let Some(bucket) = self.buckets.get(name) else {
             return (page, over);
         };
-        let at = query.at;
         let under = (name.as_str(), self.views());
         let start = match &query.start {
             Some(start) if start.as_slice() > query.prefix.as_slice() => start.as_slice(),
@@ -49,7 +49,7 @@ impl Index {
             if !inside {
                 break;
             }
-            let Some(version) = bucket.value(under, key, at.0) else {
+            let Some(version) = bucket.value(under, key, shown) else {
                 continue;
             };
             if page.keys.len() >= query.limit || over.len() >= over_max {
@@ -57,7 +57,7 @@ impl Index {
                 break;
             }
             let key = Key::new(key).expect("keys are validated where they enter");
-            match at == At::NOW && version.is_over(now_ms) {
+            match query.at == At::NOW && version.is_over(now_ms) {
                 true => over.push(key),
                 false => page.keys.push((key, version.metadata())),
             }

@@ -1,5 +1,6 @@
 //! Resolution by sequence in any order, counting of put records, pages of keys.
 
+use super::views::NOW;
 use super::*;
 use crate::request::KeyQuery;
 use alloc::vec;
@@ -67,7 +68,7 @@ fn recovery_gives_the_same_in_any_order() {
         index.finish();
         let found = index.get("b", b"k").expect("live");
         assert_eq!((found.seq, found.pos, found.dead), (3, 40, 3), "{order:?}");
-        assert_eq!((index.keys(), index.charged_bytes()), (1, 6));
+        assert_eq!((index.keys(), index.totals_at(NOW).charged_bytes), (1, 6));
     }
 }
 
@@ -81,7 +82,11 @@ fn a_tombstone_goes_with_the_last_put_record() {
     assert_eq!(seqs(&index.forget_put("b", b"k")), [0; 0]);
     assert_eq!(seqs(&index.forget_put("b", b"k")), [3]);
     assert_eq!(
-        (index.keys(), index.bytes(), index.charged_bytes()),
+        (
+            index.keys(),
+            index.bytes(),
+            index.totals_at(NOW).charged_bytes
+        ),
         (0, 0, 0)
     );
     assert!(index.buckets.is_empty());
@@ -117,7 +122,7 @@ fn pages_of_keys() {
     index.write("b", &[0xFF, 0xFF, 1], put(1, 1));
     let bucket = BucketName::new("b").expect("a name");
     let check = |query: KeyQuery, expected: &[&[u8]], more: bool| {
-        let (page, _) = index.page(&bucket, &query, 0, 1);
+        let (page, _) = index.page(&bucket, &query, (NOW, 0), 1);
         let keys: Vec<&[u8]> = page.keys.iter().map(|(key, _)| key.as_bytes()).collect();
         assert_eq!((keys.as_slice(), page.more), (expected, more), "{query:?}");
     };

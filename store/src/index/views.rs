@@ -87,6 +87,15 @@ impl Views {
             .find(|snapshot| snapshot.name == *name)
     }
 
+    /// What is shown instead of now: what was there before a restore that has not ended.
+    ///
+    /// Nothing else changes the list meanwhile, so its snapshot is the newest.
+    pub(crate) fn shown(&self) -> u64 {
+        let newest = self.snapshots.last();
+        let staged = newest.filter(|newest| newest.name.is_of_restore());
+        staged.map_or(NOW, |snapshot| snapshot.seq)
+    }
+
     /// The newest sequence that a snapshot keeps.
     pub(crate) fn newest(&self) -> Option<u64> {
         self.snapshots.last().map(|snapshot| snapshot.seq)
@@ -145,6 +154,11 @@ impl Views {
         self.any_span(rollback, |span| {
             span.0 < rollback.at && span.1 > rollback.to
         })
+    }
+
+    /// What can be read: what is shown now, and each snapshot.
+    pub(crate) fn readable(&self) -> impl Iterator<Item = u64> {
+        core::iter::once(self.shown()).chain(self.all().skip(1))
     }
 
     /// All views there are: of now, and of each snapshot.

@@ -8,11 +8,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::task::Poll;
 
-const DISK: u64 = 8 << 20;
+pub(super) const DISK: u64 = 8 << 20;
 const IDLE_NS: u64 = 120_000_000_000;
 
 /// The whole stream, read while `meanwhile` goes on.
-fn streamed(
+pub(super) fn streamed(
     store: &mut Store,
     of: Option<&SnapshotName>,
     mut meanwhile: impl FnMut(&mut Store),
@@ -81,7 +81,7 @@ fn header(items: &[Item]) -> &Header {
     }
 }
 
-fn filled(disk: &MemoryDisk) -> Store {
+pub(super) fn filled(disk: &MemoryDisk) -> Store {
     let mut store = ready(disk.clone(), 1);
     for n in 0..50 {
         put(&mut store, &format!("k{n}"), &pattern(n * 7, n as u64)).expect("committed");
@@ -111,7 +111,7 @@ fn filled(disk: &MemoryDisk) -> Store {
 }
 
 /// Flips a bit of these bytes where they lie first.
-fn damage(disk: &MemoryDisk, needle: &[u8]) {
+pub(super) fn damage(disk: &MemoryDisk, needle: &[u8]) {
     let mut bytes = alloc::vec![0; DISK as usize];
     disk.peek(0, &mut bytes);
     let at = bytes

@@ -10,6 +10,7 @@ mod expiry;
 mod faults;
 mod growth;
 mod ranges;
+mod restore;
 mod rot;
 mod scrub;
 mod sim_disk;
