@@ -38,6 +38,7 @@ mod connection;
 mod gauge;
 mod health;
 mod http;
+mod jobs;
 mod json;
 mod kv;
 mod listing;

@@ -9,6 +9,7 @@
 use crate::config::{Config, Token};
 use crate::gauge::Gauge;
 use crate::http::date;
+use crate::jobs::{Jobs, Running};
 use crate::metrics::Counters;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -49,6 +50,9 @@ pub struct Service {
     pub(crate) open: Gauge,
     /// Requests between their first byte and the last byte of their answer.
     pub(crate) busy: Gauge,
+    pub(crate) jobs: Jobs,
+    /// The scrub that was begun last, while it runs.
+    pub(crate) scrub: Option<Running>,
     draining: bool,
     date_s: u64,
     date: [u8; date::LEN_BYTES],
@@ -75,6 +79,8 @@ impl Service {
             counters: Counters::default(),
             open: Gauge::default(),
             busy: Gauge::default(),
+            jobs: Jobs::default(),
+            scrub: None,
             draining: false,
             date_s: 0,
             date: date::format(0),
@@ -94,7 +100,9 @@ impl Service {
 
     /// Steps the store; then step the connections that wait for it.
     pub fn step_store(&mut self, now: Now) -> Wake {
+        self.jobs.note_time(now.wall_ns);
         let wake = self.store.step(now);
+        self.look_after_scrub();
         let store = &mut self.store;
         self.orphans
             .borrow_mut()

@@ -9,11 +9,13 @@ mod decoder;
 mod item;
 mod pins;
 mod restore;
+mod stop;
 mod writer;
 
 pub use decoder::{Broken, Decoder};
 pub use item::{BucketHead, End, EntryHead, Header, Item, Loss};
 pub use restore::{Restore, RestoreError, RestoreProgress, Restored};
+pub use stop::Stop;
 pub use writer::{Backup, BackupError};
 
 pub(crate) use pins::Pins;

@@ -39,7 +39,7 @@ pub struct ScrubStatus {
     pub checked_bytes: u64,
     /// Damaged places found.
     pub findings: u64,
-    /// Whether it came to its end: the disk may have gone away before.
+    /// Whether it came to its end: it may have been stopped, or the disk gone away before.
     pub is_complete: bool,
 }
 
@@ -103,6 +103,15 @@ impl Store {
         self.scrub.status
     }
 
+    /// Ends the scrub that is under way, if there is one.
+    pub fn stop_scrub(&mut self) {
+        if self.scrub.status.is_running {
+            self.scrub.left.clear();
+            self.scrub.current = None;
+            self.end_scrub(Some("it was stopped"));
+        }
+    }
+
     /// When the scrub goes on, on the monotonic clock.
     pub(crate) fn next_scrub_ns(&self) -> Option<u64> {
         let waits = self.scrub.status.is_running && self.scrub.next_ns > self.now.monotonic_ns;
@@ -142,7 +151,7 @@ impl Store {
                 self.pass(&mut current, at + header.span, end, sound);
             }
             Poll::Ready(Err(FetchError::Io(_))) => {
-                self.end_scrub(false);
+                self.end_scrub(Some("the disk went away"));
                 return Moved::Yes;
             }
             Poll::Ready(Ok(None)) => {
@@ -176,7 +185,7 @@ impl Store {
     fn next_to_scrub(&mut self) -> Moved {
         let Some((number, generation)) = self.scrub.left.pop_front() else {
             self.scrub.status.checked_bytes = self.scrub.status.all_bytes;
-            self.end_scrub(true);
+            self.end_scrub(None);
             return Moved::Yes;
         };
         let segment = self.segments.get(number);
@@ -196,16 +205,17 @@ impl Store {
         Moved::Yes
     }
 
-    fn end_scrub(&mut self, is_complete: bool) {
+    /// It has come to its end, or something has cut it off.
+    fn end_scrub(&mut self, cut_off: Option<&str>) {
         let status = &mut self.scrub.status;
         status.is_running = false;
-        status.is_complete = is_complete;
+        status.is_complete = cut_off.is_none();
         status.ended_wall_ns = self.now.wall_ns;
         let (checked, all, findings) = (status.checked_bytes, status.all_bytes, status.findings);
-        match is_complete {
-            true => log::info!("store: scrubbed {all} bytes, {findings} findings"),
-            false => log::error!(
-                "store: the scrub ended after {checked} of {all} bytes with {findings} findings: the disk went away"
+        match cut_off {
+            None => log::info!("store: scrubbed {all} bytes, {findings} findings"),
+            Some(why) => log::error!(
+                "store: the scrub ended after {checked} of {all} bytes with {findings} findings: {why}"
             ),
         }
     }

@@ -11,6 +11,7 @@
 //! - A restore's snapshot is gone once its restore has ended, or nobody holds it any more.
 
 use crate::admit::Verdict;
+use crate::backup::Stop;
 use crate::disk::Moved;
 use crate::index::views::{NOW, Rollback, Snapshot};
 use crate::index::{Bucket, Totals};
@@ -29,6 +30,7 @@ use alloc::vec::Vec;
 #[derive(Debug, Default)]
 pub(crate) struct Staging {
     held: Weak<()>,
+    stop: Stop,
 }
 
 /// The hold on a state that is put together; dropped before it is shown, all is as it was.
@@ -68,7 +70,7 @@ impl Store {
     /// What is there goes into a snapshot, and stays shown; what is written from now on is hidden.
     ///
     /// `more` is what surely will be written.
-    pub(crate) fn stage(&mut self, more: NewState) -> Result<Staged, Refusal> {
+    pub(crate) fn stage(&mut self, more: NewState, stop: Stop) -> Result<Staged, Refusal> {
         self.expire_all()?;
         let mut next = self.next_views()?;
         let at = self.log().next_seq;
@@ -86,7 +88,8 @@ impl Store {
         let charges = self.charges_back_to(BEGINNING, None);
         self.submit_views(next, charges, Some(None))?;
         let staged = Staged::default();
-        self.staging.held = Rc::downgrade(&staged);
+        let held = Rc::downgrade(&staged);
+        self.staging = Staging { held, stop };
         log::info!("store: a restore begins; nothing else is changed until it has ended");
         Ok(staged)
     }
@@ -133,8 +136,9 @@ impl Store {
 
     /// Undoes a restore that nobody goes on with.
     pub(crate) fn sweep_staging(&mut self) -> Moved {
-        let is_held = self.staging.held.strong_count() > 0;
-        if is_held || !self.is_restoring() || self.queue.pending_views().is_some() {
+        let Staging { held, stop } = &self.staging;
+        let is_wanted = held.strong_count() > 0 && !stop.is_stopped();
+        if is_wanted || !self.is_restoring() || self.queue.pending_views().is_some() {
             return Moved::No;
         }
         if self.writable().is_err() || self.is_queue_full() {

@@ -1,6 +1,6 @@
 //! `/-/admin/backup`: all that one state shows, as one stream.
 
-use super::snapshots;
+use super::{jobs, snapshots};
 use crate::problem::{Kind, Problem};
 use crate::refusal;
 use crate::route::Action;
@@ -20,6 +20,7 @@ pub(super) fn begin(service: &mut Service, snapshot: Option<&[u8]>) -> Result<Ac
 pub(crate) fn refused(error: BackupError) -> Problem {
     match error {
         BackupError::Refused(refusal) => refusal::problem(refusal),
+        BackupError::Stopped => jobs::stopped(),
         BackupError::Cut => Problem::new(
             Kind::RequestTimeout,
             "The backup was not read for two minutes and has been ended; begin it again.",

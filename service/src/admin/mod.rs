@@ -4,6 +4,7 @@
 
 mod backup;
 mod buckets;
+mod jobs;
 mod quota;
 mod restore;
 mod scrub;
@@ -42,6 +43,10 @@ pub(crate) enum Resource {
     Backup,
     /// `restore`
     Restore,
+    /// `jobs`
+    Jobs,
+    /// `jobs/ID`
+    Job(u64),
 }
 
 /// A change that was handed in, and what its answer tells.
@@ -73,6 +78,11 @@ pub(crate) fn resource(rest: &str) -> Result<Option<Resource>, Problem> {
         ("buckets", Some(name)) if !name.contains('/') => Resource::Bucket(kv::bucket(name)?),
         ("backup", None) => Resource::Backup,
         ("restore", None) => Resource::Restore,
+        ("jobs", None) => Resource::Jobs,
+        ("jobs", Some(id)) => match id.parse() {
+            Ok(id) => Resource::Job(id),
+            Err(_) => return Ok(None),
+        },
         ("scrub", None) => Resource::Scrub,
         ("snapshots", None) => Resource::Snapshots,
         ("snapshots", Some(rest)) => match rest.split_once('/') {
@@ -88,7 +98,10 @@ impl Resource {
     /// Its methods.
     pub(crate) fn allowed(&self) -> Allowed {
         match self {
-            Resource::Buckets | Resource::Snapshots | Resource::Backup => Allowed::Read,
+            Resource::Buckets | Resource::Snapshots | Resource::Backup | Resource::Jobs => {
+                Allowed::Read
+            }
+            Resource::Job(_) => Allowed::ReadDelete,
             Resource::Bucket(_) | Resource::Snapshot(_) => Allowed::ReadWrite,
             Resource::Rollback(_) => Allowed::Post,
             Resource::Restore => Allowed::Put,
@@ -137,6 +150,9 @@ pub(crate) fn dispatch(
         (Resource::Snapshots, _) => snapshots::list(service).map(Action::Answer),
         (Resource::Backup, _) => backup::begin(service, parameter.as_deref()),
         (Resource::Restore, _) => restore::begin(service, request, parameter.as_deref()),
+        (Resource::Jobs, _) => Ok(Action::Answer(jobs::list(service))),
+        (Resource::Job(id), Method::Delete) => jobs::stop(service, id).map(Action::Answer),
+        (Resource::Job(id), _) => jobs::show(service, id).map(Action::Answer),
         (Resource::Scrub, Method::Post) => {
             refuse_body(request.framing)?;
             scrub::begin(service).map(Action::Answer)

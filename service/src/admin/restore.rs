@@ -1,5 +1,6 @@
 //! `/-/admin/restore`: the state of a backup, in the place of all there is.
 
+use super::jobs;
 use crate::answer::Answer;
 use crate::connection::Sink;
 use crate::http::head::{Framing, Request};
@@ -63,6 +64,7 @@ pub(crate) fn refused(error: RestoreError) -> Problem {
             let detail = format!("Nothing was restored: {broken}.");
             Problem::new(Kind::BadBackup, detail).number("offset_bytes", broken.offset_bytes)
         }
+        RestoreError::Stopped => jobs::stopped(),
         RestoreError::Refused(refusal) => refusal::problem(refusal),
         RestoreError::Value {
             bucket,

@@ -1,11 +1,13 @@
 //! `/-/admin/scrub`: reading and checking all records on the disk, while others work.
 
 use crate::answer::Answer;
+use crate::jobs::Kind;
 use crate::problem::Problem;
 use crate::refusal;
 use crate::service::Service;
 use alloc::format;
 use store::ScrubStatus;
+use store::backup::Stop;
 
 /// How far it is, or what the last one came to.
 pub(super) fn show(service: &Service) -> Result<Answer, Problem> {
@@ -16,6 +18,8 @@ pub(super) fn show(service: &Service) -> Result<Answer, Problem> {
 /// Begins one.
 pub(super) fn begin(service: &mut Service) -> Result<Answer, Problem> {
     service.store.begin_scrub().map_err(refusal::problem)?;
+    let job = service.jobs.begin(Kind::Scrub, None, Stop::default());
+    service.scrub = Some(job);
     Ok(object(202, &service.store.scrub_status()))
 }
 

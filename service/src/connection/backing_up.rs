@@ -7,6 +7,7 @@
 use super::exchange::After;
 use super::{Connection, Context, Phase, Turn};
 use crate::admin;
+use crate::jobs::Running;
 use crate::problem::{Kind, Problem};
 use crate::segment::Segment;
 use alloc::boxed::Box;
@@ -21,6 +22,7 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 /// A backup on its way.
 pub(super) struct BackingUp {
     backup: Backup,
+    job: Running,
     /// What follows its answer, once that has begun.
     after: Option<After>,
     sent_bytes: u64,
@@ -28,9 +30,10 @@ pub(super) struct BackingUp {
 
 impl BackingUp {
     /// Before its first block.
-    pub(super) fn new(backup: Backup) -> Self {
+    pub(super) fn new(backup: Backup, job: Running) -> Self {
         BackingUp {
             backup,
+            job,
             after: None,
             sent_bytes: 0,
         }
@@ -73,7 +76,9 @@ impl Connection {
         };
         backing_up.after = Some(after);
         backing_up.sent_bytes += block.len() as u64;
+        backing_up.job.note(backing_up.sent_bytes, 0);
         if !self.exchange.wants_content() {
+            backing_up.job.done();
             return self.become_phase(Phase::Flush(after));
         }
         self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
@@ -89,6 +94,7 @@ impl Connection {
             "http: a backup of {sent_bytes} bytes for {} is complete; {lost} values could not be read",
             self.peer
         );
+        backing_up.job.done();
         self.become_phase(Phase::Flush(after))
     }
 

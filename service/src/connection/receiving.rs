@@ -4,6 +4,7 @@ use super::sink::Sink;
 use super::{Commit, Connection, Context, Phase, Turn};
 use crate::admin;
 use crate::http::body::{Body, BodyError};
+use crate::jobs::Running;
 use crate::kv;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
@@ -20,6 +21,10 @@ const TURN_BYTES_MAX: usize = 64 * 1024;
 pub(super) struct Receiving {
     sink: Sink,
     body: Body,
+    /// It is in the list of what takes long.
+    job: Option<Running>,
+    taken_bytes: u64,
+    all_bytes: u64,
     waiting_for: WaitingFor,
 }
 
@@ -40,10 +45,17 @@ struct Outcome {
 
 impl Receiving {
     /// Before the first byte.
-    pub(super) fn new(sink: Sink, body: Body) -> Self {
+    pub(super) fn new(sink: Sink, body: Body, job: Option<Running>) -> Self {
+        let all_bytes = match body {
+            Body::Length(len_bytes) => len_bytes,
+            Body::Complete | Body::Chunked(_) => 0,
+        };
         Receiving {
             sink,
             body,
+            job,
+            taken_bytes: 0,
+            all_bytes,
             waiting_for: WaitingFor::Peer,
         }
     }
@@ -57,7 +69,7 @@ impl Connection {
         mut receiving: Box<Receiving>,
     ) -> Turn {
         if receiving.body == Body::Complete {
-            return self.end_body(cx, *receiving);
+            return self.end_body(cx, receiving);
         }
         let mut outcome = Outcome::default();
         let input = take(cx, &mut receiving, &mut outcome);
@@ -73,7 +85,7 @@ impl Connection {
             return self.refuse_body(cx, error);
         }
         if receiving.body == Body::Complete {
-            return self.end_body(cx, *receiving);
+            return self.end_body(cx, receiving);
         }
         match input {
             Input::Finished => self.refuse_incomplete(cx),
@@ -127,13 +139,9 @@ impl Connection {
     }
 
     /// The body is complete: so is what it went into.
-    fn end_body(&mut self, cx: &mut Context<'_>, receiving: Receiving) -> Turn {
+    fn end_body(&mut self, cx: &mut Context<'_>, receiving: Box<Receiving>) -> Turn {
         self.exchange.unread = Body::Complete;
-        let Receiving {
-            sink,
-            body,
-            waiting_for,
-        } = receiving;
+        let Receiving { sink, job, .. } = *receiving;
         let mut restore = match sink {
             Sink::Value(upload) => return self.commit(cx, upload),
             Sink::Backup(restore) => restore,
@@ -143,12 +151,15 @@ impl Connection {
                 let sink = Sink::Backup(restore);
                 let receiving = Receiving {
                     sink,
-                    body,
-                    waiting_for,
+                    job,
+                    ..*receiving
                 };
                 self.wait_for_more(cx, Box::new(receiving), WaitingFor::Store, None)
             }
-            Poll::Ready(Ok(restored)) => self.answer(cx, admin::restored(&restored)),
+            Poll::Ready(Ok(restored)) => {
+                job.into_iter().for_each(Running::done);
+                self.answer(cx, admin::restored(&restored))
+            }
             Poll::Ready(Err(error)) => self.refuse(cx, admin::restore_refused(error)),
         }
     }
@@ -213,6 +224,10 @@ fn take(cx: &mut Context<'_>, receiving: &mut Receiving, outcome: &mut Outcome) 
         }
     });
     if let Input::Bytes(count) = input {
+        receiving.taken_bytes += count as u64;
+        if let Some(job) = &receiving.job {
+            job.note(receiving.taken_bytes, receiving.all_bytes);
+        }
         cx.moved_bytes += count;
         cx.service.counters.received_bytes += count as u64;
     }

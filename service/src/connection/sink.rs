@@ -4,7 +4,7 @@ use crate::admin;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
 use alloc::boxed::Box;
-use store::backup::Restore;
+use store::backup::{Restore, Stop};
 use store::{Store, Upload};
 
 /// What takes the bytes of a body, as they come.
@@ -27,6 +27,14 @@ impl Sink {
                 let taken = store.take_backup(restore, bytes);
                 taken.map_err(admin::restore_refused)
             }
+        }
+    }
+
+    /// What ends it from elsewhere, if it takes long.
+    pub(super) fn stop(&self) -> Option<Stop> {
+        match self {
+            Sink::Value(_) => None,
+            Sink::Backup(restore) => Some(restore.stop()),
         }
     }
 

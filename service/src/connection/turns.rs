@@ -9,6 +9,7 @@ use super::{Commit, Connection, Context, Fresh, Phase, Turn};
 use crate::http::body::Body;
 use crate::http::head::{self, FIELDS_MAX, HeadError};
 use crate::http::response;
+use crate::jobs;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
 use crate::route::{self, Action};
@@ -105,7 +106,9 @@ impl Connection {
         match action {
             Action::Answer(answer) => self.answer(cx, answer),
             Action::BackUp(backup) => {
-                let backing_up = BackingUp::new(*backup);
+                let (peer, stop) = (Some(self.peer), backup.stop());
+                let job = cx.service.jobs.begin(jobs::Kind::Backup, peer, stop);
+                let backing_up = BackingUp::new(*backup, job);
                 self.become_phase(Phase::BackUp(Box::new(backing_up)))
             }
             Action::Fetch(fetch) => self.become_phase(Phase::Fetch(fetch)),
@@ -120,7 +123,11 @@ impl Connection {
             }
             Action::Receive(sink) => {
                 self.invite_body(cx);
-                let receiving = Receiving::new(sink, self.exchange.unread);
+                let job = sink.stop().map(|stop| {
+                    let peer = Some(self.peer);
+                    cx.service.jobs.begin(jobs::Kind::Restore, peer, stop)
+                });
+                let receiving = Receiving::new(sink, self.exchange.unread, job);
                 self.become_phase(Phase::Receive(Box::new(receiving)))
             }
         }

@@ -26,6 +26,8 @@ pub(crate) enum Allowed {
     ReadWrite,
     /// Having something done.
     Post,
+    /// Reading and removing.
+    ReadDelete,
     /// Writing alone.
     Put,
     /// Having it done, and reading how far it is.
@@ -56,7 +58,10 @@ impl Allowed {
             Method::Options => true,
             Method::Get | Method::Head => !matches!(self, Allowed::Post | Allowed::Put),
             Method::Put => matches!(self, Allowed::Put | Allowed::ReadWrite | Allowed::All),
-            Method::Delete => matches!(self, Allowed::ReadWrite | Allowed::All),
+            Method::Delete => matches!(
+                self,
+                Allowed::ReadWrite | Allowed::ReadDelete | Allowed::All
+            ),
             Method::Post => matches!(self, Allowed::Post | Allowed::ReadPost | Allowed::All),
         }
     }
@@ -66,6 +71,7 @@ impl Allowed {
         match self {
             Allowed::Read => "GET, HEAD, OPTIONS",
             Allowed::ReadWrite => "GET, HEAD, PUT, DELETE, OPTIONS",
+            Allowed::ReadDelete => "GET, HEAD, DELETE, OPTIONS",
             Allowed::Put => "PUT, OPTIONS",
             Allowed::Post => "POST, OPTIONS",
             Allowed::ReadPost => "GET, HEAD, POST, OPTIONS",

@@ -16,6 +16,7 @@ mod framing;
 mod fuzz;
 mod harness;
 mod health;
+mod jobs;
 mod listing;
 mod pipelining;
 mod pressure;

@@ -5,6 +5,7 @@
 //! - A snapshot of this kind is forgotten once nobody reads its backup any more: because it was
 //!   dropped, was not read for two minutes, or the store was opened anew.
 
+use super::stop::Stop;
 use crate::disk::Moved;
 use crate::index::views::{Snapshot, Views};
 use crate::name::SnapshotName;
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     /// When it was last read.
     pub(super) read_ns: Cell<u64>,
     pub(super) cut: Cell<bool>,
+    pub(super) stop: Stop,
 }
 
 /// A state that is about to be kept readable.
@@ -91,7 +93,8 @@ impl Store {
         self.pins.live.retain(|(_, shared)| {
             let idle = now_ns.saturating_sub(shared.read_ns.get()) > IDLE_NS;
             shared.cut.set(shared.cut.get() || idle);
-            !shared.cut.get() && Rc::strong_count(shared) > 1
+            let is_wanted = !shared.cut.get() && !shared.stop.is_stopped();
+            is_wanted && Rc::strong_count(shared) > 1
         });
         self.pins.is_tidy &= self.pins.live.len() == before;
         if self.pins.is_tidy || self.changeable().is_err() || !self.is_removed(now_ns) {

@@ -5,6 +5,7 @@
 
 use super::decoder::{Broken, Decoder};
 use super::item::{BucketHead, EntryHead, Header, Item, Loss};
+use super::stop::Stop;
 use crate::index;
 use crate::name::{BucketName, Key, SnapshotName};
 use crate::request::{Condition, QuotaLimits, Refusal, Seq, Ticket, Unavailable, Upload};
@@ -25,6 +26,8 @@ pub enum RestoreError {
     Broken(Broken),
     /// The store takes no restore, or not this.
     Refused(Refusal),
+    /// It was ended by [`Stop`].
+    Stopped,
     /// The store did not take a value.
     Value {
         /// Its bucket.
@@ -85,6 +88,7 @@ pub struct Restore {
     lossy: bool,
     stage: Stage,
     staged: Option<Staged>,
+    stop: Stop,
     header: Option<Header>,
     /// What could not be done yet.
     item: Option<Item>,
@@ -121,6 +125,7 @@ impl Store {
             lossy,
             stage: Stage::Taking,
             staged: None,
+            stop: Stop::default(),
             header: None,
             item: None,
             bucket: None,
@@ -147,7 +152,10 @@ impl Store {
         if let Stage::Failed(error) = &restore.stage {
             return Err(error.clone());
         }
-        let taken = self.take_in(restore, bytes);
+        let taken = match restore.stop.is_stopped() {
+            true => Err(RestoreError::Stopped),
+            false => self.take_in(restore, bytes),
+        };
         if let Err(error) = &taken {
             restore.fail(error.clone());
         }
@@ -164,6 +172,7 @@ impl Store {
         let ended = match &restore.stage {
             Stage::Ended(restored) => return Poll::Ready(Ok(restored.clone())),
             Stage::Failed(error) => return Poll::Ready(Err(error.clone())),
+            Stage::Taking if restore.stop.is_stopped() => Err(RestoreError::Stopped),
             Stage::Taking => self.begin_showing(restore),
             Stage::Showing(ticket, before) => match self.outcome(ticket) {
                 Poll::Pending => return Poll::Pending,
@@ -237,7 +246,7 @@ impl Store {
             live_bytes: header.live_bytes,
             index_bytes: header.keys.saturating_mul(index::growth(&[0])),
         };
-        match self.stage(least) {
+        match self.stage(least, restore.stop.clone()) {
             Ok(staged) => {
                 restore.staged = Some(staged);
                 restore.progress.keys = header.keys;
@@ -341,6 +350,11 @@ impl Restore {
     /// How far it has come.
     pub fn progress(&self) -> RestoreProgress {
         self.progress
+    }
+
+    /// Ends it from elsewhere.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
     }
 
     /// Whether all of it is there, and the record that shows it is on its way: it may be shown

@@ -3,6 +3,7 @@
 use super::block::{self, MAGIC};
 use super::item::{self, BucketHead, End, EntryHead, Header, Loss};
 use super::pins::Shared;
+use super::stop::Stop;
 use crate::index::views::NOW;
 use crate::name::{BucketName, Key, SnapshotName};
 use crate::options::State;
@@ -26,6 +27,8 @@ pub enum BackupError {
     Refused(Refusal),
     /// Nobody read it for two minutes, and it held space: begin again.
     Cut,
+    /// It was ended by [`Stop`].
+    Stopped,
 }
 
 enum Stage {
@@ -52,6 +55,7 @@ pub struct Backup {
     taken_wall_ms: u64,
     of: Option<SnapshotName>,
     shared: Option<Rc<Shared>>,
+    stop: Stop,
     buckets: VecDeque<BucketName>,
     bucket: Option<BucketName>,
     query: KeyQuery,
@@ -88,7 +92,9 @@ impl Store {
                 (stage, pinned.seq, pinned.wall_ms, Some(pinned.shared))
             }
         };
+        let stop = shared.as_ref().map(|shared| shared.stop.clone());
         Ok(Backup {
+            stop: stop.unwrap_or_default(),
             stage,
             at: At(seq),
             seq,
@@ -118,6 +124,9 @@ impl Store {
         backup: &mut Backup,
         out: &mut Vec<u8>,
     ) -> Poll<Result<bool, BackupError>> {
+        if backup.stop.is_stopped() {
+            return Poll::Ready(Err(BackupError::Stopped));
+        }
         if let Some(shared) = &backup.shared {
             if shared.cut.get() {
                 return Poll::Ready(Err(BackupError::Cut));
@@ -289,6 +298,11 @@ impl Store {
 }
 
 impl Backup {
+    /// Ends it from elsewhere.
+    pub fn stop(&self) -> Stop {
+        self.stop.clone()
+    }
+
     /// Values so far that could not be read.
     pub fn lost(&self) -> u64 {
         self.sums.lost
