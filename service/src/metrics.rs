@@ -83,6 +83,7 @@ pub(crate) fn page(service: &Service, now: Now) -> Answer {
     space(&mut out, service);
     warnings(&mut out, service);
     compaction(&mut out, service);
+    held(&mut out, service);
     work(&mut out, service);
     if let Some(source) = &environment.metrics {
         source.append(&mut out);
@@ -282,6 +283,17 @@ fn compaction(out: &mut String, service: &Service) {
         "store_compaction_left_bytes gauge Bytes left of the segment that is being emptied.",
         now.compaction_left_bytes,
     );
+}
+
+/// What is kept for snapshots; not told while it is being counted.
+fn held(out: &mut String, service: &Service) {
+    if let Some(held_bytes) = service.store.statistics().held_bytes {
+        one(
+            out,
+            "store_held_bytes gauge Bytes that snapshots show and that are not there now.",
+            held_bytes,
+        );
+    }
 }
 
 /// What the store has done.

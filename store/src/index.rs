@@ -11,6 +11,7 @@
 //! - `bytes` is the RAM all this takes.
 
 mod due;
+mod held;
 mod keys;
 mod leaf;
 mod page;
@@ -75,6 +76,7 @@ pub(crate) struct Index {
     tree_bytes: u64,
     now: Totals,
     reaper: reap::Reaper,
+    held: held::Held,
     /// By the sequence of a rollback: the segment in which the last record that it hides can lie,
     /// once no view sees such a record any more.
     hidden_until: BTreeMap<u64, u64>,
@@ -92,6 +94,7 @@ impl Default for Index {
             tree_bytes: 0,
             now: Totals::default(),
             reaper: reap::Reaper::default(),
+            held: held::Held::default(),
             hidden_until: BTreeMap::new(),
             soonest_ms: leaf::NEVER_MS,
             has_ends: false,
@@ -209,9 +212,14 @@ impl Index {
     /// A put or a tombstone is durable; what counts no longer.
     pub(crate) fn write(&mut self, name: &str, key: &[u8], version: Version) -> Vec<Retired> {
         self.note_end(version.expires_ms);
-        self.change(name, |bucket, views| {
+        let share = self.counted_share(name, key);
+        let retired = self.change(name, |bucket, views| {
             bucket.write((name, views), key, version)
-        })
+        });
+        if let Some(before) = share {
+            self.recount_held(name, key, &before);
+        }
+        retired
     }
 
     /// A put record that is no version is about to go with its segment; gives back the
@@ -285,6 +293,7 @@ impl Index {
             self.forget_soonest();
         }
         self.reaper.begin();
+        self.forget_held();
     }
 
     fn add_up(&mut self) {

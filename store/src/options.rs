@@ -88,6 +88,9 @@ pub struct Statistics {
     pub compaction_debt_bytes: u64,
     /// Bytes left to be read of the segment that is being emptied.
     pub compaction_left_bytes: u64,
+    /// Bytes of keys, values and headers that snapshots show and now does not; `None` while that
+    /// is being counted.
+    pub held_bytes: Option<u64>,
     /// Values whose time was over.
     pub expired: u64,
     /// How often the wall clock was set by more than a minute.

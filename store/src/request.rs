@@ -37,6 +37,9 @@ pub struct SnapshotStatus {
     pub keys: u64,
     /// Bytes of keys, values and headers in it.
     pub live_bytes: u64,
+    /// Bytes of them that nothing else shows, so that they become free with it; `None` while that
+    /// is being counted, which takes some steps after each change of the snapshots.
+    pub held_bytes: Option<u64>,
 }
 
 /// What is kept with a value and given back with it: representation headers, and its end.

@@ -61,6 +61,7 @@ impl Store {
                 taken_wall_ms: snapshot.wall_ms,
                 keys: all.keys - own.keys,
                 live_bytes: all.charged_bytes - own.charged_bytes,
+                held_bytes: self.index.held_alone(snapshot.seq),
             }
         };
         Ok(snapshots.map(status).collect())

@@ -274,6 +274,7 @@ impl Store {
             dead_bytes: progress.dead_bytes,
             compaction_debt_bytes: progress.debt_bytes,
             compaction_left_bytes: progress.left_bytes,
+            held_bytes: self.index.held(),
             expired: self.expiry.expired,
             clock_steps: self.expiry.clock_steps,
             corruptions: self.counts.corruptions,

@@ -10,7 +10,7 @@ use crate::refusal;
 use crate::route::Action;
 use crate::service::Service;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use core::fmt::Write;
 use store::{Refusal, SnapshotName, SnapshotStatus};
 
@@ -108,11 +108,13 @@ fn push(out: &mut String, status: &SnapshotStatus) {
         taken_wall_ms,
         keys,
         live_bytes,
+        held_bytes,
         ..
     } = status;
     let seq = seq.0;
+    let held = held_bytes.map_or_else(|| String::from("null"), |bytes| bytes.to_string());
     let _ = write!(
         out,
-        ",\"seq\":{seq},\"taken_ms\":{taken_wall_ms},\"keys\":{keys},\"bytes\":{live_bytes}}}"
+        ",\"seq\":{seq},\"taken_ms\":{taken_wall_ms},\"keys\":{keys},\"bytes\":{live_bytes},\"held_bytes\":{held}}}"
     );
 }

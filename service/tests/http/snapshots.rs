@@ -37,12 +37,21 @@ fn a_snapshot_is_taken_listed_and_forgotten() {
     let taken = take(&mut bench, "monday");
     let seq = seq(taken.text());
     let taken_ms = WALL_NS / 1_000_000;
-    let object = format!(
-        "{{\"name\":\"monday\",\"seq\":{seq},\"taken_ms\":{taken_ms},\"keys\":1,\"bytes\":8}}"
-    );
-    assert_eq!(taken.text(), format!("{object}\n"));
+    let object = |held: &str| {
+        format!(
+            "{{\"name\":\"monday\",\"seq\":{seq},\"taken_ms\":{taken_ms},\"keys\":1,\
+             \"bytes\":8,\"held_bytes\":{held}}}"
+        )
+    };
+    let (being_counted, nothing) = (object("null"), object("0"));
+    let texts = [being_counted, nothing].map(|object| format!("{object}\n"));
+    assert!(texts.contains(&taken.text().to_owned()), "{taken:?}");
     assert_eq!(taken.the("Content-Type"), "application/json");
+    bench.service.step_store(bench.now);
     bench.put("/kv/b/key", "", "another value");
+    let object = object("8");
+    let metrics = bench.get("/metrics");
+    assert!(metrics.text().contains("\nlampion_store_held_bytes 8\n"));
     let one = bench.admin("GET", "/-/admin/snapshots/monday", "", "");
     assert_eq!(one.text(), format!("{object}\n"));
     let all = bench.admin("GET", "/-/admin/snapshots", "", "");

@@ -255,8 +255,31 @@ impl World {
             };
             assert_eq!(counted, totals, "at {at}");
         }
+        self.check_held();
         let trees = self.index.buckets.values().map(Bucket::ram_bytes);
         assert_eq!(self.index.tree_bytes, trees.sum::<u64>());
+    }
+
+    /// What only one snapshot shows is held by it alone, and what now does not show by some.
+    fn check_held(&self) {
+        let mut seers: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for (at, state) in &self.states {
+            for seq in state.values() {
+                seers.entry(*seq).or_default().push(*at);
+            }
+        }
+        let now: Vec<u64> = self.now.values().copied().collect();
+        seers.retain(|seq, _| !now.contains(seq));
+        let bytes = |seq: &u64| 2 + seq % 50;
+        let all = seers.keys().map(bytes).sum::<u64>();
+        let is_settled = !self.index.is_reaping();
+        assert_eq!(self.index.held(), is_settled.then_some(all));
+        for at in self.states.keys() {
+            let alone = seers.iter().filter(|(_, seers)| **seers == [*at]);
+            let alone = alone.map(|(seq, _)| bytes(seq)).sum::<u64>();
+            let held = self.index.held_alone(*at);
+            assert_eq!(held, is_settled.then_some(alone), "at {at}");
+        }
     }
 
     fn step(&mut self) {

@@ -21,6 +21,15 @@ impl Reaper {
     pub(super) fn begin(&mut self) {
         self.next = Some((None, Box::default()));
     }
+
+    /// Whether it has looked at a key, or need not.
+    pub(super) fn has_passed(&self, bucket: &str, key: &[u8]) -> bool {
+        match &self.next {
+            None => true,
+            Some((None, _)) => false,
+            Some((Some(name), next)) => (bucket, key) < (name.as_str(), &**next),
+        }
+    }
 }
 
 impl Index {
@@ -87,6 +96,7 @@ impl Index {
                 settled.extend(bucket.drop_needless(under, &next));
                 settled
             }));
+            self.count_held(found.as_str(), &next);
             key = after(&next);
         }
         self.reaper.next = Some((Some(found), key));

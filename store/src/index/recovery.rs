@@ -61,6 +61,7 @@ impl Index {
         self.add_up();
         if self.views.seq > 0 {
             self.reaper.begin();
+            self.forget_held();
         }
     }
 }

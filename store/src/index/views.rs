@@ -128,12 +128,16 @@ impl Views {
 
     /// Whether a snapshot was taken from `from` on and before `before`.
     pub(crate) fn any_between(&self, from: u64, before: u64) -> bool {
-        let at = self
+        !self.between(from, before).is_empty()
+    }
+
+    /// The snapshots that were taken from `from` on and before `before`.
+    pub(crate) fn between(&self, from: u64, before: u64) -> &[Snapshot] {
+        let first = self
             .snapshots
             .partition_point(|snapshot| snapshot.seq < from);
-        self.snapshots
-            .get(at)
-            .is_some_and(|snapshot| snapshot.seq < before)
+        let taken = &self.snapshots[first..];
+        &taken[..taken.partition_point(|snapshot| snapshot.seq < before)]
     }
 
     /// Whether any view of what a rollback matters to has a span that passes `test`.
