@@ -69,7 +69,7 @@ impl Connection {
         mut receiving: Box<Receiving>,
     ) -> Turn {
         if receiving.body == Body::Complete {
-            return self.end_body(cx, receiving);
+            return self.end_body(cx, *receiving);
         }
         let mut outcome = Outcome::default();
         let input = take(cx, &mut receiving, &mut outcome);
@@ -85,7 +85,7 @@ impl Connection {
             return self.refuse_body(cx, error);
         }
         if receiving.body == Body::Complete {
-            return self.end_body(cx, receiving);
+            return self.end_body(cx, *receiving);
         }
         match input {
             Input::Finished => self.refuse_incomplete(cx),
@@ -139,9 +139,9 @@ impl Connection {
     }
 
     /// The body is complete: so is what it went into.
-    fn end_body(&mut self, cx: &mut Context<'_>, receiving: Box<Receiving>) -> Turn {
+    fn end_body(&mut self, cx: &mut Context<'_>, receiving: Receiving) -> Turn {
         self.exchange.unread = Body::Complete;
-        let Receiving { sink, job, .. } = *receiving;
+        let Receiving { sink, job, .. } = receiving;
         let mut restore = match sink {
             Sink::Value(upload) => return self.commit(cx, upload),
             Sink::Backup(restore) => restore,
@@ -152,7 +152,7 @@ impl Connection {
                 let receiving = Receiving {
                     sink,
                     job,
-                    ..*receiving
+                    ..receiving
                 };
                 self.wait_for_more(cx, Box::new(receiving), WaitingFor::Store, None)
             }
