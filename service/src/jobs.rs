@@ -12,7 +12,7 @@ use core::net::SocketAddr;
 use store::backup::Stop;
 
 /// Jobs that have ended and are still told of.
-const ENDED_MAX: usize = 16;
+const ENDED_MAX: u64 = 16;
 
 /// What is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub(crate) enum State {
     Done,
     Stopped,
     Failed,
+    /// Nobody waited for its end, and it may have come to it.
+    Unknown,
 }
 
 /// One job; times are milliseconds since 1970, and 0 where there is none yet.
@@ -47,11 +49,14 @@ pub(crate) struct Job {
     /// 0 if nobody knows.
     pub(crate) all_bytes: u64,
     pub(crate) stop: Stop,
+    /// The how-manieth to end.
+    ended_nth: u64,
 }
 
 #[derive(Debug, Default)]
 struct List {
     last_id: u64,
+    ended: u64,
     now_ms: u64,
     jobs: VecDeque<Job>,
 }
@@ -89,6 +94,7 @@ impl Jobs {
             done_bytes: 0,
             all_bytes: 0,
             stop,
+            ended_nth: 0,
         });
         Running {
             id,
@@ -114,17 +120,16 @@ impl List {
     }
 
     fn end(&mut self, id: u64, state: State) {
-        let now_ms = self.now_ms;
+        let (now_ms, nth) = (self.now_ms, self.ended + 1);
         if let Some(job) = self.job(id).filter(|job| job.state == State::Running) {
             job.state = state;
             job.ended_ms = now_ms;
+            job.ended_nth = nth;
+            self.ended = nth;
         }
-        let is_ended = |job: &Job| job.state != State::Running;
-        if self.jobs.iter().filter(|job| is_ended(job)).count() > ENDED_MAX
-            && let Some(oldest) = self.jobs.iter().position(is_ended)
-        {
-            self.jobs.remove(oldest);
-        }
+        let last_told = self.ended.saturating_sub(ENDED_MAX);
+        self.jobs
+            .retain(|job| job.state == State::Running || job.ended_nth > last_told);
     }
 }
 
@@ -150,6 +155,11 @@ impl Running {
     /// All is done.
     pub(crate) fn done(self) {
         self.list.borrow_mut().end(self.id, State::Done);
+    }
+
+    /// It goes on without anybody who waits for it.
+    pub(crate) fn unknown(self) {
+        self.list.borrow_mut().end(self.id, State::Unknown);
     }
 }
 

@@ -24,7 +24,7 @@ use alloc::vec::Vec;
 mod ends;
 
 /// Buckets a store takes.
-const BUCKETS_MAX: u32 = 1024;
+pub(crate) const BUCKETS_MAX: u32 = 1024;
 /// Batches that may wait.
 const WAITING_MAX: usize = 4096;
 
@@ -398,7 +398,7 @@ impl Store {
         let puts = verdict
             .ops
             .iter()
-            .filter(|op| !matches!(op.body, Body::Delete));
+            .filter(|op| !matches!(op.body, Body::Delete | Body::Views(_)));
         self.check_buckets(puts.map(|op| &op.bucket))?;
         // A bucket may have more than its quota, and so may a backup of it.
         match self.is_restoring() {

@@ -159,7 +159,9 @@ impl Store {
             let Totals {
                 keys,
                 charged_bytes,
-            } = bucket.map(|bucket| bucket.totals).unwrap_or_default();
+            } = bucket
+                .map(|bucket| self.shown_totals(&name, bucket))
+                .unwrap_or_default();
             let in_bytes = Resource::Quota(name.clone());
             self.pressure.note(in_bytes, charged_bytes, limits.bytes);
             let in_keys = Resource::QuotaKeys(name);

@@ -4,7 +4,7 @@ use crate::disk::Moved;
 use crate::draft::Writes;
 use crate::format::superblock::{Superblock, Tail};
 use crate::options::State;
-use crate::request::{NoSpace, Refusal, Unavailable};
+use crate::request::{At, NoSpace, Refusal, Unavailable};
 use crate::store::{Phase, Store};
 use alloc::format;
 use core::task::Poll;
@@ -146,7 +146,7 @@ impl Store {
         let superblock = Superblock {
             counter: old.counter + 1,
             next_seq,
-            key_count: self.index.keys(),
+            key_count: self.index.totals_at(self.shown(At::NOW)).keys,
             index_bytes: self.index.bytes() + self.large.bytes(),
             clean: Some(tail),
             ..old
@@ -184,7 +184,7 @@ impl Store {
     pub(crate) fn memory_refusal(&self, bytes: u64) -> Option<Refusal> {
         let limit_bytes = self.index_limit_bytes();
         let used_bytes = self.index.bytes() + self.large.bytes() + self.queue.growth;
-        let full = used_bytes + bytes > limit_bytes;
+        let full = used_bytes.saturating_add(bytes) > limit_bytes;
         full.then_some(Refusal::NoSpace(NoSpace::Memory {
             limit_bytes,
             used_bytes,

@@ -216,6 +216,19 @@ impl Store {
         Ok(self.accept(Verdict::of(vec![op])))
     }
 
+    /// Whether the list has room for what it is to say.
+    pub(crate) fn check_list(&self, next: &Views) -> Result<(), Refusal> {
+        let grows = views::encoded_len(next) > views::encoded_len(self.views());
+        let list = views::encode(next);
+        let seq = next.seq;
+        let record_len = record::len(&Record::Views { seq, list: &list });
+        if grows && record_len as u64 > self.layout().views_bytes_max() {
+            let count = self.views().snapshots.len() as u32;
+            return Err(Refusal::TooManySnapshots { count });
+        }
+        Ok(())
+    }
+
     /// The change of all snapshots and rollbacks with sequence `seq`.
     pub(crate) fn views_op(
         &self,
@@ -224,14 +237,10 @@ impl Store {
         charges: Vec<(BucketName, Charge)>,
         undoes: Option<Option<BucketName>>,
     ) -> Result<Op, Refusal> {
-        let grows = views::encoded_len(&next) > views::encoded_len(self.views());
         next.seq = seq;
+        self.check_list(&next)?;
         let list = views::encode(&next);
         let record_len = record::len(&Record::Views { seq, list: &list });
-        if grows && record_len as u64 > self.layout().views_bytes_max() {
-            let count = self.views().snapshots.len() as u32;
-            return Err(Refusal::TooManySnapshots { count });
-        }
         Ok(Op {
             bucket: BucketName::system(),
             key: None,

@@ -17,24 +17,36 @@ use crate::index::views::{NOW, Rollback, Snapshot};
 use crate::index::{Bucket, Totals};
 use crate::name::{BucketName, SnapshotName};
 use crate::queue::Op;
+use crate::quota::Charge;
 use crate::request::{At, QuotaLimits, Refusal, Ticket, Unavailable};
 use crate::snapshots::{BEGINNING, NewState};
 use crate::store::Store;
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::{Rc, Weak};
-use alloc::vec;
 use alloc::vec::Vec;
+use core::task::Poll;
 
 /// Who restores.
 #[derive(Debug, Default)]
 pub(crate) struct Staging {
     held: Weak<()>,
     stop: Stop,
+    /// The undoing that is on its way.
+    undoing: Option<Ticket>,
+    /// When to hand it in again, if it came to nothing.
+    again_ns: u64,
 }
 
 /// The hold on a state that is put together; dropped before it is shown, all is as it was.
-pub(crate) type Staged = Rc<()>;
+pub(crate) struct Staged {
+    /// Nothing may be written before this is durable: it would be shown.
+    pub(crate) ticket: Option<Ticket>,
+    _held: Rc<()>,
+}
+
+/// After so long an undoing that came to nothing is handed in again.
+const AGAIN_NS: u64 = 1_000_000_000;
 
 impl Store {
     /// Whether anybody but a restore may change something.
@@ -77,6 +89,8 @@ impl Store {
         if next.snapshot(&afterwards(at)).is_some() {
             return Err(Refusal::SnapshotExists);
         }
+        let mut later = next.clone();
+        later.snapshots.push(self.snapshot_now(afterwards(at)));
         let name = SnapshotName::of_restore(at);
         next.snapshots.push(self.snapshot_now(name));
         next.rollbacks.push(Rollback {
@@ -84,14 +98,22 @@ impl Store {
             to: BEGINNING,
             bucket: None,
         });
+        later.rollbacks.clone_from(&next.rollbacks);
+        self.check_list(&later)?;
         self.check_snapshot(&next, more)?;
         let charges = self.charges_back_to(BEGINNING, None);
-        self.submit_views(next, charges, Some(None))?;
-        let staged = Staged::default();
-        let held = Rc::downgrade(&staged);
-        self.staging = Staging { held, stop };
+        let ticket = Some(self.submit_views(next, charges, Some(None))?);
+        let held = Rc::new(());
+        self.staging = Staging {
+            held: Rc::downgrade(&held),
+            stop,
+            ..Staging::default()
+        };
         log::info!("store: a restore begins; nothing else is changed until it has ended");
-        Ok(staged)
+        Ok(Staged {
+            ticket,
+            _held: held,
+        })
     }
 
     /// Shows what was staged, under these quotas and no others; the name of the snapshot that
@@ -112,7 +134,10 @@ impl Store {
         before.name = name.clone();
         let mut ops = self.quota_ops(quotas);
         let seq = self.log().next_seq + ops.len() as u64;
-        ops.push(self.views_op(seq, next, vec![], None)?);
+        // What all buckets show changes.
+        let all = self.index.buckets.keys();
+        let charges = all.map(|name| (name.clone(), Charge::default()));
+        ops.push(self.views_op(seq, next, charges.collect(), None)?);
         let verdict = Verdict::of(ops);
         self.check_space(&verdict)?;
         Ok((self.accept(verdict), name))
@@ -136,7 +161,10 @@ impl Store {
 
     /// Undoes a restore that nobody goes on with.
     pub(crate) fn sweep_staging(&mut self) -> Moved {
-        let Staging { held, stop } = &self.staging;
+        if !self.is_undone() {
+            return Moved::No;
+        }
+        let Staging { held, stop, .. } = &self.staging;
         let is_wanted = held.strong_count() > 0 && !stop.is_stopped();
         if is_wanted || !self.is_restoring() || self.queue.pending_views().is_some() {
             return Moved::No;
@@ -155,12 +183,32 @@ impl Store {
         });
         let charges = self.charges_back_to(seq, None);
         match self.submit_views(next, charges, Some(None)) {
-            Ok(_) => {
-                log::warn!("store: a restore did not end: all is as it was before");
+            Ok(ticket) => {
+                log::warn!("store: a restore did not end: all becomes as it was before");
+                self.staging.undoing = Some(ticket);
                 Moved::Yes
             }
             Err(_) => Moved::No,
         }
+    }
+
+    /// Whether the last undoing has ended, and if in vain, long enough ago.
+    fn is_undone(&mut self) -> bool {
+        let now_ns = self.now.monotonic_ns;
+        if let Some(ticket) = self.staging.undoing.take() {
+            match self.outcome(&ticket) {
+                Poll::Pending => self.staging.undoing = Some(ticket),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(_)) => self.staging.again_ns = now_ns.saturating_add(AGAIN_NS),
+            }
+        }
+        self.staging.undoing.is_none() && now_ns >= self.staging.again_ns
+    }
+
+    /// When an undoing is to be handed in again, on the monotonic clock.
+    pub(crate) fn next_undoing_ns(&self) -> Option<u64> {
+        let again_ns = self.staging.again_ns;
+        (self.is_restoring() && again_ns > self.now.monotonic_ns).then_some(again_ns)
     }
 }
 

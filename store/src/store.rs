@@ -173,7 +173,9 @@ impl Store {
                 let retry = self.disk.take_starved().then_some(retry);
                 let expiry = self.next_expiry_ns();
                 let (cut, scrub) = (self.next_cut_ns(), self.next_scrub_ns());
-                let wakes = retry.into_iter().chain(expiry).chain(cut).chain(scrub);
+                let undoing = self.next_undoing_ns();
+                let wakes = retry.into_iter().chain(expiry).chain(cut);
+                let wakes = wakes.chain(scrub).chain(undoing);
                 return Wake::At(wakes.min());
             }
         }

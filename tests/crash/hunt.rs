@@ -23,7 +23,7 @@ const HUNT: Effort = Effort {
 };
 
 /// Of sixteen seeds, so many are of a kind: the last two cost several times as much an image.
-const KINDS: [Shape; 16] = [
+const KINDS: [Shape; 17] = [
     Shape::SMALL,
     Shape::GROUPS,
     Shape::SMALL,
@@ -35,6 +35,7 @@ const KINDS: [Shape; 16] = [
     Shape::MOVES,
     Shape::GROUPS,
     Shape::UNDO,
+    Shape::RESTORES,
     Shape::ENDS,
     Shape::UNDO_FULL,
     Shape::UPLOADS,

@@ -89,6 +89,7 @@ fn push(out: &mut String, job: &Job) {
         State::Done => "done",
         State::Stopped => "stopped",
         State::Failed => "failed",
+        State::Unknown => "unknown",
     };
     let _ = write!(out, "{{\"id\":{},", job.id);
     json::push_member(out, "kind", kind);

@@ -133,7 +133,11 @@ impl Connection {
             WaitingFor::Peer => self.refuse_late(cx),
             WaitingFor::Store => {
                 self.exchange.close();
-                self.refuse(cx, receiving.sink.late())
+                let problem = receiving.sink.late();
+                if problem.kind == Kind::WriteOutcomeUnknown {
+                    receiving.job.into_iter().for_each(Running::unknown);
+                }
+                self.refuse(cx, problem)
             }
         }
     }

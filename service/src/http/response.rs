@@ -75,7 +75,7 @@ pub(crate) fn push_number(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// The statuses this server answers with, and the phrases usual with them (RFC 9110 section 15).
-pub(crate) const STATUSES: [(u16, &str); 26] = [
+pub(crate) const STATUSES: [(u16, &str); 27] = [
     (200, "OK"),
     (201, "Created"),
     (202, "Accepted"),
@@ -96,6 +96,7 @@ pub(crate) const STATUSES: [(u16, &str); 26] = [
     (414, "URI Too Long"),
     (416, "Range Not Satisfiable"),
     (417, "Expectation Failed"),
+    (422, "Unprocessable Content"),
     (431, "Request Header Fields Too Large"),
     (500, "Internal Server Error"),
     (501, "Not Implemented"),

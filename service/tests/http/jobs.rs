@@ -189,6 +189,9 @@ fn the_list_is_bounded_and_a_running_one_stays_in_it() {
         "no-such-job"
     );
     drop(client);
+    // The one that ended last is told of, however long ago it began.
+    let first = bench.admin("GET", "/-/admin/jobs/1", "", "");
+    assert!(first.text().contains("\"state\":\"failed\""), "{first:?}");
 }
 
 #[test]

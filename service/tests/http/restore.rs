@@ -161,6 +161,27 @@ fn a_disk_that_gives_no_answer_is_told_of_in_time() {
 }
 
 #[test]
+fn a_backup_that_lacks_a_value_is_restored_only_if_that_is_wanted() {
+    let mut source = Bench::sized(harness::open(), 16 << 20);
+    let value = noise(30_000);
+    source.put("/kv/b/lost", "", &value);
+    source.put("/kv/b/there", "", "1");
+    // What was just written needs no reading.
+    let mut source = source.restarted();
+    assert_eq!(source.damage(&value[..64], 16 << 20), 1);
+    let stream = source.admin("GET", "/-/admin/backup", "", "").body;
+    let mut bench = target();
+    let reply = restore(&mut bench, "", &stream);
+    assert_eq!((reply.status, reply.problem()), (422, "backup-lossy"));
+    assert!(reply.text().contains("b/lost"), "{}", reply.text());
+    assert_untouched(&mut bench);
+    let reply = restore(&mut bench, "?lossy=true", &stream);
+    assert_eq!(reply.status, 202, "{reply:?}");
+    assert!(reply.text().starts_with("{\"keys\":1,\"lost\":1,"));
+    assert_eq!(bench.get("/kv/b/there").text(), "1");
+}
+
+#[test]
 fn who_may_and_how_it_is_asked_for() {
     let stream = backup();
     let mut bench = Bench::new(harness::with_tokens());

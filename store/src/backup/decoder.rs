@@ -233,6 +233,10 @@ impl Decoder {
         if self.bucket.as_ref().is_some_and(|last| *last >= head.name) {
             return Err(self.broken(DISORDER));
         }
+        let promised = self.header.as_ref().map_or(0, |header| header.buckets);
+        if self.buckets == promised {
+            return Err(self.broken(SUMS));
+        }
         self.bucket = Some(head.name.clone());
         self.key = None;
         self.buckets += 1;

@@ -121,6 +121,14 @@ pub(super) enum Wrong {
 }
 
 impl Header {
+    /// How a stream with this header begins.
+    #[cfg(test)]
+    pub(crate) fn stream(&self) -> Vec<u8> {
+        let mut out = Vec::from(super::block::MAGIC);
+        super::block::put(&mut out, (0, 0), HEADER, &self.encode());
+        out
+    }
+
     pub(super) fn encode(&self) -> Vec<u8> {
         let snapshot = self.snapshot.as_deref().unwrap_or("");
         let mut out = Vec::new();

@@ -6,6 +6,7 @@
 use super::decoder::{Broken, Decoder};
 use super::item::{BucketHead, EntryHead, Header, Item, Loss};
 use super::stop::Stop;
+use crate::admit::BUCKETS_MAX;
 use crate::index;
 use crate::name::{BucketName, Key, SnapshotName};
 use crate::request::{Condition, QuotaLimits, Refusal, Seq, Ticket, Unavailable, Upload};
@@ -138,7 +139,7 @@ impl Store {
         })
     }
 
-    /// Takes some bytes of the backup, as many as there is room for now.
+    /// Takes some bytes of the backup, as many as there is room for now; none once its end is told.
     ///
     /// Fewer than all of them means come back with the rest after a step.
     ///
@@ -151,6 +152,9 @@ impl Store {
     ) -> Result<usize, RestoreError> {
         if let Stage::Failed(error) = &restore.stage {
             return Err(error.clone());
+        }
+        if !matches!(restore.stage, Stage::Taking) {
+            return Ok(0);
         }
         let taken = match restore.stop.is_stopped() {
             true => Err(RestoreError::Stopped),
@@ -242,6 +246,10 @@ impl Store {
     }
 
     fn take_header(&mut self, restore: &mut Restore, header: Header) -> Result<Step, RestoreError> {
+        if header.buckets > BUCKETS_MAX {
+            let limit = BUCKETS_MAX;
+            return Err(RestoreError::Refused(Refusal::TooManyBuckets { limit }));
+        }
         let least = NewState {
             live_bytes: header.live_bytes,
             index_bytes: header.keys.saturating_mul(index::growth(&[0])),
@@ -262,6 +270,10 @@ impl Store {
     }
 
     fn take_entry(&mut self, restore: &mut Restore, head: EntryHead) -> Result<Step, RestoreError> {
+        if restore.is_staging() {
+            restore.item = Some(Item::Entry(head));
+            return Ok(Step::Wait);
+        }
         restore.key = Some(head.key.clone());
         let name = restore.name();
         let (headers, len_bytes) = (&head.headers, Some(head.len_bytes));
@@ -276,7 +288,7 @@ impl Store {
                 restore.item = Some(Item::Entry(head));
                 Ok(Step::Wait)
             }
-            Err(refusal) => Err(of_value(name, refusal)),
+            Err(refusal) => Err(self.of_value(name, refusal)),
         }
     }
 
@@ -288,7 +300,7 @@ impl Store {
         let id = restore.upload.as_ref().map(|upload| upload.id);
         let id = id.expect("the decoder gives bytes only of an entry");
         let taken = self.take_bytes(id, &restore.bytes);
-        let taken = taken.map_err(|refusal| of_value(restore.name(), refusal))?;
+        let taken = taken.map_err(|refusal| self.of_value(restore.name(), refusal))?;
         restore.bytes.drain(..taken);
         Ok(match restore.bytes.is_empty() {
             true => Step::Done,
@@ -306,7 +318,7 @@ impl Store {
         let (bucket, key) = restore.name();
         match self.finish_upload(upload) {
             Ok(ticket) => restore.waiting.push_back((bucket, key, ticket)),
-            Err(refusal) => return Err(of_value((bucket, key), refusal)),
+            Err(refusal) => return Err(self.of_value((bucket, key), refusal)),
         }
         restore.progress.keys_taken += 1;
         Ok(Step::Done)
@@ -314,10 +326,19 @@ impl Store {
 
     /// Takes note of values that are durable.
     fn settle_values(&mut self, restore: &mut Restore) -> Result<(), RestoreError> {
+        if let Some(staged) = &mut restore.staged
+            && let Some(ticket) = staged.ticket.take()
+        {
+            match self.outcome(&ticket) {
+                Poll::Pending => staged.ticket = Some(ticket),
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(refusal)) => return Err(RestoreError::Refused(refusal)),
+            }
+        }
         while let Some((bucket, key, ticket)) = restore.waiting.pop_front() {
             match self.outcome(&ticket) {
                 Poll::Ready(Ok(_)) => {}
-                Poll::Ready(Err(refusal)) => return Err(of_value((bucket, key), refusal)),
+                Poll::Ready(Err(refusal)) => return Err(self.of_value((bucket, key), refusal)),
                 Poll::Pending => {
                     restore.waiting.push_front((bucket, key, ticket));
                     break;
@@ -327,6 +348,19 @@ impl Store {
         Ok(())
     }
 
+    /// Why a value was not taken. What becomes of it is of no account: it is never shown.
+    fn of_value(&self, (bucket, key): (BucketName, Key), refusal: Refusal) -> RestoreError {
+        if refusal == Refusal::OutcomeUnknown {
+            let why = self.writable().err();
+            return RestoreError::Refused(why.unwrap_or(Refusal::Unavailable(Unavailable::Busy)));
+        }
+        RestoreError::Value {
+            bucket,
+            key,
+            refusal,
+        }
+    }
+
     /// Submits the record that shows all of it, if all of it has come.
     fn begin_showing(&mut self, restore: &mut Restore) -> Result<(), RestoreError> {
         self.take_in(restore, &[])?;
@@ -334,7 +368,7 @@ impl Store {
             return Ok(());
         }
         restore.decoder.finish().map_err(RestoreError::Broken)?;
-        if !restore.waiting.is_empty() {
+        if !restore.waiting.is_empty() || restore.is_staging() {
             return Ok(());
         }
         match self.show_staged(&restore.quotas) {
@@ -363,6 +397,12 @@ impl Restore {
         matches!(self.stage, Stage::Showing(..))
     }
 
+    /// Whether what is written might still be shown.
+    fn is_staging(&self) -> bool {
+        let staged = self.staged.as_ref();
+        staged.is_none_or(|staged| staged.ticket.is_some())
+    }
+
     /// The entry that is being taken in.
     fn name(&self) -> (BucketName, Key) {
         let name = self.bucket.clone().zip(self.key.clone());
@@ -388,13 +428,5 @@ impl Restore {
         self.upload = None;
         self.waiting.clear();
         self.staged = None;
-    }
-}
-
-fn of_value((bucket, key): (BucketName, Key), refusal: Refusal) -> RestoreError {
-    RestoreError::Value {
-        bucket,
-        key,
-        refusal,
     }
 }

@@ -11,6 +11,7 @@ use crate::index::views::Views;
 use crate::options::State;
 use crate::recover::Recovery;
 use crate::replay::Replay;
+use crate::request::At;
 use crate::segments::Segments;
 use crate::store::Store;
 use crate::walk::Taken;
@@ -177,7 +178,8 @@ impl Store {
         let buckets = self.index.buckets.keys().cloned().collect();
         self.watch_limits(buckets);
         if let Some(id) = self.id {
-            log::info!("store: ready, id {}, {} keys", hex(&id), self.index.keys());
+            let keys = self.index.totals_at(self.shown(At::NOW)).keys;
+            log::info!("store: ready, id {}, {} keys", hex(&id), keys);
         }
         Next::Over
     }

@@ -343,3 +343,90 @@ fn a_restore_over_a_restore_and_its_undoing_give_their_room_back() {
     drop(store);
     check(&disk);
 }
+
+/// The limits see to it that this does not happen; if it does, nothing may be written unhidden.
+#[test]
+fn a_restore_whose_beginning_is_refused_writes_nothing() {
+    let (stream, _) = source();
+    let mut store = target(&MemoryDisk::new(DISK));
+    let before = contents(&mut store);
+    let mut restore = store.begin_restore(false).expect("begun");
+    let taken = store.take_backup(&mut restore, &stream).expect("taken");
+    assert!(
+        taken < stream.len(),
+        "nothing behind the header before that is durable"
+    );
+    store.queue.fail_all(&Refusal::OutcomeUnknown);
+    let error = store.take_backup(&mut restore, &stream[taken..]);
+    assert!(matches!(error, Err(RestoreError::Refused(_))), "{error:?}");
+    assert_untouched(&mut store, &before);
+}
+
+#[test]
+fn an_undoing_that_comes_to_nothing_is_handed_in_again_after_a_pause() {
+    let (stream, _) = source();
+    let mut store = target(&MemoryDisk::new(DISK));
+    let before = contents(&mut store);
+    let mut restore = store.begin_restore(false).expect("begun");
+    taken(&mut store, &mut restore, &stream[..stream.len() / 2]).expect("taken");
+    drop(restore);
+    assert_eq!(store.sweep_staging(), crate::disk::Moved::Yes);
+    store.queue.fail_all(&Refusal::OutcomeUnknown);
+    for _ in 0..3 {
+        assert_eq!(store.sweep_staging(), crate::disk::Moved::No);
+    }
+    assert!(store.next_undoing_ns().is_some());
+    let later = now(2_000_000_000);
+    while store.step(later) == Wake::Now {}
+    assert!(contents_at(&mut store, At::NOW, &[bucket("b"), bucket("d")]) == before);
+    let change = one("b", "k1", Condition::None, put_change(b"1"));
+    let ticket = store.submit(change).expect("changes are taken again");
+    while store.step(later) == Wake::Now {}
+    assert!(matches!(store.outcome(&ticket), Poll::Ready(Ok(_))));
+}
+
+#[test]
+fn a_store_closed_meanwhile_is_in_order_and_warns_by_what_is_shown() {
+    let (stream, _) = source();
+    let disk = MemoryDisk::new(DISK);
+    let mut store = target(&disk);
+    let limits = QuotaLimits { bytes: 0, keys: 38 };
+    let ticket = store.set_quota(bucket("b"), limits).expect("taken");
+    finish(&mut store, &ticket).expect("committed");
+    let warnings = store.warnings();
+    assert_eq!(warnings.len(), 1, "31 of 38 keys: {warnings:?}");
+    let mut restore = store.begin_restore(false).expect("begun");
+    taken(&mut store, &mut restore, &stream).expect("taken");
+    assert_eq!(store.warnings(), warnings, "52 keys wait to be shown");
+    store.close();
+    settle(&mut store);
+    assert_eq!(*store.state(), State::Closed);
+    drop((restore, store));
+    check(&disk);
+}
+
+#[test]
+fn a_header_that_promises_nonsense_is_refused() {
+    let (stream, _) = source();
+    let head = |keys: u64, buckets: u32| {
+        let mut decoder = Decoder::default();
+        let (_, item) = decoder.push(&stream).expect("a backup");
+        let Some(Item::Header(header)) = item else {
+            panic!("{item:?}");
+        };
+        Header {
+            keys,
+            buckets,
+            ..header
+        }
+        .stream()
+    };
+    let mut store = target(&MemoryDisk::new(DISK));
+    let before = contents(&mut store);
+    for (keys, buckets) in [(u64::MAX, 1), (1, u32::MAX)] {
+        let mut restore = store.begin_restore(false).expect("begun");
+        let error = store.take_backup(&mut restore, &head(keys, buckets));
+        assert!(matches!(error, Err(RestoreError::Refused(_))), "{error:?}");
+    }
+    assert_untouched(&mut store, &before);
+}

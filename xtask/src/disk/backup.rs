@@ -64,7 +64,9 @@ pub(super) fn write(image: &Path, snapshot: Option<&str>, file: &Path) -> Result
             Poll::Ready(Err(BackupError::Refused(refusal))) => {
                 bail!("{}: the backup ended early: {refusal:?}", image.display())
             }
-            Poll::Ready(Err(BackupError::Cut)) => bail!("the backup was not read in time"),
+            Poll::Ready(Err(BackupError::Cut | BackupError::Stopped)) => {
+                bail!("the backup was not read in time")
+            }
         }
     }
     out.flush()
