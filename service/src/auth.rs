@@ -38,6 +38,13 @@ pub(crate) enum Caller {
     TokenHolder,
 }
 
+/// What a token is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rights {
+    All,
+    Read,
+}
+
 /// How a secret was presented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scheme {
@@ -65,6 +72,37 @@ pub(crate) fn judge(
         }
         return Ok(Caller::Anyone);
     }
+    let (scheme, rights) = presented(config, request.fields.get(Field::Authorization))?;
+    if matches!(intent, Intent::Administer | Intent::Write) && rights == Rights::Read {
+        return Err(Problem::new(
+            Kind::ReadTokenOnly,
+            "The token sent is the read token (auth.read-token); changes and administration \
+             need auth.token.",
+        ));
+    }
+    if intent == Intent::Write && scheme == Scheme::Basic {
+        refuse_other_sites(request)?;
+    }
+    Ok(Caller::TokenHolder)
+}
+
+/// The same of a request that only reads, by its `Authorization`.
+///
+/// # Errors
+/// The refusal to answer with.
+pub(crate) fn judge_reader(
+    config: &Config,
+    authorization: Option<&[u8]>,
+    intent: Intent,
+) -> Result<Caller, Problem> {
+    if intent == Intent::ReadPublic || config.auth == AuthMode::Open {
+        return Ok(Caller::Anyone);
+    }
+    presented(config, authorization).map(|_| Caller::TokenHolder)
+}
+
+/// How a token was presented that is one of ours, and what it is good for.
+fn presented(config: &Config, authorization: Option<&[u8]>) -> Result<(Scheme, Rights), Problem> {
     if config.plaintext == Plaintext::Refuse {
         return Err(Problem::new(
             Kind::PlaintextRefused,
@@ -72,7 +110,7 @@ pub(crate) fn judge(
              with this request, it has been seen on the wire: replace it.",
         ));
     }
-    let Some(value) = request.fields.get(Field::Authorization) else {
+    let Some(value) = authorization else {
         return Err(Problem::new(
             Kind::TokenMissing,
             "Send `Authorization: Bearer TOKEN`, or the token as the password of Basic \
@@ -94,17 +132,11 @@ pub(crate) fn judge(
     if !bool::from(full | read) {
         return Err(wrong("The token sent is not the one this appliance has."));
     }
-    if matches!(intent, Intent::Administer | Intent::Write) && !bool::from(full) {
-        return Err(Problem::new(
-            Kind::ReadTokenOnly,
-            "The token sent is the read token (auth.read-token); changes and administration \
-             need auth.token.",
-        ));
-    }
-    if intent == Intent::Write && scheme == Scheme::Basic {
-        refuse_other_sites(request)?;
-    }
-    Ok(Caller::TokenHolder)
+    let rights = match bool::from(full) {
+        true => Rights::All,
+        false => Rights::Read,
+    };
+    Ok((scheme, rights))
 }
 
 fn wrong(detail: &str) -> Problem {

@@ -108,8 +108,8 @@ pub(crate) fn is_script(key: &[u8]) -> bool {
 }
 
 /// What reading a bucket takes.
-pub(crate) fn read_intent(bucket: &BucketName) -> Intent {
-    if bucket.as_str() == PUBLIC_BUCKET {
+pub(crate) fn read_intent(bucket: &[u8]) -> Intent {
+    if bucket == PUBLIC_BUCKET.as_bytes() {
         Intent::ReadPublic
     } else {
         Intent::ReadPrivate
@@ -141,7 +141,7 @@ fn get(
     let intent = if script {
         Intent::ReadPrivate
     } else {
-        read_intent(&place.bucket)
+        read_intent(place.bucket.as_str().as_bytes())
     };
     route::admit(service, request, intent)?;
     let at = at::asked(service, at.as_deref())?

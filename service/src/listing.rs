@@ -84,7 +84,9 @@ pub(crate) fn buckets(service: &mut Service, request: &Request<'_>) -> Result<An
     }
     refusal::refuse_unreadable(&service.store)?;
     let mut names = service.store.buckets();
-    names.retain(|name| !anonymous || kv::read_intent(name) == Intent::ReadPublic);
+    names.retain(|name| {
+        !anonymous || kv::read_intent(name.as_str().as_bytes()) == Intent::ReadPublic
+    });
     Ok(bucket::list(&service.store, &names))
 }
 
@@ -100,7 +102,9 @@ fn sees_scripts(
     request: &Request<'_>,
     bucket: &BucketName,
 ) -> Result<bool, Problem> {
-    if kv::read_intent(bucket) == Intent::ReadPublic && is_anonymous(service, request) {
+    if kv::read_intent(bucket.as_str().as_bytes()) == Intent::ReadPublic
+        && is_anonymous(service, request)
+    {
         let caller = auth::judge(&service.config, request, Intent::ReadPublic)?;
         return Ok(caller != Caller::Anyone);
     }

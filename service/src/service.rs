@@ -8,7 +8,8 @@
 
 use crate::config::{Config, Token};
 use crate::gauge::Gauge;
-use crate::http::date;
+use crate::http::date::Date;
+use crate::http::response::Beginning;
 use crate::jobs::{Jobs, Running};
 use crate::metrics::Counters;
 use alloc::boxed::Box;
@@ -53,9 +54,9 @@ pub struct Service {
     pub(crate) jobs: Jobs,
     /// The scrub that was begun last, while it runs.
     pub(crate) scrub: Option<Running>,
+    pub(crate) date: Date,
+    pub(crate) beginning: Beginning,
     draining: bool,
-    date_s: u64,
-    date: [u8; date::LEN_BYTES],
     orphans: Orphans,
 }
 
@@ -81,9 +82,9 @@ impl Service {
             busy: Gauge::default(),
             jobs: Jobs::default(),
             scrub: None,
+            date: Date::default(),
+            beginning: Beginning::default(),
             draining: false,
-            date_s: 0,
-            date: date::format(0),
             orphans: Orphans::default(),
         }
     }
@@ -157,17 +158,6 @@ impl Service {
     /// Requests that came with a right token, so far (the first one ends the token's publication).
     pub fn login_count(&self) -> u64 {
         self.counters.logins
-    }
-
-    /// The `Date` of an answer; `None` while no clock has been set (RFC 9110 section 6.6.1).
-    pub(crate) fn date(&mut self, now: Now) -> Option<&[u8]> {
-        const CLOCK_SET_S: u64 = 1_000_000_000;
-        let seconds = now.wall_ns / 1_000_000_000;
-        if seconds != self.date_s {
-            self.date_s = seconds;
-            self.date = date::format(seconds);
-        }
-        (seconds >= CLOCK_SET_S).then_some(&self.date[..])
     }
 
     /// What the answer of the request just judged has to wait for: see [`Store::observed`].

@@ -7,7 +7,7 @@ use crate::http::head::Request;
 use crate::http::method::Method;
 use crate::http::precondition::Verdict;
 use crate::http::range::{self, Extent};
-use crate::http::response::HeadWriter;
+use crate::http::response::{HeadWriter, line};
 use crate::kv::{self, Place};
 use crate::problem::{Kind, Problem};
 use crate::refusal;
@@ -15,7 +15,7 @@ use crate::route::Action;
 use crate::service::Service;
 use alloc::boxed::Box;
 use alloc::format;
-use store::{At, Headers, Metadata, Now, Reader};
+use store::{At, KeptHeaders, Metadata, Now, Reader};
 
 /// What curl says of a body when nobody told it what it is.
 const CURL_DEFAULT_TYPE: &str = "application/x-www-form-urlencoded";
@@ -42,14 +42,20 @@ pub(crate) enum Part {
     NotModified,
 }
 
+/// What is sent for a value, but for its bytes (RFC 9110 section 3.2).
+pub(crate) struct Representation {
+    pub(crate) version: Metadata,
+    pub(crate) part: Part,
+    pub(crate) door: Door,
+    /// Its type, where none was stored.
+    pub(crate) media: &'static str,
+}
+
 /// A value about to be read; its headers come first.
 pub(crate) struct Fetch {
     /// Where the store is with it.
     pub(crate) reader: Reader,
-    version: Metadata,
-    part: Part,
-    door: Door,
-    media: &'static str,
+    pub(crate) representation: Representation,
 }
 
 /// Begins to read a value in some state; `None` if there is none.
@@ -77,12 +83,15 @@ pub(crate) fn begin(
         Part::Range { start, end } => reader.narrow(start..end),
         Part::Whole | Part::NotModified => reader,
     };
-    Ok(Some(Action::Fetch(Box::new(Fetch {
-        reader,
+    let representation = Representation {
         version,
         part,
         door,
         media,
+    };
+    Ok(Some(Action::Fetch(Box::new(Fetch {
+        reader,
+        representation,
     }))))
 }
 
@@ -109,7 +118,7 @@ fn part(request: &Request<'_>, version: &Metadata, now: Now) -> Result<Part, Pro
     }
 }
 
-impl Fetch {
+impl Representation {
     /// The status of the answer.
     pub(crate) fn status(&self) -> u16 {
         match (self.door, self.part) {
@@ -130,47 +139,47 @@ impl Fetch {
     }
 
     /// Writes the fields that are about this value.
-    pub(crate) fn fields(&self, kept: &Headers, head: &mut HeadWriter) {
+    pub(crate) fn fields(&self, kept: &KeptHeaders<'_>, head: &mut HeadWriter) {
         let modified_s = self.version.modified_wall_ns / 1_000_000_000;
-        head.field("ETag", etag::write(&self.version).as_bytes());
-        head.field("Last-Modified", &date::format(modified_s));
+        head.field(line!("ETag"), &etag::of(&self.version));
+        head.field(line!("Last-Modified"), &date::format(modified_s));
         if let Some(expires_ms) = self.version.expires_wall_ms {
             // RFC 9111 section 5.3: a cache must not keep it longer than we do.
-            head.field("Expires", &date::format(expires_ms / 1_000));
+            head.field(line!("Expires"), &date::format(expires_ms / 1_000));
         }
-        if let Some(control) = &kept.cache_control {
-            head.kept("Cache-Control", control);
+        if let Some(control) = kept.cache_control {
+            head.kept(line!("Cache-Control"), control);
         }
         if self.part == Part::NotModified {
             return;
         }
-        head.number("Content-Length", self.len_bytes());
-        head.kept("Content-Type", self.content_type(kept));
-        if let Some(coding) = &kept.content_encoding {
-            head.kept("Content-Encoding", coding);
+        head.number(line!("Content-Length"), self.len_bytes());
+        match self.stored_type(kept) {
+            Some(stored) => head.kept(line!("Content-Type"), stored),
+            None => head.field(line!("Content-Type"), self.media.as_bytes()),
         }
-        if let Some(disposition) = &kept.content_disposition {
-            head.kept("Content-Disposition", disposition);
+        if let Some(coding) = kept.content_encoding {
+            head.kept(line!("Content-Encoding"), coding);
+        }
+        if let Some(disposition) = kept.content_disposition {
+            head.kept(line!("Content-Disposition"), disposition);
         }
         if self.door != Door::SiteMissing {
-            head.field("Accept-Ranges", b"bytes");
+            head.field(line!("Accept-Ranges"), b"bytes");
         }
         if let Part::Range { start, end } = self.part {
             let range = format!("bytes {start}-{}/{}", end - 1, self.version.len_bytes);
-            head.field("Content-Range", range.as_bytes());
+            head.field(line!("Content-Range"), range.as_bytes());
         }
-        head.field("X-Content-Type-Options", b"nosniff");
+        head.field(line!("X-Content-Type-Options"), b"nosniff");
         if self.door == Door::Kv {
-            head.field("Content-Security-Policy", b"sandbox");
+            head.field(line!("Content-Security-Policy"), b"sandbox");
         }
     }
 
     /// The stored type; the site does without it where only curl's default was stored.
-    fn content_type<'k>(&self, kept: &'k Headers) -> &'k str {
-        match kept.content_type.as_deref() {
-            Some(CURL_DEFAULT_TYPE) if self.door != Door::Kv => self.media,
-            Some(stored) => stored,
-            None => self.media,
-        }
+    fn stored_type<'k>(&self, kept: &KeptHeaders<'k>) -> Option<&'k str> {
+        let is_chosen = |stored: &&str| self.door == Door::Kv || *stored != CURL_DEFAULT_TYPE;
+        kept.content_type.filter(is_chosen)
     }
 }

@@ -74,6 +74,16 @@ impl Blob {
         Blob::new(run, 0..bytes.len())
     }
 
+    /// How many bytes it shows.
+    pub fn len(&self) -> usize {
+        self.range.len()
+    }
+
+    /// Whether it shows none.
+    pub fn is_empty(&self) -> bool {
+        self.range.is_empty()
+    }
+
     /// The same pages, a narrower window (relative to this one).
     ///
     /// # Panics

@@ -23,6 +23,8 @@ pub(crate) struct Cached {
 #[derive(Debug)]
 struct Item {
     cached: Cached,
+    /// What its reader made of it, to be given back with it.
+    derived: Option<Rc<[u8]>>,
     weight: u64,
     /// Since the hand came by.
     was_read: bool,
@@ -51,10 +53,31 @@ impl Cache {
     }
 
     /// The value whose record lies at `pos`.
-    pub(crate) fn get(&mut self, pos: u64) -> Option<Cached> {
+    pub(crate) fn get(&mut self, pos: u64) -> Option<&Cached> {
         let item = self.items.get_mut(&pos)?;
         item.was_read = true;
-        Some(item.cached.clone())
+        Some(&item.cached)
+    }
+
+    /// The same, and what was made of it.
+    pub(crate) fn get_derived(&mut self, pos: u64) -> Option<(&Cached, Option<&Rc<[u8]>>)> {
+        let item = self.items.get_mut(&pos)?;
+        item.was_read = true;
+        Some((&item.cached, item.derived.as_ref()))
+    }
+
+    /// Keeps what was made of the value whose record lies at `pos`, as long as the value.
+    pub(crate) fn derive(&mut self, pos: u64, derived: Rc<[u8]>) {
+        let weight = derived.len() as u64;
+        self.shrink_to(self.budget_bytes.saturating_sub(weight));
+        if let Some(item) = self.items.get_mut(&pos)
+            && self.bytes + weight <= self.budget_bytes
+        {
+            let before = item.derived.replace(derived);
+            let before = before.map_or(0, |before| before.len() as u64);
+            item.weight = item.weight + weight - before;
+            self.bytes = self.bytes + weight - before;
+        }
     }
 
     /// Keeps a value; `held_bytes` is the memory its run takes.
@@ -67,6 +90,7 @@ impl Cache {
         self.shrink_to(self.budget_bytes - weight);
         let item = Item {
             cached,
+            derived: None,
             weight,
             was_read: false,
         };
@@ -134,6 +158,26 @@ mod tests {
         cache.insert(60, cached(5000), 5000);
         assert!(cache.get(60).is_none());
         cache.shrink_to(0);
+        assert_eq!(cache.bytes(), 0);
+    }
+
+    #[test]
+    fn what_was_made_of_a_value_counts_and_goes_with_it() {
+        let mut cache = Cache::new(4 * (ITEM_BYTES + 100));
+        cache.insert(7, cached(100), 100);
+        let before = cache.bytes();
+        assert_eq!(cache.get_derived(7).and_then(|(_, derived)| derived), None);
+        for text in ["made of it", "made again"] {
+            let derived = Rc::from(text.as_bytes());
+            cache.derive(7, Rc::clone(&derived));
+            let found = cache.get_derived(7).and_then(|(_, derived)| derived);
+            assert_eq!(found, Some(&derived));
+            assert_eq!(cache.bytes(), before + 10);
+        }
+        cache.derive(8, Rc::from(&b"of nothing"[..]));
+        cache.derive(7, Rc::from(alloc::vec![0; 1_000]));
+        assert!(cache.bytes() <= 4 * (ITEM_BYTES + 100));
+        cache.remove(7);
         assert_eq!(cache.bytes(), 0);
     }
 

@@ -12,6 +12,7 @@
 
 mod due;
 mod held;
+mod hints;
 mod keys;
 mod leaf;
 mod page;
@@ -77,6 +78,7 @@ pub(crate) struct Index {
     now: Totals,
     reaper: reap::Reaper,
     held: held::Held,
+    hints: hints::Hints,
     /// By the sequence of a rollback: the segment in which the last record that it hides can lie,
     /// once no view sees such a record any more.
     hidden_until: BTreeMap<u64, u64>,
@@ -95,6 +97,7 @@ impl Default for Index {
             now: Totals::default(),
             reaper: reap::Reaper::default(),
             held: held::Held::default(),
+            hints: hints::Hints::default(),
             hidden_until: BTreeMap::new(),
             soonest_ms: leaf::NEVER_MS,
             has_ends: false,
@@ -109,7 +112,8 @@ pub(crate) fn growth(key: &[u8]) -> u64 {
 
 impl Index {
     pub(crate) fn bytes(&self) -> u64 {
-        self.tree_bytes + BUCKET_BYTES * self.buckets.len() as u64 + self.totals_bytes
+        let buckets = BUCKET_BYTES * self.buckets.len() as u64;
+        self.tree_bytes + buckets + self.totals_bytes + hints::Hints::BYTES
     }
 
     /// Keys that are there now, shown or not.
@@ -153,6 +157,19 @@ impl Index {
         }
         let sum = sum(shown.values());
         (sum, shown.into_keys().collect())
+    }
+
+    /// The value a key has in a view, of a key that is likely to be asked for again.
+    pub(crate) fn get_often(&self, name: &[u8], key: &[u8], at: u64) -> Option<Version> {
+        let (name, bucket) = self.buckets.get_key_value(name)?;
+        let straight = self.views.rollbacks.is_empty() || self.views.is_straight(name.as_str());
+        if at == NOW && straight {
+            let newest = self.hints.newest(bucket, key)?;
+            if newest.form != Form::Ghost {
+                return newest.is_put().then_some(newest);
+            }
+        }
+        self.get_at(name.as_str(), key, at)
     }
 
     /// The value a key has now.
@@ -210,6 +227,8 @@ impl Index {
     }
 
     /// A put or a tombstone is durable; what counts no longer.
+    // Its instructions are counted by its name: `cargo xtask count index-insert`.
+    #[inline(never)]
     pub(crate) fn write(&mut self, name: &str, key: &[u8], version: Version) -> Vec<Retired> {
         self.note_end(version.expires_ms);
         let share = self.counted_share(name, key);

@@ -28,6 +28,7 @@ mod fetch;
 mod format;
 mod growth;
 mod guard;
+mod in_memory;
 mod index;
 mod large;
 mod memory_disk;
@@ -55,14 +56,15 @@ mod tests;
 mod uploads;
 mod walk;
 
+pub use in_memory::InMemory;
 pub use memory_disk::MemoryDisk;
 pub use name::{BucketName, Key, NameError, SnapshotName};
 pub use options::{FormatPermission, Options, State, Statistics, Wake};
 pub use pressure::{Level, Resource, Warning};
 pub use reader::Reader;
 pub use request::{
-    At, Batch, Change, Committed, Condition, Headers, KeyPage, KeyQuery, Metadata, NoSpace,
-    QuotaLimits, ReadError, Refusal, Seq, SnapshotStatus, Ticket, Unavailable, Upload,
+    At, Batch, Change, Committed, Condition, Headers, KeptHeaders, KeyPage, KeyQuery, Metadata,
+    NoSpace, QuotaLimits, ReadError, Refusal, Seq, SnapshotStatus, Ticket, Unavailable, Upload,
 };
 pub use scrub::ScrubStatus;
 pub use store::Store;

@@ -1,8 +1,7 @@
 //! The headers kept with a value, and when it is over, as bytes.
 
 use crate::format::codec::{Cursor, put_varint};
-use crate::request::Headers;
-use alloc::boxed::Box;
+use crate::request::{Headers, KeptHeaders};
 use alloc::vec::Vec;
 
 const CONTENT_TYPE: u8 = 1;
@@ -63,7 +62,12 @@ fn end_of(value: &[u8]) -> Option<u64> {
 
 /// The headers; unknown ones are left out, and `None` means that this is no metadata.
 pub(crate) fn decode(bytes: &[u8]) -> Option<Headers> {
-    let mut headers = Headers::default();
+    borrowed(bytes).map(KeptHeaders::to_owned)
+}
+
+/// The same, borrowed.
+pub(crate) fn borrowed(bytes: &[u8]) -> Option<KeptHeaders<'_>> {
+    let mut headers = KeptHeaders::default();
     let mut c = Cursor::new(bytes);
     while c.position() < bytes.len() {
         let kind = c.u8()?;
@@ -80,7 +84,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Headers> {
             }
             _ => continue,
         };
-        *field = Some(Box::from(core::str::from_utf8(value).ok()?));
+        *field = Some(core::str::from_utf8(value).ok()?);
     }
     Some(headers)
 }

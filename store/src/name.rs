@@ -67,8 +67,8 @@ pub(crate) fn is_stored_bucket(name: &str) -> bool {
 }
 
 /// Whether this is the name of the appliance's own bucket.
-pub(crate) fn is_system(name: &str) -> bool {
-    name == SYSTEM
+pub(crate) fn is_system(name: impl AsRef<[u8]>) -> bool {
+    name.as_ref() == SYSTEM.as_bytes()
 }
 
 impl BucketName {
@@ -95,7 +95,7 @@ impl BucketName {
 
     /// Whether this is the appliance's own bucket, which is never listed.
     pub fn is_system(&self) -> bool {
-        is_system(&self.0)
+        is_system(self.0.as_bytes())
     }
 
     /// The name.
@@ -162,6 +162,13 @@ impl SnapshotName {
 impl Borrow<str> for BucketName {
     fn borrow(&self) -> &str {
         &self.0
+    }
+}
+
+/// In the same order as the names are.
+impl Borrow<[u8]> for BucketName {
+    fn borrow(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 }
 

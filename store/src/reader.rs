@@ -109,7 +109,7 @@ impl Store {
             && let Some(headers) = metadata::decode(&cached.metadata)
         {
             reader.headers = Some(headers);
-            reader.value = (!cached.value.is_empty()).then_some(cached.value);
+            reader.value = (!cached.value.is_empty()).then(|| cached.value.clone());
         }
         reader
     }

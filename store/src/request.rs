@@ -57,6 +57,47 @@ pub struct Headers {
     pub expires_wall_ms: Option<u64>,
 }
 
+/// [`Headers`] that are borrowed from where they are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeptHeaders<'k> {
+    /// `Content-Type`, if one was given.
+    pub content_type: Option<&'k str>,
+    /// `Content-Encoding`, if one was given.
+    pub content_encoding: Option<&'k str>,
+    /// `Cache-Control`, if one was given.
+    pub cache_control: Option<&'k str>,
+    /// `Content-Disposition`, if one was given.
+    pub content_disposition: Option<&'k str>,
+    /// When the value is over, milliseconds since 1970, if it ever is.
+    pub expires_wall_ms: Option<u64>,
+}
+
+impl KeptHeaders<'_> {
+    /// The same, to keep.
+    pub fn to_owned(self) -> Headers {
+        Headers {
+            content_type: self.content_type.map(Box::from),
+            content_encoding: self.content_encoding.map(Box::from),
+            cache_control: self.cache_control.map(Box::from),
+            content_disposition: self.content_disposition.map(Box::from),
+            expires_wall_ms: self.expires_wall_ms,
+        }
+    }
+}
+
+impl Headers {
+    /// The same, borrowed.
+    pub fn kept(&self) -> KeptHeaders<'_> {
+        KeptHeaders {
+            content_type: self.content_type.as_deref(),
+            content_encoding: self.content_encoding.as_deref(),
+            cache_control: self.cache_control.as_deref(),
+            content_disposition: self.content_disposition.as_deref(),
+            expires_wall_ms: self.expires_wall_ms,
+        }
+    }
+}
+
 /// What the index knows of one stored version without reading the value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Metadata {

@@ -7,6 +7,7 @@
 use super::exchange::After;
 use super::{Connection, Context, Phase, Turn};
 use crate::admin;
+use crate::http::response::line;
 use crate::jobs::Running;
 use crate::problem::{Kind, Problem};
 use crate::segment::Segment;
@@ -129,14 +130,14 @@ impl Connection {
             self.exchange.close();
         }
         let (mut head, after) = self.begin_head(cx, 200);
-        head.field("Content-Type", b"application/octet-stream");
+        head.field(line!("Content-Type"), b"application/octet-stream");
         head.field(
-            "Content-Disposition",
+            line!("Content-Disposition"),
             b"attachment; filename=\"lampion.backup\"",
         );
-        head.field("Cache-Control", b"no-store");
+        head.field(line!("Cache-Control"), b"no-store");
         if self.exchange.knows_chunks {
-            head.field("Transfer-Encoding", b"chunked");
+            head.field(line!("Transfer-Encoding"), b"chunked");
         }
         self.push_head(cx, head);
         after

@@ -7,6 +7,7 @@
 //! by piece as the transport has room. So neither a slow peer nor a slow disk
 //! makes a connection grow.
 
+mod at_once;
 mod backing_up;
 mod collecting;
 mod exchange;
@@ -219,7 +220,11 @@ impl Connection {
                 Phase::Aborted => return Progress::Abort,
                 _ => {}
             }
-            match self.turn(&mut cx) {
+            let turn = match self.phase {
+                Phase::Head => self.answer_at_once(&mut cx),
+                _ => None,
+            };
+            match turn.unwrap_or_else(|| self.turn(&mut cx)) {
                 Turn::Again => {}
                 Turn::Peer => {
                     return Progress::Peer {

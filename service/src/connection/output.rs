@@ -65,7 +65,8 @@ impl Output {
         total
     }
 
-    fn drop_sent(&mut self, sent: usize) {
+    /// So many bytes of what waits have been sent.
+    pub(super) fn drop_sent(&mut self, sent: usize) {
         self.sent += sent;
         while let Some(first) = self.pieces.front() {
             let len_bytes = first.bytes().len();

@@ -4,7 +4,7 @@ use super::exchange::After;
 use super::{Connection, Context, Phase, Turn};
 use crate::answer::Answer;
 use crate::http::head::Persistence;
-use crate::http::response::HeadWriter;
+use crate::http::response::{HeadWriter, line};
 use crate::problem::{Kind, Problem};
 use crate::refusal;
 use crate::segment::Segment;
@@ -33,10 +33,10 @@ impl Connection {
         let (mut head, after) = self.begin_head(cx, answer.status);
         head.lines(&answer.lines);
         if let Some(media) = answer.media {
-            head.field("Content-Type", media.as_bytes());
+            head.field(line!("Content-Type"), media.as_bytes());
         }
         if answer.status != 204 {
-            head.number("Content-Length", answer.len_bytes());
+            head.number(line!("Content-Length"), answer.len_bytes());
         }
         self.push_head(cx, head);
         if self.exchange.wants_content() {
@@ -52,16 +52,12 @@ impl Connection {
         if cx.service.is_draining() {
             self.exchange.close();
         }
-        cx.service.counters.answered(status);
         let after = self.exchange.after();
-        let mut head = HeadWriter::new(status);
-        if let Some(date) = cx.service.date(cx.now) {
-            head.field("Date", date);
-        }
-        head.field("Server", b"lampion");
+        cx.service.counters.answered(status);
+        let mut head = HeadWriter::new(status, cx.service.date.of(cx.now));
         match (after, self.exchange.persistence) {
-            (After::Finish | After::Linger, _) => head.field("Connection", b"close"),
-            (_, Persistence::KeepAlive) => head.field("Connection", b"keep-alive"),
+            (After::Finish | After::Linger, _) => head.field(line!("Connection"), b"close"),
+            (_, Persistence::KeepAlive) => head.field(line!("Connection"), b"keep-alive"),
             _ => {}
         }
         (head, after)
@@ -86,10 +82,11 @@ impl Connection {
                 return Turn::Store;
             }
         };
-        let (mut head, after) = self.begin_head(cx, fetch.status());
-        fetch.fields(&kept, &mut head);
+        let representation = &fetch.representation;
+        let (mut head, after) = self.begin_head(cx, representation.status());
+        representation.fields(&kept.kept(), &mut head);
         self.push_head(cx, head);
-        let left_bytes = fetch.len_bytes();
+        let left_bytes = representation.len_bytes();
         if left_bytes == 0 || !self.exchange.wants_content() {
             return self.become_phase(Phase::Flush(after));
         }

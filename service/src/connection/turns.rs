@@ -61,7 +61,7 @@ impl Connection {
         }
     }
 
-    fn wait_for_head(&mut self, cx: &mut Context<'_>) -> Turn {
+    pub(super) fn wait_for_head(&mut self, cx: &mut Context<'_>) -> Turn {
         let idle = self.head.is_empty();
         let late = cx.is_past(self.deadline_ns);
         let leaving = cx.service.is_draining() && self.fresh == Fresh::No;
@@ -235,7 +235,7 @@ impl Connection {
         }
     }
 
-    fn next_request(&mut self, cx: &mut Context<'_>) -> Turn {
+    pub(super) fn next_request(&mut self, cx: &mut Context<'_>) -> Turn {
         self.busy = None;
         self.fresh = Fresh::No;
         self.deadline_ns = cx.after(cx.service.config.limits.idle_timeout_ns);

@@ -3,6 +3,8 @@
 //! Days are counted as in Howard Hinnant's "chrono-compatible low-level date
 //! algorithms": years begin in March, so that the leap day is the last.
 
+use store::Now;
+
 const DAY_S: u64 = 86_400;
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 const WEEKDAYS_LONG: [&str; 7] = [
@@ -24,17 +26,53 @@ pub(crate) const LEN_BYTES: usize = 29;
 /// `Sun, 06 Nov 1994 08:49:37 GMT` for a second since 1970 (before the year 10000).
 pub(crate) fn format(seconds: u64) -> [u8; LEN_BYTES] {
     let seconds = seconds.min(253_402_300_799);
-    let (days, second) = (seconds / DAY_S, seconds % DAY_S);
+    let (days, second) = (seconds / DAY_S, (seconds % DAY_S) as u32);
     let (year, month, day) = civil(days);
+    let (minute, year) = (second / 60, year as u32);
     let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
     text[0..3].copy_from_slice(WEEKDAYS[(days as usize + 3) % 7].as_bytes());
-    digits(&mut text[5..7], day);
+    text[5..7].copy_from_slice(&two_digits(day as u32));
     text[8..11].copy_from_slice(MONTHS[month as usize - 1].as_bytes());
-    digits(&mut text[12..16], year);
-    digits(&mut text[17..19], second / 3600);
-    digits(&mut text[20..22], second / 60 % 60);
-    digits(&mut text[23..25], second % 60);
+    text[12..14].copy_from_slice(&two_digits(year / 100));
+    text[14..16].copy_from_slice(&two_digits(year % 100));
+    text[17..19].copy_from_slice(&two_digits(minute / 60));
+    text[20..22].copy_from_slice(&two_digits(minute % 60));
+    text[23..25].copy_from_slice(&two_digits(second % 60));
     text
+}
+
+/// A number below 100.
+fn two_digits(number: u32) -> [u8; 2] {
+    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
+}
+
+/// The `Date` of answers, written once a second.
+#[derive(Debug)]
+pub(crate) struct Date {
+    seconds: u64,
+    text: [u8; LEN_BYTES],
+}
+
+impl Default for Date {
+    fn default() -> Self {
+        Date {
+            seconds: 0,
+            text: format(0),
+        }
+    }
+}
+
+impl Date {
+    /// That of an answer given now; `None` while no clock has been set (RFC 9110 section 6.6.1).
+    pub(crate) fn of(&mut self, now: Now) -> Option<&[u8]> {
+        const CLOCK_SET_S: u64 = 1_000_000_000;
+        let seconds = now.wall_ns / 1_000_000_000;
+        if seconds != self.seconds {
+            self.seconds = seconds;
+            self.text = format(seconds);
+        }
+        (seconds >= CLOCK_SET_S).then_some(&self.text)
+    }
 }
 
 /// The second a date names; `now_s` decides the century of a two-digit year.
@@ -169,14 +207,6 @@ fn number(text: &str) -> Option<u64> {
         return None;
     }
     text.parse().ok()
-}
-
-/// Writes `value` right-aligned with leading zeros.
-fn digits(place: &mut [u8], mut value: u64) {
-    for digit in place.iter_mut().rev() {
-        *digit = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! is one version of one key, and never comes twice.
 
 use alloc::string::String;
+use core::ops::Deref;
 use store::{Metadata, Seq};
 
 /// Of a tag of ours, quotes included.
@@ -24,23 +25,42 @@ pub(crate) struct BadTag;
 
 /// The tag of a version, quotes included.
 pub(crate) fn write(version: &Metadata) -> String {
-    let mut tag = String::with_capacity(TAG_BYTES_MAX);
-    tag.push('"');
-    let seq = version.seq.0;
-    push_hex(&mut tag, seq, seq.max(1).ilog2() / 4 + 1);
-    tag.push('-');
-    push_hex(&mut tag, version.checksum.into(), 8);
-    tag.push('"');
-    tag
+    String::from_utf8_lossy(&of(version)).into_owned()
 }
 
-/// Appends the last digits of a number.
-fn push_hex(out: &mut String, number: u64, digits: u32) {
-    let places = (0..digits).rev();
-    out.extend(places.map(|place| {
-        let digit = number >> (4 * place) & 15;
-        char::from(b"0123456789abcdef"[digit as usize])
-    }));
+/// The same, as bytes.
+pub(crate) fn of(version: &Metadata) -> impl Deref<Target = [u8]> + use<> {
+    let mut tag = [b'"'; TAG_BYTES_MAX];
+    let seq = version.seq.0;
+    let dash = 1 + seq.max(1).ilog2() as usize / 4 + 1;
+    put_hex(&mut tag[1..dash], seq);
+    tag[dash] = b'-';
+    put_hex(&mut tag[dash + 1..dash + 9], version.checksum.into());
+    Tag {
+        bytes: tag,
+        len: dash + 10,
+    }
+}
+
+/// A tag that was written.
+struct Tag {
+    bytes: [u8; TAG_BYTES_MAX],
+    len: usize,
+}
+
+impl Deref for Tag {
+    type Target = [u8];
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Fills `out` with the last digits of a number.
+fn put_hex(out: &mut [u8], mut number: u64) {
+    for place in out.iter_mut().rev() {
+        *place = b"0123456789abcdef"[number as usize & 15];
+        number >>= 4;
+    }
 }
 
 /// The sequence number and checksum of a tag of ours.

@@ -70,7 +70,7 @@ impl Field {
     }
 
     /// The field called `name`, in any case.
-    fn named(name: &str) -> Option<Field> {
+    pub(crate) fn named(name: &str) -> Option<Field> {
         let mut candidates = Field::of_len(name.len()).iter();
         candidates
             .find(|(known, _)| known.eq_ignore_ascii_case(name))

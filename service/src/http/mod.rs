@@ -9,6 +9,7 @@ pub(crate) mod field;
 pub(crate) mod head;
 pub(crate) mod media;
 pub(crate) mod method;
+pub(crate) mod plain;
 pub(crate) mod precondition;
 pub(crate) mod range;
 pub(crate) mod response;

@@ -1,62 +1,134 @@
 //! Response heads (RFC 9112 section 4).
 
+use super::date::Date;
 use alloc::vec::Vec;
+use store::Now;
 
 /// The interim answer that asks for the body.
 pub(crate) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// A response head being written.
+/// Room for most heads.
+const HEAD_BYTES: usize = 512;
+
+/// A response head being written: each line but the first begins with the end of the one before.
 #[derive(Debug)]
 pub(crate) struct HeadWriter(Vec<u8>);
 
+/// How the line of a field begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line(&'static [u8]);
+
+/// The line of a field by its name, which is known when this is compiled.
+macro_rules! line {
+    ($name:literal) => {
+        $crate::http::response::Line::new(concat!("\r\n", $name, ": "))
+    };
+}
+pub(crate) use line;
+
+impl Line {
+    pub(crate) const fn new(beginning: &'static str) -> Self {
+        Line(beginning.as_bytes())
+    }
+}
+
 impl HeadWriter {
-    /// Begins with the status line.
-    pub(crate) fn new(status: u16) -> Self {
-        let mut bytes = Vec::with_capacity(384);
+    /// Begins with the status line, and the fields that every answer has.
+    pub(crate) fn new(status: u16, date: Option<&[u8]>) -> Self {
+        let mut bytes = Vec::with_capacity(HEAD_BYTES);
         bytes.extend_from_slice(b"HTTP/1.1 ");
         push_number(&mut bytes, u64::from(status));
         bytes.push(b' ');
         bytes.extend_from_slice(reason(status).as_bytes());
-        bytes.extend_from_slice(b"\r\n");
-        HeadWriter(bytes)
+        let mut head = HeadWriter(bytes);
+        if let Some(date) = date {
+            head.field(line!("Date"), date);
+        }
+        head.field(line!("Server"), b"lampion");
+        head
+    }
+
+    /// Begins in the middle of a head.
+    pub(crate) fn middle() -> Self {
+        HeadWriter(Vec::new())
+    }
+
+    /// What was written, as the middle of a head.
+    pub(crate) fn into_middle(self) -> Vec<u8> {
+        self.0
     }
 
     /// One field; `value` has no control characters in it (its maker checked).
-    pub(crate) fn field(&mut self, name: &str, value: &[u8]) {
+    #[inline]
+    pub(crate) fn field(&mut self, line: Line, value: &[u8]) {
         debug_assert!(!value.iter().any(|&b| b == b'\r' || b == b'\n' || b == 0));
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b": ");
+        self.0.extend_from_slice(line.0);
         self.0.extend_from_slice(value);
-        self.0.extend_from_slice(b"\r\n");
     }
 
     /// One field whose value was kept on the disk; what could end it early becomes a space.
-    pub(crate) fn kept(&mut self, name: &str, value: &str) {
-        if value.bytes().any(|b| b.is_ascii_control() && b != b'\t') {
+    pub(crate) fn kept(&mut self, line: Line, value: &str) {
+        if may_have_control(value.as_bytes())
+            && value.bytes().any(|b| b.is_ascii_control() && b != b'\t')
+        {
             let harmless = value.replace(|c: char| c.is_ascii_control(), " ");
-            return self.field(name, harmless.as_bytes());
+            return self.field(line, harmless.as_bytes());
         }
-        self.field(name, value.as_bytes());
+        self.field(line, value.as_bytes());
     }
 
     /// One field that is a number.
-    pub(crate) fn number(&mut self, name: &str, value: u64) {
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.extend_from_slice(b": ");
+    #[inline]
+    pub(crate) fn number(&mut self, line: Line, value: u64) {
+        self.0.extend_from_slice(line.0);
         push_number(&mut self.0, value);
-        self.0.extend_from_slice(b"\r\n");
     }
 
-    /// Fields already written as lines.
+    /// Fields already written, each with its end.
     pub(crate) fn lines(&mut self, lines: &[u8]) {
-        self.0.extend_from_slice(lines);
+        if let Some(lines) = lines.strip_suffix(b"\r\n") {
+            self.0.extend_from_slice(b"\r\n");
+            self.0.extend_from_slice(lines);
+        }
     }
 
     /// The empty line, and all that was written.
     pub(crate) fn finish(mut self) -> Vec<u8> {
-        self.0.extend_from_slice(b"\r\n");
+        self.0.extend_from_slice(b"\r\n\r\n");
         self.0
     }
+}
+
+/// How every 200 begins, written once a second.
+#[derive(Debug, Default)]
+pub(crate) struct Beginning {
+    seconds: u64,
+    text: Vec<u8>,
+}
+
+impl Beginning {
+    /// Of an answer given now.
+    pub(crate) fn of_ok(&mut self, date: &mut Date, now: Now) -> &[u8] {
+        let seconds = now.wall_ns / 1_000_000_000;
+        if self.text.is_empty() || seconds != self.seconds {
+            self.seconds = seconds;
+            self.text = HeadWriter::new(200, date.of(now)).into_middle();
+        }
+        &self.text
+    }
+}
+
+/// False for what has no control character in it, eight bytes at a look.
+fn may_have_control(bytes: &[u8]) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let (words, rest) = bytes.as_chunks();
+    let in_words = words.iter().any(|word| {
+        let word = u64::from_le_bytes(*word);
+        let is_delete = word ^ (EACH * 0x7F);
+        let low = word.wrapping_sub(EACH * 0x20) & !word;
+        (low | is_delete.wrapping_sub(EACH) & !is_delete) & (EACH * 0x80) != 0
+    });
+    in_words || rest.iter().any(u8::is_ascii_control)
 }
 
 /// Appends a number in decimal.
@@ -109,4 +181,33 @@ pub(crate) const STATUSES: [(u16, &str); 27] = [
 fn reason(status: u16) -> &'static str {
     let known = STATUSES.iter().find(|(known, _)| *known == status);
     known.map_or("", |(_, reason)| reason)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_are_seen_wherever_they_are() {
+        for len in 1..20 {
+            for at in 0..len {
+                for byte in 0..=255_u8 {
+                    let mut text = alloc::vec![b'a'; len];
+                    text[at] = byte;
+                    assert_eq!(may_have_control(&text), byte.is_ascii_control());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_could_end_a_kept_field_becomes_a_space() {
+        let mut head = HeadWriter::new(404, Some(b"never"));
+        head.kept(line!("A"), "b\r\nC: d\t\u{e9}");
+        head.number(line!("E"), 10);
+        head.lines(b"F: g\r\n");
+        let usual = "HTTP/1.1 404 Not Found\r\nDate: never\r\nServer: lampion";
+        let text = "\r\nA: b  C: d \u{e9}\r\nE: 10\r\nF: g\r\n\r\n";
+        assert_eq!(head.finish(), [usual, text].concat().as_bytes());
+    }
 }

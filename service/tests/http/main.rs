@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod admin;
+mod at_once;
 mod auth;
 mod backup;
 mod buckets;

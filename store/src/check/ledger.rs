@@ -229,7 +229,10 @@ impl Ledger {
 
     /// How many keys a view shows, without the appliance's own.
     pub(super) fn shown_keys_of(&self, view: usize) -> u64 {
-        let buckets = self.buckets.iter().filter(|(name, _)| !is_system(name));
+        let buckets = self
+            .buckets
+            .iter()
+            .filter(|(name, _)| !is_system(name.as_bytes()));
         let buckets = buckets.map(|(_, bucket)| bucket);
         let shown = buckets.flat_map(|bucket| {
             let spans = bucket.spans.get(view);

@@ -3,6 +3,7 @@
 //! # Invariants
 //!
 //! - `starts` are where entries begin in `bytes`, in order; `bytes` has nothing else.
+//! - `first` is how the first key begins, so that a search need not come here to pass by.
 //! - No version in it that the view of now sees is over before `soonest_ms`.
 //! - Capacity is kept within [`STEP_BYTES`] of what is used, so that a leaf costs what it holds.
 
@@ -28,6 +29,8 @@ pub(super) type At<'a> = (&'a [u8], u64);
 pub(super) struct Leaf {
     bytes: Vec<u8>,
     starts: Vec<u16>,
+    /// Of the first key.
+    first: Beginning,
     pub(super) soonest_ms: u64,
 }
 
@@ -36,6 +39,7 @@ impl Default for Leaf {
         Leaf {
             bytes: Vec::new(),
             starts: Vec::new(),
+            first: Beginning::default(),
             soonest_ms: NEVER_MS,
         }
     }
@@ -46,13 +50,31 @@ pub(super) fn entry_len(key: &[u8], version: &Version) -> usize {
     2 + key.len() + version.packed_len()
 }
 
-/// The order of keys; most are told apart by eight bytes, without a call.
-fn by_key(one: &[u8], other: &[u8]) -> Ordering {
-    match (one.first_chunk(), other.first_chunk()) {
-        (Some(begins), Some(otherwise)) if begins != otherwise => {
-            u64::from_be_bytes(*begins).cmp(&u64::from_be_bytes(*otherwise))
+/// How a key begins: its first eight bytes, as a number that is in the order of keys.
+///
+/// Most keys are told apart by it. Of two that are not equal the smaller one is of the smaller
+/// key: what a short key lacks is zero.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Beginning(u64);
+
+impl Beginning {
+    pub(super) fn of(key: &[u8]) -> Beginning {
+        let mut word = [0; 8];
+        match key.first_chunk() {
+            Some(first) => word = *first,
+            None => word[..key.len()].copy_from_slice(key),
         }
-        _ => one.cmp(other),
+        Beginning(u64::from_be_bytes(word))
+    }
+
+    /// Of a key of `len` bytes, of a word that may have more behind it.
+    fn cut(word: [u8; 8], len: usize) -> Beginning {
+        let word = u64::from_be_bytes(word);
+        match len {
+            0 => Beginning(0),
+            1..8 => Beginning(word & (u64::MAX << (64 - 8 * len))),
+            _ => Beginning(word),
+        }
     }
 }
 
@@ -94,26 +116,53 @@ impl Leaf {
         (key, Version::unpack(packed))
     }
 
-    /// Where entry `at` stands beside `wanted`.
-    pub(super) fn compare(&self, at: usize, wanted: At<'_>) -> Ordering {
-        // A search does this at every step: nothing is looked at that does not decide.
+    #[cfg(test)]
+    pub(super) fn first_is_right(&self) -> bool {
+        self.first == Beginning::of(self.key(0))
+    }
+
+    fn beginning(&self, at: usize) -> Beginning {
         let entry = &self.bytes[usize::from(self.starts[at])..];
-        let key_len = usize::from(u16::from_le_bytes([entry[0], entry[1]]));
-        let (key, packed) = entry[2..].split_at(key_len);
-        by_key(key, wanted.0).then_with(|| wanted.1.cmp(&Version::seq_of(packed)))
+        // A version is longer than a word, so there is one even where the key is short.
+        let entry: &[u8; 10] = entry.first_chunk().expect("a key and a version");
+        let [low, high, word @ ..] = *entry;
+        Beginning::cut(word, usize::from(u16::from_le_bytes([low, high])))
+    }
+
+    /// Whether entry `at` is before `wanted`, whose key has the same beginning.
+    fn is_before(&self, at: usize, wanted: At<'_>) -> bool {
+        let (key, packed) = self.split(at);
+        let order = key.cmp(wanted.0);
+        order.then_with(|| wanted.1.cmp(&Version::seq_of(packed))) == Ordering::Less
+    }
+
+    /// Whether all of it is behind the place of `wanted`, or it begins there.
+    pub(super) fn begins_before(&self, wanted: At<'_>, beginning: Beginning) -> bool {
+        self.first < beginning || (self.first == beginning && self.is_before(0, wanted))
     }
 
     /// The first entry that is not before `wanted`.
-    pub(super) fn seek(&self, wanted: At<'_>) -> usize {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            match self.compare(middle, wanted) {
-                Ordering::Less => low = middle + 1,
-                _ => high = middle,
-            }
+    pub(super) fn seek(&self, wanted: At<'_>, beginning: Beginning) -> usize {
+        let (mut low, mut len) = (0, self.len());
+        while len > 0 {
+            let half = len / 2;
+            let found = self.beginning(low + half);
+            let is_before =
+                found < beginning || (found == beginning && self.is_before(low + half, wanted));
+            low += if is_before { half + 1 } else { 0 };
+            len = if is_before { len - half - 1 } else { half };
         }
         low
+    }
+
+    /// The version at `at`, if there is one and it is of `key`.
+    pub(super) fn of(&self, at: usize, key: &[u8]) -> Option<Version> {
+        let start = usize::from(*self.starts.get(at)?);
+        let entry = self.bytes.get(start..)?;
+        let (len, rest) = entry.split_first_chunk()?;
+        let key_len = usize::from(u16::from_le_bytes(*len));
+        let (found, packed) = rest.split_at_checked(key_len)?;
+        (found == key).then(|| Version::unpack(packed))
     }
 
     /// Opens or closes a gap: `old` bytes at `from` become `new` ones.
@@ -163,6 +212,9 @@ impl Leaf {
         entry[..2].copy_from_slice(&(key.len() as u16).to_le_bytes());
         entry[2..2 + key.len()].copy_from_slice(key);
         version.pack(&mut entry[2 + key.len()..]);
+        if at == 0 {
+            self.first = Beginning::of(key);
+        }
     }
 
     /// Puts another version of the same key in its place.
@@ -184,6 +236,9 @@ impl Leaf {
         self.shift(at + 1, range.len(), 0);
         self.resize_at(range.start, range.len(), 0);
         self.starts.remove(at);
+        if at == 0 && self.len() > 0 {
+            self.first = self.beginning(0);
+        }
         if self.starts.capacity() >= self.len() + 2 * STEP_ENTRIES {
             self.starts.shrink_to(self.len() + STEP_ENTRIES);
         }
@@ -221,6 +276,9 @@ impl Leaf {
         let moved = next.starts[at..].iter();
         self.starts
             .extend(moved.map(|start| (usize::from(*start) - first + base) as u16));
+        if base == 0 {
+            self.first = self.beginning(0);
+        }
     }
 
     /// The entry at which both halves are about as long.

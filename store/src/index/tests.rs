@@ -6,7 +6,7 @@ use crate::request::KeyQuery;
 use alloc::vec;
 use alloc::vec::Vec;
 
-fn put(seq: u64, pos: u64) -> Version {
+pub(super) fn put(seq: u64, pos: u64) -> Version {
     Version {
         pos,
         seq,

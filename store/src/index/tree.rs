@@ -8,10 +8,9 @@
 //! - No branch and no leaf is empty.
 //! - `ram_bytes` is the sum of what leaves and branches take.
 
-use super::leaf::{ALLOCATION_BYTES, LEAF_BYTES, Leaf, entry_len};
+use super::leaf::{ALLOCATION_BYTES, Beginning, LEAF_BYTES, Leaf, entry_len};
 use super::version::Version;
 use alloc::vec::Vec;
-use core::cmp::Ordering;
 
 /// Leaves of a branch; one with more is split.
 const BRANCH_LEAVES: usize = 128;
@@ -39,6 +38,19 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// In eight bytes; a number that does not fit leads elsewhere.
+    pub(super) fn pack(self) -> (u32, u16, u16) {
+        (self.branch as u32, self.leaf as u16, self.at as u16)
+    }
+
+    pub(super) fn unpack((branch, leaf, at): (u32, u16, u16)) -> Place {
+        Place {
+            branch: branch as usize,
+            leaf: usize::from(leaf),
+            at: usize::from(at),
+        }
+    }
+
     pub(super) fn is_in_leaf_of(self, other: Place) -> bool {
         (self.branch, self.leaf) == (other.branch, other.leaf)
     }
@@ -71,15 +83,15 @@ impl Tree {
     /// Where `key` with `seq` is, or would be put: behind an entry of the same leaf, if any is
     /// before it.
     fn room_for(&self, key: &[u8], seq: u64) -> Place {
-        let at = (key, seq);
-        let is_before = |leaf: &Leaf| leaf.compare(0, at) == Ordering::Less;
+        let (at, beginning) = ((key, seq), Beginning::of(key));
+        let is_before = |leaf: &Leaf| leaf.begins_before(at, beginning);
         let branch = self
             .branches
             .partition_point(|branch| is_before(&branch.0[0]));
         let branch = branch.saturating_sub(1);
         let (leaf, at) = self.branches.get(branch).map_or((0, 0), |leaves| {
             let leaf = leaves.0.partition_point(is_before).saturating_sub(1);
-            (leaf, leaves.0[leaf].seek(at))
+            (leaf, leaves.0[leaf].seek(at, beginning))
         });
         Place { branch, leaf, at }
     }
@@ -120,8 +132,18 @@ impl Tree {
 
     /// The version at a place, if it is one of `key`.
     pub(crate) fn of(&self, place: Place, key: &[u8]) -> Option<Version> {
-        let (found, version) = self.get(place)?;
-        (found == key).then_some(version)
+        self.leaf(place)?.of(place.at, key)
+    }
+
+    /// The version at what may be no place any more, if it is the newest one of `key`.
+    pub(super) fn newest_at(&self, place: Place, key: &[u8]) -> Option<Version> {
+        let leaf = self.leaf(place)?;
+        let version = leaf.of(place.at, key)?;
+        let is_newest = match place.at.checked_sub(1) {
+            Some(before) => leaf.key(before) != key,
+            None => false,
+        };
+        is_newest.then_some(version)
     }
 
     pub(crate) fn next(&self, place: Place) -> Place {

@@ -124,11 +124,13 @@ impl Version {
         }
     }
 
+    /// Out of `bytes`, which may go on behind it.
     pub(crate) fn unpack(bytes: &[u8]) -> Version {
-        let (words, rest) = bytes.split_at(3 * WORD);
+        let fixed: &[u8; FIXED] = bytes.first_chunk().expect("a packed version");
+        let (words, rest) = (fixed, &bytes[3 * WORD..]);
         let word_at = |nth: usize| word(&words[nth * WORD..][..WORD]);
         let half = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().expect("4 bytes"));
-        let flags = rest[10];
+        let flags = fixed[FIXED - 1];
         let has_dead = flags & HAS_DEAD != 0;
         let end_at = if has_dead { 15 } else { 11 };
         Version {
@@ -141,7 +143,7 @@ impl Version {
             },
             value_len: half(0),
             checksum: half(4),
-            metadata_len: u16::from_le_bytes([rest[8], rest[9]]),
+            metadata_len: u16::from_le_bytes([fixed[FIXED - 3], fixed[FIXED - 2]]),
             form: match flags & FORM_BITS {
                 0 => Form::Whole,
                 1 => Form::Chunked,

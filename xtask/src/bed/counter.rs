@@ -28,8 +28,9 @@ impl Counter {
         Ok(Counter(Tree::open(&root, &RECIPE, progress)?))
     }
 
-    /// How many instructions a program of the host executes until its end.
-    pub(crate) fn count(&self, program: &Command) -> Result<u64> {
+    /// How many instructions a program of the host executes until its end; those of one function
+    /// and of what it calls, if it is named.
+    pub(crate) fn count(&self, program: &Command, inside: Option<&str>) -> Result<u64> {
         let mut counted = self.0.program("usr/bin/valgrind.bin");
         counted.env("VALGRIND_LIB", self.0.path("usr/libexec/valgrind"));
         counted.args([
@@ -37,6 +38,7 @@ impl Counter {
             "--log-fd=1",
             "--callgrind-out-file=/dev/null",
         ]);
+        counted.args(inside.map(|function| format!("--toggle-collect={function}")));
         counted.arg(program.get_program()).args(program.get_args());
         let said = command::output(&mut counted)?;
         let words = said.lines().rev().find_map(|line| {

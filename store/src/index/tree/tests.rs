@@ -23,11 +23,27 @@ fn version(seq: u64, dead: u32) -> Version {
     }
 }
 
-fn key_of(number: u64, long: bool) -> Vec<u8> {
-    let len = if long {
-        1 + number as usize * 37 % 1024
-    } else {
-        16
+/// What keys there are.
+#[derive(Clone, Copy, PartialEq)]
+enum Keys {
+    /// All of one length.
+    Equal,
+    /// Up to a kibibyte.
+    Long,
+    /// Of none to nine bytes, of which most are zero: many begin like others.
+    Short,
+}
+
+fn key_of(number: u64, keys: Keys) -> Vec<u8> {
+    let len = match keys {
+        Keys::Equal => 16,
+        Keys::Long => 1 + number as usize * 37 % 1024,
+        Keys::Short => {
+            let mut key = alloc::vec![0; 1 + (number % 9) as usize];
+            let at = number as usize / 9 % key.len();
+            key[at] = (number / 81) as u8 & 3;
+            return key;
+        }
     };
     let mut key = alloc::vec![b'k'; len.max(3)];
     key[..3].copy_from_slice(&number.to_be_bytes()[5..]);
@@ -56,13 +72,16 @@ fn check(tree: &Tree, model: &Model) {
     let taken: usize = leaves.map(Leaf::ram_bytes).sum();
     assert_eq!(tree.ram_bytes(), taken + tree.branches.len() * BRANCH_BYTES);
     assert!(tree.branches.iter().all(|branch| !branch.0.is_empty()));
+    for leaf in tree.branches.iter().flat_map(|branch| &branch.0) {
+        assert!(leaf.first_is_right());
+    }
 }
 
-fn run(seed: u64, keys: u64, steps: u64, long: bool) {
+fn run(seed: u64, keys: u64, steps: u64, kind: Keys) {
     let mut random = Random(seed);
     let (mut tree, mut model) = (Tree::default(), Model::new());
     for step in 0..steps {
-        let key = key_of(random.below(keys), long);
+        let key = key_of(random.below(keys), kind);
         // It grows, then it shrinks.
         let grows = random.below(10) < if step * 2 < steps { 8 } else { 2 };
         let wanted = random.below(step + 1);
@@ -100,17 +119,18 @@ fn run(seed: u64, keys: u64, steps: u64, long: bool) {
 
 #[test]
 fn it_is_what_an_ordered_map_is() {
-    run(1, 400, 20_000, false);
-    run(2, 100_000, 60_000, false);
-    run(3, 3, 3_000, false);
-    run(4, 3_000, 12_000, true);
+    run(1, 400, 20_000, Keys::Equal);
+    run(2, 100_000, 60_000, Keys::Equal);
+    run(3, 3, 3_000, Keys::Equal);
+    run(4, 3_000, 12_000, Keys::Long);
+    run(5, 2_000, 20_000, Keys::Short);
 }
 
 #[test]
 fn keys_in_order_fill_their_leaves() {
     let mut tree = Tree::default();
     for number in 0..100_000u64 {
-        tree.insert(&key_of(number, false), &version(number + 1, 0));
+        tree.insert(&key_of(number, Keys::Equal), &version(number + 1, 0));
     }
     assert!(
         tree.ram_bytes() / tree.len() < 52,

@@ -1,0 +1,115 @@
+//! The short way of what is asked most: a value that is in memory, to a peer that has room for it.
+//!
+//! Nothing is allocated, kept or waited for. Whatever is not as usual (another method, a condition,
+//! a range, an escape, a value to be read from the disk, no room) is left alone here and goes the
+//! long way, which gives the same answers.
+
+use super::exchange::After;
+use super::{Connection, Context, Fresh, Phase, Turn};
+use crate::auth::{self, Caller};
+use crate::http::response::HeadWriter;
+use crate::http::{media, plain};
+use crate::kv;
+use crate::plane::Plane;
+use crate::segment::{Input, Segment};
+use crate::service::Service;
+use crate::value::{Door, Part, Representation};
+use alloc::rc::Rc;
+use store::{InMemory, KeptHeaders, Metadata};
+
+/// Room for a head with the longest headers that are kept with a value.
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+
+impl Connection {
+    /// Answers the next request if all of it and all of its answer are here.
+    pub(super) fn answer_at_once(&mut self, cx: &mut Context<'_>) -> Option<Turn> {
+        if self.plane != Plane::Data || !self.head.is_empty() || cx.service.is_draining() {
+            return None;
+        }
+        let room = cx.transport.send_room();
+        let service = &mut *cx.service;
+        let (mut answer, mut looked) = (None, Looked::Never);
+        let mut look = |bytes: &[u8]| {
+            if looked == Looked::Once {
+                return 0;
+            }
+            looked = Looked::Once;
+            let found = judge(service, bytes, room);
+            found.map_or(0, |(used, found)| {
+                answer = Some(found);
+                used
+            })
+        };
+        let input = cx.transport.receive(&mut look);
+        match (answer, input) {
+            (Some(answer), Input::Bytes(count)) => {
+                cx.moved_bytes += count;
+                cx.service.counters.received_bytes += count as u64;
+                Some(self.send_at_once(cx, answer))
+            }
+            (_, Input::Nothing) => Some(self.wait_for_head(cx)),
+            _ => None,
+        }
+    }
+
+    fn send_at_once(&mut self, cx: &mut Context<'_>, answer: InMemory) -> Turn {
+        let InMemory { value, derived } = answer;
+        let service = &mut *cx.service;
+        service.counters.answered(200);
+        let beginning = service.beginning.of_ok(&mut service.date, cx.now);
+        let len = beginning.len() + derived.len() + value.len();
+        let sent = cx.transport.send(&[beginning, &derived, &value]);
+        cx.moved_bytes += sent;
+        service.counters.sent_bytes += sent as u64;
+        if sent == len {
+            self.fresh = Fresh::No;
+            return self.next_request(cx);
+        }
+        // It took less than it has room for: the rest goes the long way.
+        self.output.push(Segment::Inline(beginning.to_vec()));
+        self.output.push(Segment::Inline(derived.to_vec()));
+        self.output.push(Segment::Blob(value));
+        self.output.drop_sent(sent);
+        self.busy = Some(service.busy.enter());
+        self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
+        self.become_phase(Phase::Flush(After::Next))
+    }
+}
+
+/// Whether the transport has shown its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Looked {
+    Never,
+    Once,
+}
+
+/// The length of the request at the beginning of `bytes`, and its answer.
+fn judge(service: &mut Service, bytes: &[u8], room: usize) -> Option<(usize, InMemory)> {
+    let plain = plain::get(bytes, b"/kv/")?;
+    let slash = plain.path.iter().position(|byte| *byte == b'/')?;
+    let (bucket, key) = (&plain.path[..slash], &plain.path[slash + 1..]);
+    if kv::is_script(key) {
+        return None;
+    }
+    let (config, intent) = (&service.config, kv::read_intent(bucket));
+    let caller = auth::judge_reader(config, plain.authorization, intent).ok()?;
+    let answer = service.store.value_in_memory(bucket, key, fields)?;
+    if answer.value.len() + HEAD_BYTES_MAX > room {
+        return None;
+    }
+    service.counters.logins += u64::from(caller == Caller::TokenHolder);
+    Some((plain.len, answer))
+}
+
+/// The fields that are about a value, and the end of the head.
+fn fields(version: &Metadata, kept: &KeptHeaders<'_>) -> Rc<[u8]> {
+    let representation = Representation {
+        version: version.clone(),
+        part: Part::Whole,
+        door: Door::Kv,
+        media: media::UNKNOWN,
+    };
+    let mut head = HeadWriter::middle();
+    representation.fields(kept, &mut head);
+    Rc::from(head.finish())
+}

@@ -1,0 +1,256 @@
+//! Plain GETs, read in one pass: what is asked most, with nothing about it that changes the answer.
+//!
+//! # Invariants
+//!
+//! - What is taken for plain here [`head::parse`](super::head::parse) reads in the same way, as a
+//!   GET of HTTP/1.1 without content that keeps its connection. What is not says nothing: the
+//!   request may be broken or only unusual.
+
+use super::field::Field;
+use super::head::{FIELDS_MAX, HEAD_BYTES_MAX, LINE_BYTES_MAX};
+use super::target;
+
+/// A plain GET.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PlainGet<'h> {
+    /// The path, without escapes and query, and without what it was said to begin with.
+    pub(crate) path: &'h [u8],
+    /// `Authorization`, if there is one.
+    pub(crate) authorization: Option<&'h [u8]>,
+    /// Of the whole head, its empty line included.
+    pub(crate) len: usize,
+}
+
+/// What ends the line of a request that is plain.
+const VERSION: &[u8] = b" HTTP/1.1\r\n";
+
+/// In a path as it is: no escape, no query.
+const PATH: u8 = 1;
+/// In a field's name (RFC 9110 section 5.6.2).
+const TOKEN: u8 = 2;
+/// In a field's value, for certain.
+const TEXT: u8 = 4;
+/// In a plain host without a port.
+const HOST: u8 = 8;
+
+/// What each byte may be in.
+const CLASSES: [u8; 256] = classes();
+
+const fn classes() -> [u8; 256] {
+    let mut classes = [0; 256];
+    let mut byte = 0x20;
+    while byte < 0x7F {
+        let one = byte as u8;
+        let name = one.is_ascii_alphanumeric();
+        classes[byte] = TEXT;
+        if name || matches!(one, b'-' | b'.' | b'_' | b'~') {
+            classes[byte] |= PATH | TOKEN;
+        }
+        if name || matches!(one, b'-' | b'.') {
+            classes[byte] |= HOST;
+        }
+        if matches!(
+            one,
+            b'/' | b':' | b'@' | b',' | b';' | b'=' | b'+' | b'!' | b'(' | b')'
+        ) {
+            classes[byte] |= PATH;
+        }
+        byte += 1;
+    }
+    classes
+}
+
+/// How many bytes from `at` on are in a class.
+fn run(bytes: &[u8], at: usize, class: u8) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let is_in = |byte: &u8| CLASSES[usize::from(*byte)] & class != 0;
+    rest.iter()
+        .position(|byte| !is_in(byte))
+        .unwrap_or(rest.len())
+}
+
+/// What a field is to a plain GET.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Host,
+    Authorization,
+    /// Nobody here reads it.
+    Unread,
+    /// It may change the answer.
+    Other,
+}
+
+fn kind(name: &[u8]) -> Kind {
+    if name.eq_ignore_ascii_case(b"host") {
+        return Kind::Host;
+    }
+    match core::str::from_utf8(name).ok().and_then(Field::named) {
+        Some(Field::Authorization) => Kind::Authorization,
+        Some(_) => Kind::Other,
+        None => Kind::Unread,
+    }
+}
+
+fn is_host(value: &[u8]) -> bool {
+    run(value, 0, HOST) == value.len() || target::is_authority(value)
+}
+
+/// Reads the head at the beginning of `bytes`, if it is a plain GET of `prefix` and what follows.
+pub(crate) fn get<'h>(bytes: &'h [u8], prefix: &[u8]) -> Option<PlainGet<'h>> {
+    let target = bytes.strip_prefix(b"GET ")?.strip_prefix(prefix)?;
+    let start = bytes.len() - target.len();
+    let end = start + run(bytes, start, PATH);
+    let mut at = end + VERSION.len();
+    if bytes.get(end..at)? != VERSION || at > LINE_BYTES_MAX {
+        return None;
+    }
+    let (mut has_host, mut authorization) = (false, None);
+    for _ in 0..=FIELDS_MAX {
+        let line = bytes.get(at..)?;
+        if line.starts_with(b"\r\n") {
+            let len = at + 2;
+            return (has_host && len <= HEAD_BYTES_MAX).then_some(PlainGet {
+                path: &bytes[start..end],
+                authorization,
+                len,
+            });
+        }
+        let name = run(line, 0, TOKEN);
+        let value = name + 2;
+        let end = value + run(line, value, TEXT);
+        if name == 0 || line.get(name..value)? != b": " || line.get(end..end + 2)? != b"\r\n" {
+            return None;
+        }
+        let value = line[value..end].trim_ascii();
+        match kind(&line[..name]) {
+            Kind::Host if !has_host && is_host(value) => has_host = true,
+            Kind::Authorization if authorization.is_none() => authorization = Some(value),
+            Kind::Unread => {}
+            Kind::Host | Kind::Authorization | Kind::Other => return None,
+        }
+        at += end + 2;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::head::{self, Framing, Persistence};
+    use crate::http::method::Method;
+    use alloc::format;
+    use alloc::vec::Vec;
+    use core::mem::MaybeUninit;
+
+    /// Whether a head is plain; if so, it is what the other reader makes of it.
+    fn is_plain(head: &[u8]) -> bool {
+        let Some(plain) = get(head, b"/kv/") else {
+            return false;
+        };
+        let mut lines = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+        let request = head::parse(&head[..plain.len], &mut lines).expect("it is well-formed");
+        assert_eq!(request.method, Method::Get);
+        assert_eq!(
+            request.target.path.as_bytes(),
+            [b"/kv/", plain.path].concat()
+        );
+        assert_eq!(request.target.query, None);
+        assert_eq!(
+            request.fields.get(Field::Authorization),
+            plain.authorization
+        );
+        assert_eq!(request.framing, Framing::None);
+        assert_eq!(request.persistence, Persistence::Keep);
+        assert!(!request.expects_continue);
+        true
+    }
+
+    #[test]
+    fn the_plain_is_taken_and_the_rest_left() {
+        let with = |line: &str, fields: &str| format!("{line}\r\nHost: h\r\n{fields}\r\n");
+        let usual = "GET /kv/b/k HTTP/1.1";
+        for (line, fields) in [
+            (usual, ""),
+            ("GET /kv/a_b-c/d.e/~f@g HTTP/1.1", ""),
+            (usual, "User-Agent: curl/8.0\r\nAccept: */*\r\n"),
+            (usual, "authorization:  Bearer x \r\n"),
+            (usual, "X: \r\n"),
+        ] {
+            assert!(is_plain(with(line, fields).as_bytes()), "{line} {fields}");
+        }
+        for (line, fields) in [
+            ("HEAD /kv/b/k HTTP/1.1", ""),
+            ("GET /kv/b/k HTTP/1.0", ""),
+            ("GET /kv/b/k  HTTP/1.1", ""),
+            ("GET /kv/b/%6b HTTP/1.1", ""),
+            ("GET /kv/b/k?at=1 HTTP/1.1", ""),
+            ("GET /k/b HTTP/1.1", ""),
+            (usual, "Host: h\r\n"),
+            (usual, "Range: bytes=0-0\r\n"),
+            (usual, "If-None-Match: *\r\n"),
+            (usual, "Content-Length: 1\r\n"),
+            (usual, "Transfer-Encoding: chunked\r\n"),
+            (usual, "Connection: close\r\n"),
+            (usual, "Expect: 100-continue\r\n"),
+            (
+                usual,
+                "Authorization: Bearer x\r\nAuthorization: Bearer y\r\n",
+            ),
+            (usual, "X: a\r\n b\r\n"),
+            (usual, "X : a\r\n"),
+            (usual, ": a\r\n"),
+            (usual, "X: a\n"),
+            (usual, "X: a\x01\r\n"),
+            (usual, "X: a\r\r\n"),
+        ] {
+            assert!(!is_plain(with(line, fields).as_bytes()), "{line} {fields}");
+        }
+        assert!(!is_plain(b"GET /kv/b/k HTTP/1.1\r\n\r\n"));
+        assert!(!is_plain(b"GET /kv/b/k HTTP/1.1\r\nHost: a b\r\n\r\n"));
+        let whole = with(usual, "X: y\r\n");
+        for end in 0..whole.len() {
+            assert!(!is_plain(&whole.as_bytes()[..end]), "only {end} bytes");
+        }
+        let pipelined = with(usual, "") + "GET";
+        assert!(is_plain(pipelined.as_bytes()));
+    }
+
+    /// At every place every byte: none makes a plain head of what the other reader refuses.
+    #[test]
+    fn no_byte_makes_the_two_readers_differ() {
+        let head = b"GET /kv/b/k HTTP/1.1\r\nHost: h:80\r\nX-Y: z\r\nAuthorization: a b\r\n\r\n";
+        let mut plain = 0;
+        for at in 0..head.len() {
+            for byte in 0..=255 {
+                let mut changed = Vec::from(head);
+                changed[at] = byte;
+                plain += usize::from(is_plain(&changed));
+                changed.insert(at, head[at]);
+                plain += usize::from(is_plain(&changed));
+            }
+        }
+        assert!(plain > 2_000, "{plain}");
+    }
+
+    #[test]
+    fn the_limits_are_the_same() {
+        let fields = |count: usize| "a: b\r\n".repeat(count);
+        for count in [FIELDS_MAX - 1, FIELDS_MAX] {
+            let head = format!("GET /kv/b/k HTTP/1.1\r\nHost: h\r\n{}\r\n", fields(count));
+            assert_eq!(is_plain(head.as_bytes()), count < FIELDS_MAX);
+        }
+        let line = |len: usize| {
+            let key = "k".repeat(len - "GET /kv/b/ HTTP/1.1\r\n".len());
+            format!("GET /kv/b/{key} HTTP/1.1\r\nHost: h\r\n\r\n")
+        };
+        assert!(is_plain(line(LINE_BYTES_MAX).as_bytes()));
+        assert!(!is_plain(line(LINE_BYTES_MAX + 1).as_bytes()));
+        let text = |len: usize| {
+            let before = "GET /kv/b/k HTTP/1.1\r\nHost: h\r\nX: ";
+            let text = "x".repeat(len - before.len() - 4);
+            format!("{before}{text}\r\n\r\n")
+        };
+        assert!(is_plain(text(HEAD_BYTES_MAX).as_bytes()));
+        assert!(!is_plain(text(HEAD_BYTES_MAX + 1).as_bytes()));
+    }
+}

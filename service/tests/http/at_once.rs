@@ -1,0 +1,146 @@
+//! The short way of plain GETs gives the answers of the long one.
+//!
+//! A head that comes in pieces always goes the long way.
+
+use crate::harness::{Bench, READ_TOKEN, SECOND_NS, TOKEN, open, with_tokens};
+use service::{Config, Progress};
+use std::collections::BTreeMap;
+
+/// The answer to a head that comes in pieces of so many bytes, and by how much each counter grew.
+fn answer(bench: &mut Bench, head: &str, slice_max: usize) -> (String, Progress, Vec<u64>) {
+    let before = counters(bench);
+    let mut client = bench.client();
+    client.wire.slice_max = slice_max;
+    client.say(head);
+    bench.run(&mut client);
+    let output = std::mem::take(&mut client.wire.output);
+    let text = String::from_utf8_lossy(&output).into_owned();
+    let after = counters(bench);
+    let grown = after.iter().filter_map(|(name, count)| {
+        let before = before.get(name).unwrap_or(&0);
+        // What the looks at the counters themselves add is the same each time.
+        (count - before > 0).then_some(count - before)
+    });
+    (text, client.progress, grown.collect())
+}
+
+/// All counters of the service but the one of bytes sent, which this itself makes uneven.
+fn counters(bench: &mut Bench) -> BTreeMap<String, u64> {
+    let line = format!("Authorization: Bearer {TOKEN}\r\n");
+    let text = bench.with("GET", "/metrics", &line).text().to_owned();
+    let counters = text
+        .lines()
+        .filter(|line| line.starts_with("lampion_http_"));
+    let counters = counters.filter(|line| line.contains("_total") && !line.contains("sent"));
+    let pairs = counters.map(|line| line.rsplit_once(' ').expect("a name and a number"));
+    pairs
+        .map(|(name, count)| (name.to_owned(), count.parse().expect("a number")))
+        .collect()
+}
+
+fn filled(config: Config) -> Bench {
+    let mut bench = Bench::new(config);
+    let token = format!("Authorization: Bearer {TOKEN}\r\n");
+    for (target, lines) in [
+        ("/kv/b/plain", ""),
+        ("/kv/b/a/b/c", "Content-Type: text/html\r\n"),
+        (
+            "/kv/b/all",
+            "Content-Type: a/b\r\nContent-Encoding: gzip\r\nCache-Control: no-cache\r\n\
+             Content-Disposition: attachment\r\n",
+        ),
+        ("/kv/b/soon?ttl=60", ""),
+        ("/kv/b/gone?ttl=1", ""),
+        ("/kv/www/page.html", ""),
+        ("/kv/www/run.rhai", ""),
+    ] {
+        let lines = format!("{token}{lines}");
+        assert_eq!(bench.put(target, &lines, "some value").status, 201);
+    }
+    bench.put("/kv/b/empty", &token, "");
+    bench.put("/kv/b/large", &token, vec![b'x'; 100_000]);
+    bench.pass(2 * SECOND_NS);
+    bench
+}
+
+#[test]
+fn both_ways_give_the_same_answers() {
+    for config in [open(), with_tokens()] {
+        let mut bench = filled(config);
+        let wrong = "Authorization: Bearer 00000000\r\n".to_owned();
+        let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
+        let basic = "Authorization: Basic bGFtcGlvbjowMTIzNDU2Nzg5YWJjZGVm\r\n".to_owned();
+        let mut served = 0;
+        for key in [
+            "b/plain",
+            "b/a/b/c",
+            "b/all",
+            "b/soon",
+            "b/gone",
+            "b/empty",
+            "b/large",
+            "b/none",
+            "none/k",
+            "b/",
+            "b",
+            "",
+            "www/page.html",
+            "www/run.rhai",
+            "!system/token",
+            "b/pl%61in",
+            "b/plain?at=x",
+            "B/plain",
+        ] {
+            for lines in [
+                String::new(),
+                bearer(TOKEN),
+                bearer(READ_TOKEN),
+                basic.clone(),
+                wrong.clone(),
+                "User-Agent: curl/8.5.0\r\nAccept: */*\r\n".to_owned() + &bearer(TOKEN),
+                "Range: bytes=1-2\r\n".to_owned() + &bearer(TOKEN),
+                "If-None-Match: *\r\n".to_owned() + &bearer(TOKEN),
+                "Connection: close\r\n".to_owned() + &bearer(TOKEN),
+            ] {
+                let head = format!("GET /kv/{key} HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
+                // The first one removes what is over, and reads what is not in memory.
+                let first = answer(&mut bench, &head, 1);
+                let whole = answer(&mut bench, &head, usize::MAX);
+                let parted = answer(&mut bench, &head, 1);
+                assert_eq!((&first.0, first.1), (&parted.0, parted.1), "{head}");
+                assert_eq!(whole, parted, "{head}");
+                served += usize::from(whole.0.starts_with("HTTP/1.1 200"));
+            }
+        }
+        assert!(served > 40, "{served}");
+    }
+}
+
+/// Answers that the peer has little room for, and requests one behind the other.
+#[test]
+fn pipelined_requests_are_answered_in_order_whatever_the_room() {
+    let mut bench = filled(open());
+    let head = |key: &str| format!("GET /kv/b/{key} HTTP/1.1\r\nHost: h\r\n\r\n");
+    let heads = [
+        head("plain"),
+        head("large"),
+        head("none"),
+        head("all"),
+        head("plain"),
+    ]
+    .concat();
+    let (expected, _) = bench.raw(heads.as_bytes());
+    for room in [1, 100, 9_000, 50_000, 120_000] {
+        let mut client = bench.client();
+        client.wire.room = room;
+        client.say(&heads);
+        for _ in 0..1_000_000 {
+            bench.run(&mut client);
+            if client.wire.output.len() >= expected.len() {
+                break;
+            }
+            client.wire.room = room;
+        }
+        assert!(client.wire.output == expected, "{room}");
+    }
+}
