@@ -11,6 +11,7 @@
 //! - `bytes` is the RAM all this takes.
 
 mod due;
+mod filling;
 mod held;
 mod hints;
 mod keys;
@@ -22,6 +23,7 @@ mod tree;
 mod version;
 pub(crate) mod views;
 
+pub(crate) use filling::Filling;
 pub(crate) use keys::Bucket;
 pub(crate) use page::PAGE_OVER_MAX;
 pub(crate) use version::{Form, Version, charge};

@@ -6,8 +6,9 @@
 use crate::format::codec::varint_len;
 use crate::format::layout::Layout;
 use crate::format::record::{self, Owner, Record};
+use crate::format::summary::Entry;
 use crate::format::views;
-use crate::index::{Form, Index, Quota, Version};
+use crate::index::{Filling, Form, Index, Quota, Version};
 use crate::large::{CHUNKS_MAX, Large};
 use crate::metadata;
 use crate::segments::Segments;
@@ -173,6 +174,22 @@ impl Replay {
         self.see_seq(version.seq);
     }
 
+    /// The same, of changes that come in the order of their keys; `filling` is theirs alone.
+    pub(crate) fn version_in_order(
+        &mut self,
+        filling: &mut Filling,
+        key: &[u8],
+        Entry { version, upload }: Entry,
+    ) {
+        if version.form == Form::Chunked {
+            self.large.manifests.insert(version.seq, upload);
+        }
+        let segments = &self.segments;
+        let order = |pos: u64| (segments.generation_at(pos), pos);
+        self.index.fill(filling, key, version, order);
+        self.see_seq(version.seq);
+    }
+
     /// A chunk of a large value, with `data_len` bytes of it.
     pub(crate) fn chunk(&mut self, (upload, number): (u64, u32), pos: u64, data_len: usize) {
         if number >= CHUNKS_MAX {
@@ -244,31 +261,29 @@ impl Replay {
 
     /// All is replayed: what nothing points at is dropped, what counts is added up.
     pub(crate) fn finish(&mut self) {
-        self.index.finish();
-        let buckets = self.index.buckets.iter();
-        let versions = buckets.flat_map(|(name, bucket)| {
-            let versions = bucket.versions();
-            versions.map(move |(key, version)| (name.as_str(), key, version))
-        });
-        let versions = versions.filter(|(_, _, version)| version.form != Form::Ghost);
+        let Replay {
+            index,
+            large,
+            segments,
+            ..
+        } = self;
         let mut wanted = BTreeSet::new();
         let mut broken = Vec::new();
-        for (name, key, version) in versions {
-            self.segments
-                .add_live(version.pos, version.record_len(name, key));
+        index.finish(|name, key, version| {
+            segments.add_live(version.pos, version.record_len(name, key));
             if version.form != Form::Chunked {
-                continue;
+                return;
             }
             wanted.insert(version.seq);
-            let table = self.large.of_manifest(version.seq);
+            let table = large.of_manifest(version.seq);
             let value_len = u64::from(version.value_len);
             if !table.is_some_and(|(_, table)| table.is_complete(value_len)) {
                 broken.push(version.pos);
             }
             for (pos, len) in table.into_iter().flat_map(|(id, table)| table.records(id)) {
-                self.segments.add_live(pos, len);
+                segments.add_live(pos, len);
             }
-        }
+        });
         for quota in self
             .index
             .buckets

@@ -218,7 +218,8 @@ impl Summary {
         let entries = |name: &mut Vec<u8>, place: u32| {
             name.clear();
             let mut c = Cursor::new(&self.entries[place as usize..]);
-            summary::take(&mut c, name, self.base()).expect("what was put is taken")
+            let taken = summary::take(&mut c, name, self.base());
+            taken.expect("what was put is taken").0
         };
         for place in &places {
             let version = entries(&mut name, *place).version;

@@ -65,7 +65,40 @@ impl<'a> Cursor<'a> {
     }
 
     /// An unsigned LEB128 number; one that does not fit 64 bits is refused.
+    #[inline(always)]
     pub(crate) fn varint(&mut self) -> Option<u64> {
+        let rest = self.bytes.get(self.at..)?;
+        match rest.first() {
+            Some(byte) if *byte < 0x80 => {
+                self.at += 1;
+                Some(u64::from(*byte))
+            }
+            _ => self.longer_varint(rest),
+        }
+    }
+
+    /// The same, of up to eight bytes at once.
+    fn longer_varint(&mut self, rest: &[u8]) -> Option<u64> {
+        let Some(word) = rest.first_chunk() else {
+            return self.long_varint();
+        };
+        let word = u64::from_le_bytes(*word);
+        // The first byte without its high bit is the last one.
+        let ends = !word & 0x8080_8080_8080_8080;
+        if ends == 0 {
+            return self.long_varint();
+        }
+        let bits = ends.trailing_zeros();
+        self.at += bits as usize / 8 + 1;
+        let word = word & (u64::MAX >> (63 - bits)) & 0x7F7F_7F7F_7F7F_7F7F;
+        // Seven bits of each byte move together: by pairs, by fours, by eights.
+        let pairs = (word & 0x007F_007F_007F_007F) | ((word & 0x7F00_7F00_7F00_7F00) >> 1);
+        let fours = (pairs & 0x0000_3FFF_0000_3FFF) | ((pairs & 0x3FFF_0000_3FFF_0000) >> 2);
+        Some((fours & 0x0FFF_FFFF) | ((fours & 0x0FFF_FFFF_0000_0000) >> 4))
+    }
+
+    /// The same, byte by byte: of more than eight bytes, or at the end.
+    fn long_varint(&mut self) -> Option<u64> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let byte = self.u8()?;
@@ -124,6 +157,11 @@ mod tests {
                 put_varint(&mut out, value);
                 assert_eq!(out.len(), varint_len(value), "{value}");
                 assert_eq!(Cursor::new(&out).varint(), Some(value));
+                let mut longer = out.clone();
+                longer.extend_from_slice(&[0xFF; 9]);
+                let mut cursor = Cursor::new(&longer);
+                assert_eq!(cursor.varint(), Some(value));
+                assert_eq!(cursor.position(), out.len());
                 assert_eq!(Cursor::new(&out[..out.len() - 1]).varint(), None);
             }
         }

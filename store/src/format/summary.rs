@@ -14,6 +14,7 @@ use super::codec::{Cursor, put_varint, set};
 use super::layout::{CHUNK_BYTES, Layout, METADATA_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::index::{Form, Version};
 use crate::name;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 
@@ -124,13 +125,36 @@ pub(crate) fn name_of(out: &mut Vec<u8>, bucket: &str, key: &[u8]) {
     out.extend_from_slice(key);
 }
 
-/// Bucket and key of a name.
-pub(crate) fn split(name: &[u8]) -> Option<(&str, &[u8])> {
-    let end = name.iter().position(|byte| *byte == 0)?;
-    let bucket = core::str::from_utf8(&name[..end]).ok()?;
-    let key = &name[end + 1..];
-    let sound = name::is_stored_bucket(bucket) && (1..=name::KEY_BYTES_MAX).contains(&key.len());
-    sound.then_some((bucket, key))
+/// Bucket and key of the entry that was taken last.
+#[derive(Debug, Default)]
+pub(crate) struct Name {
+    bytes: Vec<u8>,
+    bucket: String,
+}
+
+impl Name {
+    pub(crate) fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    pub(crate) fn key(&self) -> &[u8] {
+        self.bytes.get(self.bucket.len() + 1..).unwrap_or_default()
+    }
+
+    /// Takes the next entry; `None` if no segment holds a record of such a name.
+    pub(crate) fn take(&mut self, c: &mut Cursor<'_>, base: Base) -> Option<Entry> {
+        let (entry, shared) = take(c, &mut self.bytes, base)?;
+        if shared <= self.bucket.len() {
+            let end = self.bytes.iter().position(|byte| *byte == 0)?;
+            let bucket = core::str::from_utf8(&self.bytes[..end]).ok()?;
+            name::is_stored_bucket(bucket).then_some(())?;
+            self.bucket.clear();
+            self.bucket.push_str(bucket);
+        }
+        (1..=name::KEY_BYTES_MAX)
+            .contains(&self.key().len())
+            .then_some(entry)
+    }
 }
 
 /// Appends an entry whose name begins with `shared` bytes of the one before.
@@ -163,8 +187,9 @@ pub(crate) fn put(out: &mut Vec<u8>, (name, shared): (&[u8], usize), entry: &Ent
     }
 }
 
-/// The next entry; `name` goes from the one before to its own.
-pub(crate) fn take(c: &mut Cursor<'_>, name: &mut Vec<u8>, base: Base) -> Option<Entry> {
+/// The next entry, and how much of its name is that of the one before; `name` goes from the one to
+/// the other.
+pub(crate) fn take(c: &mut Cursor<'_>, name: &mut Vec<u8>, base: Base) -> Option<(Entry, usize)> {
     let flags = c.u8()?;
     let (shared, added) = (c.length()?, c.length()?);
     if shared > name.len() || flags & !(KIND | EXPIRES) != 0 {
@@ -203,7 +228,7 @@ pub(crate) fn take(c: &mut Cursor<'_>, name: &mut Vec<u8>, base: Base) -> Option
         upload = c.varint()?;
         version.upload_len = super::codec::varint_len(upload) as u8;
     }
-    is_sound(&version).then_some(Entry { version, upload })
+    is_sound(&version).then_some((Entry { version, upload }, shared))
 }
 
 /// Whether a record can say that: what it could not, a summary does not say either.

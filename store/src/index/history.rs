@@ -9,6 +9,7 @@ use crate::name::SnapshotName;
 use crate::tests::bed::Random;
 use alloc::format;
 use alloc::vec;
+use core::cmp::Reverse;
 
 const BUCKETS: [&str; 2] = ["a", "b"];
 const KEYS: u64 = 5;
@@ -223,18 +224,38 @@ impl World {
         for end in (1..disk.len()).rev() {
             disk.swap(end, self.random.below(end as u64 + 1) as usize);
         }
-        for OnDisk { name, version } in &disk {
-            index.recover(BUCKETS[name.0], &key(name.1), *version, |pos| (0, pos));
-        }
-        index.finish();
-        self.index = index;
-        self.live.clear();
-        for (name, bucket) in &self.index.buckets {
-            for (key, version) in bucket.versions().filter(|(_, v)| v.form != Form::Ghost) {
-                let len = version.record_len(name.as_str(), key);
-                self.live.insert(version.pos, len);
+        // Some of it as segments with summaries have it: in the order of keys.
+        let mut rest = disk.as_slice();
+        while !rest.is_empty() {
+            let len = 1 + self.random.below(rest.len() as u64) as usize;
+            let (mut segment, behind) = (rest[..len].to_vec(), &rest[len..]);
+            if self.random.below(2) == 0 {
+                segment.sort_by_key(|record| (record.name, Reverse(record.version.seq)));
+                let mut filling = None;
+                for OnDisk { name, version } in &segment {
+                    let into = index.fill_on(&mut filling, BUCKETS[name.0]);
+                    index.fill(into, &key(name.1), *version, |pos| (0, pos));
+                }
+                let last = filling.expect("it holds a record");
+                index.end_filling(last);
+            } else {
+                for OnDisk { name, version } in &segment {
+                    index.recover(BUCKETS[name.0], &key(name.1), *version, |pos| (0, pos));
+                }
             }
+            rest = behind;
         }
+        self.live.clear();
+        let live = &mut self.live;
+        index.finish(|name, key, version| {
+            let before = live.insert(version.pos, version.record_len(name, key));
+            assert_eq!(before, None, "each is told once");
+        });
+        self.index = index;
+        let buckets = self.index.buckets.values();
+        let records = buckets.flat_map(Bucket::versions);
+        let records = records.filter(|(_, version)| version.form != Form::Ghost);
+        assert_eq!(records.count(), self.live.len(), "and all are told");
     }
 
     fn check(&self) {

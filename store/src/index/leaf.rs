@@ -10,6 +10,7 @@
 use super::version::Version;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
+use core::ops::Range;
 
 /// A leaf that would outgrow this is split.
 pub(super) const LEAF_BYTES: usize = 4096;
@@ -141,14 +142,42 @@ impl Leaf {
         self.first < beginning || (self.first == beginning && self.is_before(0, wanted))
     }
 
+    /// Whether all of it is before `wanted`; it is not empty.
+    pub(super) fn ends_before(&self, wanted: At<'_>, beginning: Beginning) -> bool {
+        self.is_entry_before(self.len() - 1, wanted, beginning)
+    }
+
+    fn is_entry_before(&self, at: usize, wanted: At<'_>, beginning: Beginning) -> bool {
+        let found = self.beginning(at);
+        found < beginning || (found == beginning && self.is_before(at, wanted))
+    }
+
     /// The first entry that is not before `wanted`.
     pub(super) fn seek(&self, wanted: At<'_>, beginning: Beginning) -> usize {
-        let (mut low, mut len) = (0, self.len());
+        self.seek_within(0..self.len(), wanted, beginning)
+    }
+
+    /// The same, which is likely to be one of the next after `near`.
+    pub(super) fn seek_from(&self, near: usize, wanted: At<'_>, beginning: Beginning) -> usize {
+        let is_before = |at: usize| self.is_entry_before(at, wanted, beginning);
+        if near >= self.len() || !is_before(near) {
+            return self.seek_within(0..near.min(self.len()), wanted, beginning);
+        }
+        let mut low = near + 1;
+        let mut step = 1;
+        while low + step <= self.len() && is_before(low + step - 1) {
+            low += step;
+            step *= 2;
+        }
+        self.seek_within(low..self.len().min(low + step - 1), wanted, beginning)
+    }
+
+    /// The first entry of some that is not before `wanted`, or where they end.
+    fn seek_within(&self, some: Range<usize>, wanted: At<'_>, beginning: Beginning) -> usize {
+        let (mut low, mut len) = (some.start, some.len());
         while len > 0 {
             let half = len / 2;
-            let found = self.beginning(low + half);
-            let is_before =
-                found < beginning || (found == beginning && self.is_before(low + half, wanted));
+            let is_before = self.is_entry_before(low + half, wanted, beginning);
             low += if is_before { half + 1 } else { 0 };
             len = if is_before { len - half - 1 } else { half };
         }

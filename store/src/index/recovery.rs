@@ -1,6 +1,7 @@
 //! The index out of the records of a disk, in any order.
 
 use super::keys::{Bucket, NEWEST, after};
+use super::tree::Place;
 use super::version::{Form, Version};
 use super::views::{NOW, Views};
 use super::{Index, Retired, Totals};
@@ -32,8 +33,33 @@ impl Index {
         });
     }
 
-    /// All is there: drops tombstones nothing needs, and adds up.
-    pub(crate) fn finish(&mut self) {
+    /// All is there: drops tombstones nothing needs, adds up, and tells each version that has a
+    /// record, with its bucket and key.
+    pub(crate) fn finish(&mut self, mut tell: impl FnMut(&str, &[u8], &Version)) {
+        if self.views.is_plain() {
+            let mut emptied = Vec::new();
+            for (name, bucket) in &mut self.buckets {
+                let before = bucket.ram_bytes();
+                bucket.finish_plain(name.as_str(), &mut tell);
+                self.tree_bytes = self.tree_bytes + bucket.ram_bytes() - before;
+                if bucket.is_empty() {
+                    emptied.push(name.clone());
+                }
+            }
+            for name in emptied {
+                self.buckets.remove(&name);
+            }
+        } else {
+            self.finish_views(tell);
+        }
+        self.add_up();
+        if self.views.seq > 0 {
+            self.reaper.begin();
+            self.forget_held();
+        }
+    }
+
+    fn finish_views(&mut self, mut tell: impl FnMut(&str, &[u8], &Version)) {
         let names: Vec<BucketName> = self.buckets.keys().cloned().collect();
         for name in &names {
             self.change(name.as_str(), |bucket, _| {
@@ -58,24 +84,27 @@ impl Index {
             totals.entry(snapshot.seq).or_default();
         }
         self.totals = totals;
-        self.add_up();
-        if self.views.seq > 0 {
-            self.reaper.begin();
-            self.forget_held();
+        for (name, bucket) in &self.buckets {
+            let versions = bucket.versions();
+            let versions = versions.filter(|(_, version)| version.form != Form::Ghost);
+            versions.for_each(|(key, version)| tell(name.as_str(), key, &version));
         }
     }
 }
 
 impl Bucket {
-    fn recover(
+    pub(super) fn recover(
         &mut self,
         under: (&str, &Views),
         key: &[u8],
         version: Version,
         order: impl Fn(u64) -> (u64, u64),
     ) {
-        if under.1.is_plain() && self.recover_newest(key, &version) {
-            return;
+        if under.1.is_plain() {
+            let room = self.tree.room_for(key, NEWEST);
+            if self.recover_newest(room, key, &version).is_some() {
+                return;
+            }
         }
         if let Some((place, old)) = self.version(key, version.seq) {
             if old.form != Form::Ghost && order(version.pos) > order(old.pos) {
@@ -95,22 +124,27 @@ impl Bucket {
         }
     }
 
-    /// Where only the newest version counts, and this is another one than that.
-    fn recover_newest(&mut self, key: &[u8], version: &Version) -> bool {
-        let place = self.tree.seek(key, NEWEST);
+    /// Where only the newest version counts, and this is another one than that; where the newest
+    /// is then. `room` is that of the newest.
+    pub(super) fn recover_newest(
+        &mut self,
+        room: Place,
+        key: &[u8],
+        version: &Version,
+    ) -> Option<Place> {
+        let place = self.tree.on_entry(room);
         let Some(newest) = self.tree.of(place, key) else {
-            self.tree.insert_first(place, key, version);
-            return true;
+            return Some(self.tree.put_in(room, key, version));
         };
         if newest.form == Form::Ghost || newest.seq == version.seq {
-            return false;
+            return None;
         }
         if newest.seq > version.seq {
             let dead = newest.dead + u32::from(version.is_put());
             if dead > newest.dead {
                 self.tree.replace(place, &Version { dead, ..newest });
             }
-            return true;
+            return Some(place);
         }
         let dead = newest.dead + u32::from(newest.is_put());
         let version = Version { dead, ..*version };
@@ -120,7 +154,32 @@ impl Bucket {
             self.tree.remove(place);
             self.tree.insert(key, &version);
         }
-        true
+        Some(place)
+    }
+
+    /// Where only the newest versions count, and all of them are there.
+    fn finish_plain(&mut self, name: &str, tell: &mut impl FnMut(&str, &[u8], &Version)) {
+        let mut totals = Totals::default();
+        let mut hidden: Vec<Box<[u8]>> = Vec::new();
+        for (key, version) in self.tree.entries() {
+            if version.is_put() {
+                totals.keys += 1;
+                totals.charged_bytes += version.charge(key);
+                tell(name, key, &version);
+            } else {
+                hidden.push(key.into());
+            }
+        }
+        self.totals = totals;
+        for key in hidden {
+            let _: Vec<Retired> = self.drop_needless(name, &key);
+            if let Some((_, left)) = self
+                .newest(&key)
+                .filter(|(_, left)| left.form == Form::Tomb)
+            {
+                tell(name, &key, &left);
+            }
+        }
     }
 
     fn drop_all_needless(&mut self, name: &str) {

@@ -30,7 +30,7 @@ pub(crate) struct Tree {
 }
 
 /// Where an entry is; good until the tree changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
     branch: usize,
     leaf: usize,
@@ -82,7 +82,7 @@ impl Tree {
 
     /// Where `key` with `seq` is, or would be put: behind an entry of the same leaf, if any is
     /// before it.
-    fn room_for(&self, key: &[u8], seq: u64) -> Place {
+    pub(super) fn room_for(&self, key: &[u8], seq: u64) -> Place {
         let (at, beginning) = ((key, seq), Beginning::of(key));
         let is_before = |leaf: &Leaf| leaf.begins_before(at, beginning);
         let branch = self
@@ -96,6 +96,36 @@ impl Tree {
         Place { branch, leaf, at }
     }
 
+    /// The same, of what is likely to be in the leaf of `near` or at its end.
+    pub(super) fn room_near(&self, near: Place, key: &[u8], seq: u64) -> Place {
+        let wanted = (key, seq);
+        let beginning = Beginning::of(key);
+        let Some(leaf) = self.leaf(near) else {
+            return self.room_for(key, seq);
+        };
+        let starts_before = leaf.begins_before(wanted, beginning);
+        if starts_before && !leaf.ends_before(wanted, beginning) {
+            let at = leaf.seek_from(near.at, wanted, beginning);
+            return Place { at, ..near };
+        }
+        let end = Place {
+            at: leaf.len(),
+            ..near
+        };
+        let next = self.leaf(self.on_entry(end));
+        let is_next = next.is_none_or(|next| !next.begins_before(wanted, beginning));
+        match starts_before && is_next {
+            true => end,
+            false => self.room_for(key, seq),
+        }
+    }
+
+    /// All entries in order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&[u8], Version)> {
+        let leaves = self.branches.iter().flat_map(|branch| &branch.0);
+        leaves.flat_map(|leaf| (0..leaf.len()).map(|at| leaf.get(at)))
+    }
+
     /// Behind the last entry.
     pub(crate) fn end(&self) -> Place {
         Place {
@@ -106,7 +136,7 @@ impl Tree {
     }
 
     /// The same place, or the first of the next leaf behind the end of one.
-    fn on_entry(&self, mut place: Place) -> Place {
+    pub(super) fn on_entry(&self, mut place: Place) -> Place {
         let Some(branch) = self.branches.get(place.branch) else {
             return place;
         };
@@ -208,7 +238,8 @@ impl Tree {
         self.put_in(place, key, version);
     }
 
-    fn put_in(&mut self, place: Place, key: &[u8], version: &Version) {
+    /// Puts a version where [`room_for`](Self::room_for) told; where that is then.
+    pub(super) fn put_in(&mut self, place: Place, key: &[u8], version: &Version) -> Place {
         if self.branches.is_empty() {
             self.branches
                 .push(Branch::new([Leaf::default()].into_iter()));
@@ -217,6 +248,7 @@ impl Tree {
         let place = self.make_room(place, entry_len(key, version));
         self.change(place, |leaf| leaf.insert(place.at, key, version));
         self.len += 1;
+        place
     }
 
     /// Puts another version of the same key in its place: one that stands between the same

@@ -8,10 +8,10 @@ use crate::disk::Disk;
 use crate::fetch::{Fetch, FetchError, Unreadable};
 use crate::format::codec::Cursor;
 use crate::format::layout::CHUNK_BYTES;
-use crate::format::record::{self, Record};
+use crate::format::record;
 use crate::format::segment::Footer;
-use crate::format::summary::{self, Base, Entry, Head};
-use crate::index::Version;
+use crate::format::summary::{self, Base, Head, Name};
+use crate::index::Filling;
 use crate::large::CHUNKS_MAX;
 use crate::replay::{Replay, SEQ_END};
 use crate::walk::{Event, Walk};
@@ -22,6 +22,9 @@ use core::task::Poll;
 /// Bytes of one read of a summary; halved while there is no memory for it.
 const READ_BYTES_MAX: u64 = 256 * 1024;
 const READ_BYTES_MIN: u64 = 16 * 1024;
+
+/// Entries after which the memory that is taken is looked at.
+const MEMORY_LOOK: u32 = 256;
 
 /// A segment under way.
 pub(super) struct Rest {
@@ -47,18 +50,6 @@ struct Reading {
     end: u64,
     ahead_bytes: u64,
     fetch: Option<Fetch>,
-}
-
-/// One thing that a summary says.
-enum Said<'a> {
-    /// Groups that count lie there.
-    Extent(u64, u64),
-    /// A record, its place and its length.
-    Record(&'a Record<'a>, u64, usize),
-    /// Upload, number, place and length of the data.
-    Chunk(u64, u32, u64, usize),
-    /// Bucket and key, and the upload of a manifest.
-    Entry(&'a str, &'a [u8], Version, u64),
 }
 
 /// Where groups can lie in a segment that has a summary.
@@ -193,22 +184,15 @@ impl Recovery {
             data: start + u64::from(header.data_start),
             end: reading.offset,
         };
-        let lists = Cursor::new(&bytes[summary::HEAD_BYTES..]);
-        if look_through(&head, lists, bounds, &mut |_| true).is_none() {
-            return false;
-        }
         let replay = &mut self.replay;
         let span = u64::from(footer.summary_span);
         replay.segments.summarised(rest.number, span);
         replay.see_numbers(head.next_seq, head.epoch);
-        let mut count = 0u32;
-        let mut take = |said: Said<'_>| {
-            replay.said(rest.number, said);
-            count += 1;
-            // Who has too little memory is told how much it takes, before there is none.
-            !count.is_multiple_of(256) || !replay.is_out_of_memory()
-        };
-        let _ = look_through(&head, lists, bounds, &mut take);
+        let lists = Cursor::new(&bytes[summary::HEAD_BYTES..]);
+        if replay.summary(rest.number, &head, lists, bounds).is_none() {
+            let what = "an intact summary says what no segment holds";
+            replay.find(reading.offset, what);
+        }
         true
     }
 
@@ -251,78 +235,81 @@ impl Recovery {
     }
 }
 
-/// Tells all that a summary says, one after the other; `None` if it says what no segment holds,
-/// or nobody wants to hear more.
-fn look_through<'a>(
-    head: &Head,
-    mut lists: Cursor<'a>,
-    bounds: Bounds,
-    tell: &mut dyn FnMut(Said<'_>) -> bool,
-) -> Option<()> {
-    let c = &mut lists;
-    let mut last = bounds.start;
-    for _ in 0..head.extents {
-        let start = last.checked_add(c.varint()?)?;
-        let end = start.checked_add(c.varint()?)?;
-        let fits = start >= bounds.data && start < end && end <= bounds.end;
-        (fits && tell(Said::Extent(start, end))).then_some(())?;
-        last = end;
-    }
-    for _ in 0..head.records {
-        let offset = c.varint()?;
-        let found = record::decode_proven(c.peek())?;
-        let pos = bounds.place(offset, found.len as u64)?;
-        c.take(found.len)?;
-        tell(Said::Record(&found.record, pos, found.len)).then_some(())?;
-    }
-    for _ in 0..head.chunks {
-        let (upload, number) = (c.varint()?, u32::try_from(c.varint()?).ok()?);
-        let (offset, data_len) = (c.varint()?, c.length()?);
-        let sound = number < CHUNKS_MAX && data_len <= CHUNK_BYTES;
-        let len = record::chunk_len(upload, number, data_len.min(CHUNK_BYTES));
-        let pos = bounds.place(offset, len as u64)?;
-        (sound && tell(Said::Chunk(upload, number, pos, data_len))).then_some(())?;
-    }
-    look_through_entries(head, c, bounds, tell)
-}
-
-fn look_through_entries(
-    head: &Head,
-    c: &mut Cursor<'_>,
-    bounds: Bounds,
-    tell: &mut dyn FnMut(Said<'_>) -> bool,
-) -> Option<()> {
-    let base = Base {
-        start: bounds.start,
-        seq: c.varint()?,
-        modified_ms: c.varint()?,
-    };
-    let mut name = Vec::new();
-    for _ in 0..head.entries {
-        let Entry { version, upload } = summary::take(c, &mut name, base)?;
-        let (bucket, key) = summary::split(&name)?;
-        let len = version.record_len(bucket, key);
-        bounds.place(version.pos.checked_sub(bounds.start)?, len)?;
-        let sound = (1..SEQ_END).contains(&version.seq);
-        let said = Said::Entry(bucket, key, version, upload);
-        (sound && tell(said)).then_some(())?;
-    }
-    (c.position() == c.len()).then_some(())
-}
-
 impl Replay {
-    /// Takes in what the summary of segment `number` says.
-    fn said(&mut self, number: u32, said: Said<'_>) {
-        match said {
-            Said::Extent(start, end) => self.segments.extend(number, start, end),
-            Said::Record(record, pos, len) => self.record(record, pos, len),
-            Said::Chunk(upload, number, pos, data_len) => {
-                self.chunk((upload, number), pos, data_len);
-            }
-            Said::Entry(bucket, key, version, upload) => {
-                self.version((bucket, key), version, upload);
+    /// Takes in what the summary of segment `number` says; `None` if that is what no segment holds.
+    fn summary(
+        &mut self,
+        number: u32,
+        head: &Head,
+        mut lists: Cursor<'_>,
+        bounds: Bounds,
+    ) -> Option<()> {
+        let c = &mut lists;
+        let mut last = bounds.start;
+        for _ in 0..head.extents {
+            let start = last.checked_add(c.varint()?)?;
+            let end = start.checked_add(c.varint()?)?;
+            let fits = start >= bounds.data && start < end && end <= bounds.end;
+            fits.then(|| self.segments.extend(number, start, end))?;
+            last = end;
+        }
+        for _ in 0..head.records {
+            let offset = c.varint()?;
+            let found = record::decode_proven(c.peek())?;
+            let pos = bounds.place(offset, found.len as u64)?;
+            c.take(found.len)?;
+            self.record(&found.record, pos, found.len);
+        }
+        for _ in 0..head.chunks {
+            let (upload, number) = (c.varint()?, u32::try_from(c.varint()?).ok()?);
+            let (offset, data_len) = (c.varint()?, c.length()?);
+            let sound = number < CHUNKS_MAX && data_len <= CHUNK_BYTES;
+            let len = record::chunk_len(upload, number, data_len.min(CHUNK_BYTES));
+            let pos = bounds.place(offset, len as u64)?;
+            sound.then(|| self.chunk((upload, number), pos, data_len))?;
+        }
+        let mut filling = None;
+        let told = self.summary_entries(&mut filling, head.entries, c, bounds);
+        filling
+            .into_iter()
+            .for_each(|filling| self.index.end_filling(filling));
+        told
+    }
+
+    /// Takes in the entries; the last bucket is left to be given back.
+    fn summary_entries(
+        &mut self,
+        filling: &mut Option<Filling>,
+        count: u32,
+        c: &mut Cursor<'_>,
+        bounds: Bounds,
+    ) -> Option<()> {
+        let base = Base {
+            start: bounds.start,
+            seq: c.varint()?,
+            modified_ms: c.varint()?,
+        };
+        let mut name = Name::default();
+        for nth in 1..=count {
+            let entry = name.take(c, base)?;
+            let version = &entry.version;
+            let len = version.record_len(name.bucket(), name.key());
+            bounds.place(version.pos.checked_sub(bounds.start)?, len)?;
+            (1..SEQ_END).contains(&version.seq).then_some(())?;
+            let into = self.index.fill_on(filling, name.bucket());
+            self.version_in_order(into, name.key(), entry);
+            if nth.is_multiple_of(MEMORY_LOOK) {
+                filling
+                    .take()
+                    .into_iter()
+                    .for_each(|filling| self.index.end_filling(filling));
+                // Who has too little memory is told how much it takes, before there is none.
+                if self.is_out_of_memory() {
+                    return Some(());
+                }
             }
         }
+        (c.position() == c.len()).then_some(())
     }
 }
 
