@@ -49,6 +49,16 @@ impl Budget {
         }
     }
 
+    /// The smallest `memory=`, in MiB, whose domain gives its store so much beside a disk.
+    pub fn machine_mib(store_bytes: u64) -> u64 {
+        // Xen keeps some of the domain's memory for itself.
+        let enough = |mib: &u64| Budget::from_ram((mib - 1) * MIB).store_bytes >= store_bytes;
+        // A store gets more than half of what is added.
+        let most = Budget::MEMORY_MIN_MIB + 64 + 2 * store_bytes.div_ceil(MIB);
+        let mut mib = Budget::MEMORY_MIN_MIB..=most;
+        mib.find(enough).unwrap_or(most)
+    }
+
     /// The division for a domain of that much RAM.
     pub fn from_ram(ram_bytes: u64) -> Budget {
         let small = ram_bytes < 12 * MIB;
@@ -90,6 +100,16 @@ mod tests {
             let pool = u64::from(budget.pool_pages) * 4096;
             let sum = pool + budget.socket_bytes + budget.store_bytes + 2 * MIB;
             assert!(sum <= ram, "{mib} MiB: {sum} of {ram} given away");
+        }
+    }
+
+    #[test]
+    fn the_memory_that_is_asked_for_is_enough_and_not_much_more() {
+        for store_bytes in [0, 1, MIB, 40 * MIB, 80 * MIB, 3 * 1024 * MIB] {
+            let mib = Budget::machine_mib(store_bytes);
+            assert!(Budget::from_ram((mib - 1) * MIB).store_bytes >= store_bytes);
+            let less = Budget::from_ram((mib - 2) * MIB).store_bytes;
+            assert!(mib == Budget::MEMORY_MIN_MIB || less < store_bytes, "{mib}");
         }
     }
 

@@ -22,6 +22,7 @@ mod ether;
 mod http;
 mod lifecycle;
 mod operator;
+mod pages;
 mod publish;
 mod report;
 mod shutdown;

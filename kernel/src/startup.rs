@@ -3,6 +3,7 @@
 use crate::budget::Budget;
 use crate::config::{DiskChoice, Settings, Source, disk_name};
 use crate::discover::{Found, choose_disk, discover};
+use crate::pages::GuestPages;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::task::Poll;
@@ -10,7 +11,6 @@ use drivers::blkfront::Blkfront;
 use drivers::netfront::{Netfront, Pages};
 use net::Options;
 use store::Store;
-use store::blob::HeapPages;
 use store::block::BlockDevice;
 use xen::Attachment;
 use xen::task::{self, Task};
@@ -142,7 +142,7 @@ impl Parts {
                 unit_bytes: self.settings.unit_bytes,
                 memory_bytes,
                 seed,
-                pages: Box::new(HeapPages),
+                pages: Box::new(GuestPages),
             },
         )
     }

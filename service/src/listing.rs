@@ -83,7 +83,7 @@ pub(crate) fn buckets(service: &mut Service, request: &Request<'_>) -> Result<An
         route::admit(service, request, Intent::ReadPrivate)?;
     }
     refusal::refuse_unreadable(&service.store)?;
-    let mut names = service.store.buckets();
+    let mut names = service.store.buckets().map_err(refusal::unavailable)?;
     names.retain(|name| {
         !anonymous || kv::read_intent(name.as_str().as_bytes()) == Intent::ReadPublic
     });

@@ -71,6 +71,7 @@ kinds! {
     NotYet 501 "not-yet" "This release does not do that yet."
     StoreOpening 503 "store-opening" "The store is still opening."
     StoreReadOnly 503 "store-read-only" "The store takes no changes."
+    StoreInPart 503 "store-in-part" "There is too little memory to know of this key."
     StoreRefused 503 "store-refused" "The store is not open."
     StoreBusy 503 "store-busy" "Too much is waiting for the store."
     StoreRestoring 503 "store-restoring" "A backup is being restored."

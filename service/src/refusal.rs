@@ -59,6 +59,7 @@ pub(crate) fn unavailable(why: Unavailable) -> Problem {
         ),
         Unavailable::ReadOnly(why) => Problem::new(Kind::StoreReadOnly, why),
         Unavailable::Refused(why) => Problem::new(Kind::StoreRefused, why),
+        Unavailable::InPart(why) => Problem::new(Kind::StoreInPart, why),
         Unavailable::Busy => Problem::new(
             Kind::StoreBusy,
             "Too many requests wait for the store; try again soon.",

@@ -24,6 +24,11 @@ pub trait PageRun {
 pub trait Pages {
     /// A zeroed run of exactly `len_bytes`, or `None` when the budget is used up.
     fn take(&self, len_bytes: usize) -> Option<Box<dyn PageRun>>;
+
+    /// How many MiB the machine has to have so that a store can be given so many bytes.
+    fn machine_mib(&self, store_bytes: u64) -> u64 {
+        store_bytes.div_ceil(1 << 20)
+    }
 }
 
 /// Runs from the global heap.

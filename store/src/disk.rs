@@ -60,6 +60,11 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
+    /// See [`Pages::machine_mib`].
+    pub(crate) fn machine_mib(&self, store_bytes: u64) -> u64 {
+        self.pages.machine_mib(store_bytes)
+    }
+
     pub(crate) fn new(device: Box<dyn BlockDevice>, pages: Box<dyn Pages>) -> Self {
         Disk {
             device,

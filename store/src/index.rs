@@ -14,6 +14,7 @@ mod due;
 mod filling;
 mod held;
 mod hints;
+mod horizon;
 mod keys;
 mod leaf;
 mod page;
@@ -84,6 +85,7 @@ pub(crate) struct Index {
     /// By the sequence of a rollback: the segment in which the last record that it hides can lie,
     /// once no view sees such a record any more.
     hidden_until: BTreeMap<u64, u64>,
+    horizon: Option<horizon::Horizon>,
     soonest_ms: u64,
     has_ends: bool,
 }
@@ -101,6 +103,7 @@ impl Default for Index {
             held: held::Held::default(),
             hints: hints::Hints::default(),
             hidden_until: BTreeMap::new(),
+            horizon: None,
             soonest_ms: leaf::NEVER_MS,
             has_ends: false,
         }

@@ -9,7 +9,7 @@ use crate::draft::Writes;
 use crate::fetch::{Fetch, Unreadable};
 use crate::format::checksum::Seeds;
 use crate::format::layout::{
-    DEVICE_BYTES_MIN, MIB, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSETS, UNIT_BYTES_MAX,
+    DEVICE_BYTES_MIN, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSETS, UNIT_BYTES_MAX,
 };
 use crate::format::superblock::{Found, Superblock};
 use crate::guard::{self, CopyRead};
@@ -298,13 +298,12 @@ impl Store {
                 scanned_segments,
                 all_segments,
             })) => {
-                let used = recovery.replay.index.bytes() + recovery.replay.large.bytes();
+                let used = recovery.replay.index.whole_bytes() + recovery.replay.large.bytes();
                 let scaled = used / u64::from(scanned_segments.max(1)) * u64::from(all_segments);
-                let needs = superblock.index_bytes.max(scaled.min(used * 8)).max(used) / 3 * 4;
+                let needs = superblock.index_bytes.max(scaled.min(used * 8)).max(used);
                 self.refuse(format!(
-                    "the index of this store does not fit {} bytes of memory: needs memory={} (MiB for the store)",
-                    self.options.memory_bytes,
-                    needs.div_ceil(MIB) + 1
+                    "not even the beginning of the index of this store fits the memory there is: {}",
+                    self.needed(needs)
                 ))
             }
             Poll::Ready(Ok(())) => self.judge_recovery(*superblock, *recovery),
@@ -324,6 +323,8 @@ impl Store {
                 first.what,
                 findings.len()
             ))
+        } else if let Some(why) = self.too_little_memory(&superblock, &recovery.replay) {
+            Some(why)
         } else if recovery.replay.newer || superblock.read_only_compatible != 0 {
             Some(String::from(
                 "the store was written by a newer release, which this one can only read: use a newer one to write",
@@ -352,6 +353,30 @@ impl Store {
                 Next::Over
             }
         }
+    }
+
+    /// What is to be said of an index of which only a part is in memory.
+    fn too_little_memory(&self, superblock: &Superblock, replay: &Replay) -> Option<String> {
+        let met = replay.index.whole_bytes() + replay.large.bytes();
+        let needs = superblock
+            .clean
+            .map_or(met, |_| met.max(superblock.index_bytes));
+        let needed = || {
+            format!(
+                "the index does not fit the memory there is: {}",
+                self.needed(needs)
+            )
+        };
+        (!replay.index.is_whole()).then(needed)
+    }
+
+    /// How much memory an index of so many bytes takes.
+    fn needed(&self, index_bytes: u64) -> String {
+        let mib = self.disk.machine_mib(self.memory_for_index(index_bytes));
+        format!(
+            "{index_bytes} bytes are needed, and there are {}: write memory={mib} or more in the domain's configuration, and start it again",
+            self.index_limit_bytes()
+        )
     }
 
     /// Shows what was found and writes nothing.

@@ -183,7 +183,7 @@ impl Recovery {
                 Stage::Done => return Poll::Ready(Ok(())),
             };
             self.stage = stage;
-            if self.replay.is_out_of_memory() {
+            if !self.replay.fits_memory() {
                 return Poll::Ready(Err(Failure::Memory {
                     scanned_segments: self.walked,
                     all_segments: self.layout.segment_count,

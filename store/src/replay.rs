@@ -86,8 +86,15 @@ impl Replay {
         self.max_epoch
     }
 
-    pub(crate) fn is_out_of_memory(&self) -> bool {
-        self.index.bytes() + self.large.bytes() > self.memory_limit_bytes
+    /// Gives up some of the index if there is too little memory; false if that is not enough.
+    pub(crate) fn fits_memory(&mut self) -> bool {
+        let large = self.large.bytes();
+        if self.index.bytes() + large <= self.memory_limit_bytes {
+            return true;
+        }
+        // Somewhat more than has to be, since this walks to the end of the tree.
+        let rest = self.memory_limit_bytes / 16 * 15;
+        self.index.give_up(rest.saturating_sub(large))
     }
 
     /// Replays a group that is proven.

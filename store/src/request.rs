@@ -261,6 +261,9 @@ pub enum Unavailable {
     ReadOnly(Box<str>),
     /// Not open; the sentence says why and what to do.
     Refused(Box<str>),
+    /// Whether there is such a key is not known, since there is too little memory for it; the
+    /// sentence says how much is needed.
+    InPart(Box<str>),
     /// Too many requests are waiting: try again soon.
     Busy,
     /// A backup is being restored: nothing else is changed until that has ended.

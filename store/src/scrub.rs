@@ -71,7 +71,8 @@ impl Store {
     /// # Errors
     /// [`Unavailable::Busy`] while one is under way, or as [`Store::submit`].
     pub fn begin_scrub(&mut self) -> Result<(), Refusal> {
-        self.readable().map_err(Refusal::Unavailable)?;
+        let whole = self.readable().and_then(|()| self.is_whole());
+        whole.map_err(Refusal::Unavailable)?;
         if self.scrub.status.is_running {
             return Err(Refusal::Unavailable(Unavailable::Busy));
         }

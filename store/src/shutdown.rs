@@ -3,6 +3,7 @@
 use crate::disk::Moved;
 use crate::draft::Writes;
 use crate::format::superblock::{Superblock, Tail};
+use crate::name::{BucketName, Key};
 use crate::options::State;
 use crate::request::{At, NoSpace, Refusal, Unavailable};
 use crate::store::{Phase, Store};
@@ -193,7 +194,28 @@ impl Store {
 
     /// RAM that the index may take.
     pub(crate) fn index_limit_bytes(&self) -> u64 {
-        self.options.memory_bytes / 4 * 3
+        self.options.memory_bytes / 8 * 7
+    }
+
+    /// RAM that is to be given where the index takes so much.
+    pub(crate) fn memory_for_index(&self, index_bytes: u64) -> u64 {
+        index_bytes.div_ceil(7) * 8
+    }
+
+    /// Whether nothing is left out of the index.
+    pub(crate) fn is_whole(&self) -> Result<(), Unavailable> {
+        match (&self.state, self.index.is_whole()) {
+            (State::ReadOnly(why), false) => Err(Unavailable::InPart(why.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is known if there is such a key.
+    pub(crate) fn is_known(&self, bucket: &BucketName, key: &Key) -> Result<(), Unavailable> {
+        match self.index.is_known(bucket.as_str(), key.as_bytes()) {
+            true => Ok(()),
+            false => self.is_whole(),
+        }
     }
 
     /// Bytes of values that may wait.

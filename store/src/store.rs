@@ -297,6 +297,7 @@ impl Store {
         key: &Key,
     ) -> Result<Option<Metadata>, Unavailable> {
         self.readable()?;
+        self.is_known(bucket, key)?;
         let shown = self.shown(at);
         let found = self.index.get_at(bucket.as_str(), key.as_bytes(), shown);
         let found = found.filter(|version| self.shows(at, (bucket, key), version));
@@ -316,6 +317,7 @@ impl Store {
         key: &Key,
     ) -> Result<Option<(Metadata, Reader)>, Unavailable> {
         self.readable()?;
+        self.is_known(bucket, key)?;
         Ok(self.begin_reader(at, bucket, key))
     }
 
@@ -353,6 +355,13 @@ impl Store {
             // Where nothing can be removed, nothing is gained by waiting.
             (page, _) = self.index.page(bucket, query, (shown, now_ms), usize::MAX);
         }
+        if !self.index.knows_all(bucket, query) {
+            // Backwards it would begin in the middle; forwards it ends where knowledge does.
+            match page.more || page.keys.len() >= query.limit {
+                true if !query.reverse => page.more = true,
+                _ => self.is_whole()?,
+            }
+        }
         Ok(KeyPage {
             seq: self.durable_seq().min(Seq(query.at.0)),
             ..page
@@ -360,16 +369,24 @@ impl Store {
     }
 
     /// The buckets there are, in order.
-    pub fn buckets(&self) -> Vec<BucketName> {
+    ///
+    /// # Errors
+    /// [`Unavailable::InPart`].
+    pub fn buckets(&self) -> Result<Vec<BucketName>, Unavailable> {
+        self.is_whole()?;
         let listed = |name: &BucketName, live: bool| live && !name.is_system();
         let live = self.index.buckets.iter();
         let live =
             live.filter(|(name, bucket)| listed(name, self.shown_totals(name, bucket).keys > 0));
-        live.map(|(name, _)| name.clone()).collect()
+        Ok(live.map(|(name, _)| name.clone()).collect())
     }
 
     /// The buckets that have a key or a quota, in order.
-    pub fn known_buckets(&self) -> Vec<BucketName> {
+    ///
+    /// # Errors
+    /// [`Unavailable::InPart`].
+    pub fn known_buckets(&self) -> Result<Vec<BucketName>, Unavailable> {
+        self.is_whole()?;
         let all = self.index.buckets.iter();
         let known = all.filter(|(name, bucket)| {
             let limits = bucket.quota.map(|quota| quota.limits).unwrap_or_default();
@@ -377,7 +394,7 @@ impl Store {
             let known = shown.keys > 0 || limits != QuotaLimits::default();
             known && !name.is_system()
         });
-        known.map(|(name, _)| name.clone()).collect()
+        Ok(known.map(|(name, _)| name.clone()).collect())
     }
 
     /// Hands in a batch; its conditions are judged now, against everything accepted before.

@@ -206,7 +206,10 @@ fn a_disk_of_version_1_shows_all_that_was_put_there() {
             assert_shown(&mut hand, At::NOW, &BUCKETS, &now(end));
             assert_snapshots(&mut hand);
             assert_quotas(&hand);
-            assert_eq!(hand.store.buckets(), [bucket("docs"), bucket("logs")]);
+            assert_eq!(
+                hand.store.buckets().expect("whole"),
+                [bucket("docs"), bucket("logs")]
+            );
         }
         checked(&disk);
     }

@@ -12,6 +12,7 @@ mod flushes;
 mod hostile;
 mod index;
 mod memory;
+mod million;
 mod reconnect;
 mod resize;
 mod seeds;

@@ -15,13 +15,21 @@ use store::{BucketName, Refusal};
 /// All of them: those that have a key or a quota.
 pub(super) fn list(service: &Service) -> Result<Answer, Problem> {
     refusal::refuse_unreadable(&service.store)?;
-    Ok(bucket::list(&service.store, &service.store.known_buckets()))
+    let known = service
+        .store
+        .known_buckets()
+        .map_err(refusal::unavailable)?;
+    Ok(bucket::list(&service.store, &known))
 }
 
 /// One of those.
 pub(super) fn show(service: &Service, name: &BucketName) -> Result<Answer, Problem> {
     refusal::refuse_unreadable(&service.store)?;
-    if !service.store.known_buckets().contains(name) {
+    let known = service
+        .store
+        .known_buckets()
+        .map_err(refusal::unavailable)?;
+    if !known.contains(name) {
         let detail = format!("The bucket `{}` has no key and no quota.", name.as_str());
         return Err(Problem::new(Kind::NoSuchBucket, detail));
     }

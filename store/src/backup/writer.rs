@@ -77,7 +77,8 @@ impl Store {
     /// [`Refusal::NoSuchSnapshot`], [`Refusal::TooManySnapshots`], or as [`Store::submit`]; a
     /// store that is only read can be backed up, too.
     pub fn begin_backup(&mut self, of: Option<&SnapshotName>) -> Result<Backup, Refusal> {
-        self.readable().map_err(Refusal::Unavailable)?;
+        let whole = self.readable().and_then(|()| self.is_whole());
+        whole.map_err(Refusal::Unavailable)?;
         let now_ms = self.now.wall_ns / 1_000_000;
         let (stage, seq, taken_wall_ms, shared) = match &self.state {
             // Nothing will change any more.

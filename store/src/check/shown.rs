@@ -114,7 +114,8 @@ impl Look {
     }
 
     fn compare_buckets(&mut self, store: &Store) {
-        let mut names: Vec<BucketName> = store.buckets();
+        let whole = store.buckets();
+        let mut names = whole.expect("a look takes the memory it needs");
         names.push(BucketName::system());
         let known = self.ledger.buckets.keys();
         names.extend(known.filter_map(|name| BucketName::stored(name)));

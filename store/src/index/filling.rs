@@ -61,6 +61,9 @@ impl Index {
         version: Version,
         order: impl Fn(u64) -> (u64, u64),
     ) {
+        if !self.is_known(filling.name.as_str(), key) {
+            return self.pass_by(key);
+        }
         self.note_end(version.expires_ms);
         filling.recover(&self.views, key, version, order);
     }

@@ -5,6 +5,7 @@ use super::keys::{Bucket, Under, after};
 use super::version::Version;
 use crate::name::{BucketName, Key};
 use crate::request::{At, KeyPage, KeyQuery};
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -14,6 +15,11 @@ pub(crate) const PAGE_OVER_MAX: usize = 1_000;
 const NEWEST: u64 = u64::MAX;
 
 impl Index {
+    /// Whether all keys that a query asks for are here.
+    pub(crate) fn knows_all(&self, name: &BucketName, query: &KeyQuery) -> bool {
+        self.is_known_before(name.as_str(), end_of(query).as_deref())
+    }
+
     /// A page of the keys that the view at `shown` sees, and those left out because their time is
     /// over, if now was asked for.
     pub(crate) fn page(
@@ -32,11 +38,8 @@ impl Index {
             Some(start) if start.as_slice() > query.prefix.as_slice() => start.as_slice(),
             _ => query.prefix.as_slice(),
         };
-        let after = after_prefix(&query.prefix);
-        let end = match (query.end.as_deref(), after.as_deref()) {
-            (Some(end), Some(after)) => Some(end.min(after)),
-            (end, after) => end.or(after),
-        };
+        let end = end_of(query);
+        let end = end.as_deref();
         if end.is_some_and(|end| end <= start) {
             return (page, over);
         }
@@ -63,6 +66,16 @@ impl Index {
             }
         }
         (page, over)
+    }
+}
+
+/// The first key behind those that are asked for; `None` if there is none.
+fn end_of(query: &KeyQuery) -> Option<Cow<'_, [u8]>> {
+    let end = query.end.as_deref().map(Cow::Borrowed);
+    let after = after_prefix(&query.prefix).map(|after| Cow::Owned(after.into_vec()));
+    match (end, after) {
+        (Some(end), Some(after)) => Some(end.min(after)),
+        (end, after) => end.or(after),
     }
 }
 

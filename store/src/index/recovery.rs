@@ -27,6 +27,9 @@ impl Index {
         version: Version,
         order: impl Fn(u64) -> (u64, u64),
     ) {
+        if !self.is_known(name, key) {
+            return self.pass_by(key);
+        }
         self.note_end(version.expires_ms);
         self.change(name, |bucket, views| {
             bucket.recover((name, views), key, version, order);

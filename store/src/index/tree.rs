@@ -10,6 +10,7 @@
 
 use super::leaf::{ALLOCATION_BYTES, Beginning, LEAF_BYTES, Leaf, entry_len};
 use super::version::Version;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Leaves of a branch; one with more is split.
@@ -320,6 +321,19 @@ impl Tree {
             },
             None => place,
         }
+    }
+
+    /// Drops the last leaf; the first key that was in it. There is one.
+    pub(super) fn drop_last_leaf(&mut self) -> Box<[u8]> {
+        let branch = self.branches.last_mut().expect("a tree that is not empty");
+        let leaf = branch.0.pop().expect("no branch is empty");
+        self.len -= leaf.len();
+        self.ram_bytes -= leaf.ram_bytes();
+        if branch.0.is_empty() {
+            self.branches.pop();
+            self.ram_bytes -= BRANCH_BYTES;
+        }
+        leaf.key(0).into()
     }
 
     /// A leaf that has become small goes into its neighbour, and so does a branch.

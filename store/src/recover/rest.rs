@@ -303,10 +303,8 @@ impl Replay {
                     .take()
                     .into_iter()
                     .for_each(|filling| self.index.end_filling(filling));
-                // Who has too little memory is told how much it takes, before there is none.
-                if self.is_out_of_memory() {
-                    return Some(());
-                }
+                // Before there is no memory at all.
+                self.fits_memory();
             }
         }
         (c.position() == c.len()).then_some(())

@@ -146,7 +146,7 @@ pub(crate) fn get(store: &mut Store, k: &str) -> Option<Vec<u8>> {
 
 /// Everything a store shows.
 pub(crate) fn contents(store: &mut Store) -> Contents {
-    let names = store.buckets();
+    let names = store.buckets().expect("whole");
     contents_at(store, At::NOW, &names)
 }
 

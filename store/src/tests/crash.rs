@@ -49,7 +49,7 @@ type Model = BTreeMap<(String, Vec<u8>), Rc<Vec<u8>>>;
 /// Reads everything and compares; `false` if anything differs.
 fn shows(store: &mut Store, disk: &SimDisk, model: &Model) -> bool {
     let mut count = 0;
-    for name in store.buckets() {
+    for name in store.buckets().expect("whole") {
         let query = KeyQuery {
             limit: usize::MAX,
             ..KeyQuery::default()

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 use core::cell::Cell;
 use core::task::Poll;
 
-fn why(store: &Store) -> String {
+pub(super) fn why(store: &Store) -> String {
     match store.state() {
         State::ReadOnly(why) | State::Refused(why) => why.to_string(),
         other => panic!("expected a sentence, found {other:?}"),
@@ -461,7 +461,7 @@ fn too_little_memory_for_the_index_says_how_much_is_needed() {
             ..options(2)
         },
     );
-    assert!(why(&store).contains("needs memory="), "{}", why(&store));
+    assert!(why(&store).contains("write memory="), "{}", why(&store));
     let enough = Options {
         memory_bytes: used * 4 / 3 + 4096,
         ..options(2)

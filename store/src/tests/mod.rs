@@ -9,6 +9,7 @@ mod crash;
 mod expiry;
 mod faults;
 mod growth;
+mod in_part;
 mod ranges;
 mod restore;
 mod rot;

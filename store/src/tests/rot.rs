@@ -123,7 +123,7 @@ fn listed(
     specimen: &Specimen,
 ) -> BTreeMap<(String, Vec<u8>), Option<Vec<u8>>> {
     let mut shown = BTreeMap::new();
-    for name in store.buckets() {
+    for name in store.buckets().expect("whole") {
         let query = KeyQuery {
             limit: usize::MAX,
             ..KeyQuery::default()
