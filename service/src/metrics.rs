@@ -287,6 +287,11 @@ fn compaction(out: &mut String, service: &Service) {
 
 /// What is kept for snapshots; not told while it is being counted.
 fn held(out: &mut String, service: &Service) {
+    one(
+        out,
+        "store_unusable_bytes gauge Bytes at the disk's end that a store made on a smaller one cannot use.",
+        service.store.statistics().unusable_bytes,
+    );
     if let Some(held_bytes) = service.store.statistics().held_bytes {
         one(
             out,

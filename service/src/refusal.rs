@@ -108,7 +108,16 @@ fn no_space(space: NoSpace) -> Problem {
         NoSpace::Disk {
             limit_bytes,
             used_bytes,
-        } => (Kind::NoSpaceDisk, limit_bytes, used_bytes),
+            held_bytes,
+        } => {
+            let problem = Problem::new(Kind::NoSpaceDisk, sentence)
+                .number("limit_bytes", limit_bytes)
+                .number("used_bytes", used_bytes);
+            return match held_bytes {
+                Some(held_bytes) => problem.number("held_bytes", held_bytes),
+                None => problem,
+            };
+        }
         NoSpace::Memory {
             limit_bytes,
             used_bytes,

@@ -13,8 +13,7 @@ use crate::name::{BucketName, Key};
 use crate::queue::{Body, Current, Op, Outcome, Waiting};
 use crate::quota::Charge;
 use crate::request::{
-    Batch, Change, Committed, Condition, Metadata, NoSpace, Refusal, Seq, Ticket, Unavailable,
-    Upload,
+    Batch, Change, Committed, Condition, Metadata, Refusal, Seq, Ticket, Unavailable, Upload,
 };
 use crate::store::Store;
 use crate::uploads::Submitted;
@@ -390,10 +389,7 @@ impl Store {
         let delta: i64 = verdict.ops.iter().map(|op| op.delta).sum();
         let (limit_bytes, used_bytes) = (self.limit_bytes(), self.projected_bytes());
         if delta > 0 && used_bytes + delta as u64 > limit_bytes {
-            return Err(Refusal::NoSpace(NoSpace::Disk {
-                limit_bytes,
-                used_bytes,
-            }));
+            return Err(self.no_space(limit_bytes, used_bytes));
         }
         let puts = verdict
             .ops

@@ -90,11 +90,34 @@ impl Store {
 
     fn begin_growth(&mut self) -> Moved {
         let Some(layout) = self.grown_layout() else {
+            self.tell_unusable();
             return Moved::No;
         };
         let stage = Stage::Head(self.log().generation);
         self.growth = Some(Growth { layout, stage });
         Moved::Yes
+    }
+
+    /// Says once if the disk is longer than the headers' bitmap can speak of.
+    fn tell_unusable(&mut self) {
+        let layout = self.layout();
+        let beyond = self
+            .disk
+            .len_bytes()
+            .unwrap_or(0)
+            .saturating_sub(layout.end());
+        // Less than a segment is left over at the end of most disks.
+        let unusable = if beyond < layout.segment_bytes {
+            0
+        } else {
+            beyond
+        };
+        if core::mem::replace(&mut self.unusable_bytes, unusable) != unusable && unusable > 0 {
+            let usable = layout.end();
+            log::warn!(
+                "store: the last {unusable} bytes of the disk cannot be used: a store that was made on a smaller disk grows to {usable} bytes; to use all of it, back it up and restore the backup on a newly formatted disk"
+            );
+        }
     }
 
     /// The layout with all segments that fit the disk as it is now, if these are more.

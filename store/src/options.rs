@@ -91,6 +91,8 @@ pub struct Statistics {
     /// Bytes of keys, values and headers that snapshots show and now does not; `None` while that
     /// is being counted.
     pub held_bytes: Option<u64>,
+    /// Bytes at the disk's end for which the store has no room in its segments' headers.
+    pub unusable_bytes: u64,
     /// Values whose time was over.
     pub expired: u64,
     /// How often the wall clock was set by more than a minute.

@@ -180,6 +180,8 @@ pub enum NoSpace {
         limit_bytes: u64,
         /// What it holds.
         used_bytes: u64,
+        /// What of that only snapshots and backups show; `None` while that is being counted.
+        held_bytes: Option<u64>,
     },
     /// The index would outgrow its memory budget.
     Memory {
@@ -327,6 +329,18 @@ impl fmt::Display for NoSpace {
             NoSpace::Disk {
                 limit_bytes,
                 used_bytes,
+                held_bytes: Some(held_bytes @ 1..),
+            } => {
+                return write!(
+                    f,
+                    "the disk is full: {used_bytes} of {limit_bytes} bytes in use, {held_bytes} of \
+                     them by snapshots and backups alone"
+                );
+            }
+            NoSpace::Disk {
+                limit_bytes,
+                used_bytes,
+                ..
             } => ("the disk is full", limit_bytes, used_bytes),
             NoSpace::Memory {
                 limit_bytes,

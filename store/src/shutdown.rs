@@ -172,13 +172,19 @@ impl Store {
         }
         let (limit_bytes, used_bytes) = (self.limit_bytes(), self.projected_bytes());
         log::error!("store: {used_bytes} of {limit_bytes} bytes used, and no room can be made");
-        let full = NoSpace::Disk {
+        let full = self.no_space(limit_bytes, used_bytes);
+        self.drop_all_uploads();
+        self.queue.fail_all(&full);
+        Moved::Yes
+    }
+
+    /// A refusal for a disk that may hold so much, and does.
+    pub(crate) fn no_space(&self, limit_bytes: u64, used_bytes: u64) -> Refusal {
+        Refusal::NoSpace(NoSpace::Disk {
             limit_bytes,
             used_bytes,
-        };
-        self.drop_all_uploads();
-        self.queue.fail_all(&Refusal::NoSpace(full));
-        Moved::Yes
+            held_bytes: self.index.held(),
+        })
     }
 
     /// A refusal if the index may not grow by `bytes`.

@@ -13,7 +13,7 @@ use crate::index::views::{Rollback, Snapshot, Views, undoes};
 use crate::name::{BucketName, SnapshotName};
 use crate::queue::{Body, Op, ViewsChange};
 use crate::quota::Charge;
-use crate::request::{At, NoSpace, Refusal, Seq, SnapshotStatus, Ticket, Unavailable};
+use crate::request::{At, Refusal, Seq, SnapshotStatus, Ticket, Unavailable};
 use crate::store::Store;
 use alloc::boxed::Box;
 use alloc::format;
@@ -87,10 +87,7 @@ impl Store {
     pub(crate) fn check_snapshot(&self, next: &Views, more: NewState) -> Result<(), Refusal> {
         let (limit_bytes, used_bytes) = (self.limit_beside(next), self.projected_bytes());
         if used_bytes.saturating_add(more.live_bytes) > limit_bytes {
-            return Err(Refusal::NoSpace(NoSpace::Disk {
-                limit_bytes,
-                used_bytes,
-            }));
+            return Err(self.no_space(limit_bytes, used_bytes));
         }
         let totals = TOTALS_BYTES * self.index.buckets.len() as u64;
         let refusal = self.memory_refusal(totals.saturating_add(more.index_bytes));
@@ -186,6 +183,14 @@ impl Store {
     /// The same, to look at.
     pub(crate) fn views(&self) -> &Views {
         self.queue.pending_views().unwrap_or(self.index.views())
+    }
+
+    /// Keys of a snapshot that a rollback to it would not bring back, since their time is over by
+    /// now; none if there is no such snapshot.
+    pub fn expired_keys(&self, of: &SnapshotName, bucket: Option<&BucketName>) -> u64 {
+        let snapshot = self.index.views().snapshot(of);
+        let over = |seq| self.index.over_at(seq, bucket, self.expiry_now_ms());
+        snapshot.map_or(0, |snapshot| over(snapshot.seq))
     }
 
     /// What a rollback changes of each bucket's charge.

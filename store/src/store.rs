@@ -86,6 +86,8 @@ pub struct Store {
     pub(crate) scrub: Scrub,
     pub(crate) guard: Guard,
     pub(crate) growth: Option<Growth>,
+    /// What was told of last: see [`Statistics::unusable_bytes`].
+    pub(crate) unusable_bytes: u64,
     pub(crate) in_flight: Option<InFlight>,
     /// Where the records of an earlier epoch's last group were logged again.
     pub(crate) relogged: Option<(u64, Vec<u8>, u32)>,
@@ -150,6 +152,7 @@ impl Store {
             scrub: Scrub::default(),
             guard: Guard::default(),
             growth: None,
+            unusable_bytes: 0,
             in_flight: None,
             relogged: None,
             last_seq: 0,
@@ -277,6 +280,7 @@ impl Store {
             compaction_debt_bytes: progress.debt_bytes,
             compaction_left_bytes: progress.left_bytes,
             held_bytes: self.index.held(),
+            unusable_bytes: self.unusable_bytes,
             expired: self.expiry.expired,
             clock_steps: self.expiry.clock_steps,
             corruptions: self.counts.corruptions,

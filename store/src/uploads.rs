@@ -18,7 +18,7 @@ use crate::format::record::{self, Record};
 use crate::format::summary;
 use crate::name::{BucketName, Key};
 use crate::queue::{Body, Waiting};
-use crate::request::{Condition, NoSpace, Refusal, Ticket, Upload};
+use crate::request::{Condition, Refusal, Ticket, Upload};
 use crate::store::Store;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::{Rc, Weak};
@@ -155,10 +155,7 @@ impl Store {
     fn reserve(&mut self, bytes: u64) -> Result<(), Refusal> {
         let (limit_bytes, used_bytes) = (self.limit_bytes(), self.projected_bytes());
         if bytes > 0 && used_bytes + bytes > limit_bytes {
-            return Err(Refusal::NoSpace(NoSpace::Disk {
-                limit_bytes,
-                used_bytes,
-            }));
+            return Err(self.no_space(limit_bytes, used_bytes));
         }
         self.queue.reserved += bytes;
         Ok(())

@@ -60,8 +60,9 @@ pub(crate) enum Done {
     Taken(SnapshotName),
     /// There is a snapshot less.
     Forgotten,
-    /// It is as it was in the first snapshot; the second one has what was undone.
-    RolledBack(SnapshotName, SnapshotName),
+    /// It is as it was in the first snapshot, but for so many keys whose time is over; the second
+    /// one has what was undone.
+    RolledBack(SnapshotName, SnapshotName, u64),
 }
 
 /// The resource at `/-/admin/REST`, if there is one.
@@ -184,7 +185,9 @@ pub(crate) fn done(
         Done::QuotaSet(bucket) => buckets::object(service, &bucket),
         Done::Emptied(_) | Done::Forgotten => Answer::empty(204),
         Done::Taken(name) => snapshots::taken(service, &name),
-        Done::RolledBack(to, undo) => snapshots::rolled_back(&to, &undo),
+        Done::RolledBack(to, undo, expired_keys) => {
+            snapshots::rolled_back(&to, &undo, expired_keys)
+        }
     })
 }
 

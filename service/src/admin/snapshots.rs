@@ -80,16 +80,22 @@ pub(super) fn roll_back(
     let bucket = bucket.map(kv::bucket_of).transpose()?;
     let begun = service.store.roll_back(&to, bucket.as_ref());
     let (ticket, undo) = begun.map_err(refusal::problem)?;
-    Ok(commit(service, ticket, Done::RolledBack(to, undo)))
+    let expired_keys = service.store.expired_keys(&to, bucket.as_ref());
+    Ok(commit(
+        service,
+        ticket,
+        Done::RolledBack(to, undo, expired_keys),
+    ))
 }
 
-/// The answer to a rollback, with the snapshot to roll back to if it was a mistake.
-pub(super) fn rolled_back(to: &SnapshotName, undo: &SnapshotName) -> Answer {
+/// The answer to a rollback, with the snapshot to roll back to if it was a mistake, and how many
+/// keys did not come back.
+pub(super) fn rolled_back(to: &SnapshotName, undo: &SnapshotName, expired_keys: u64) -> Answer {
     let mut out = String::from("{");
     json::push_member(&mut out, "snapshot", to.as_str());
     out.push(',');
     json::push_member(&mut out, "undo", undo.as_str());
-    out.push_str("}\n");
+    let _ = writeln!(out, ",\"expired_keys\":{expired_keys}}}");
     Answer::text(200, "application/json", out)
 }
 

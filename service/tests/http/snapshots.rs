@@ -10,6 +10,11 @@ fn take(bench: &mut Bench, name: &str) -> Reply {
 }
 
 fn roll_back(bench: &mut Bench, name: &str, query: &str) -> String {
+    roll_back_without(bench, name, query, 0)
+}
+
+/// The same, where the time of some keys is over.
+fn roll_back_without(bench: &mut Bench, name: &str, query: &str, expired: u64) -> String {
     let target = format!("/-/admin/snapshots/{name}/rollback{query}");
     let reply = bench.admin("POST", &target, "", "");
     assert_eq!(reply.status, 200, "{reply:?}");
@@ -17,7 +22,7 @@ fn roll_back(bench: &mut Bench, name: &str, query: &str) -> String {
     let undo = rest.split('"').next().expect("a name").to_owned();
     assert_eq!(
         reply.text(),
-        format!("{{\"snapshot\":\"{name}\",\"undo\":\"{undo}\"}}\n")
+        format!("{{\"snapshot\":\"{name}\",\"undo\":\"{undo}\",\"expired_keys\":{expired}}}\n")
     );
     undo
 }
@@ -280,4 +285,7 @@ fn a_snapshot_keeps_what_was_not_over_when_it_was_taken() {
     let list = bench.admin("GET", "/-/admin/snapshots", "", "");
     let keys: Vec<&str> = list.text().split("\"keys\":").skip(1).collect();
     assert!(keys[0].starts_with('1') && keys[1].starts_with('0'));
+    roll_back_without(&mut bench, "during", "?bucket=b", 1);
+    assert_eq!(bench.get("/kv/b/k").problem(), "no-such-key");
+    roll_back_without(&mut bench, "after", "", 0);
 }

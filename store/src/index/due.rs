@@ -7,7 +7,7 @@ use super::Index;
 use super::keys::{Bucket, Under};
 use super::leaf::NEVER_MS;
 use super::tree::Place;
-use super::views::NOW;
+use super::views::{self, NOW};
 use crate::name::{BucketName, Key};
 use alloc::vec::Vec;
 
@@ -64,6 +64,27 @@ impl Index {
         }
         self.soonest_ms = soonest_ms;
         due
+    }
+
+    /// Keys that a view sees, in one bucket or in all that can be rolled back, and whose time is
+    /// over.
+    pub(crate) fn over_at(&self, at: u64, of: Option<&BucketName>, now_ms: u64) -> u64 {
+        if !self.has_ends {
+            return 0;
+        }
+        let buckets = self.buckets.iter();
+        let undone = buckets.filter(|(name, _)| views::undoes(of, name.as_str()));
+        let over = undone.map(|(name, bucket)| {
+            let entries = bucket.tree.entries();
+            let over = entries.filter(|(_, version)| version.is_put() && version.is_over(now_ms));
+            let under = (name.as_str(), &self.views);
+            let seen = over.filter(|(key, version)| {
+                let seen = bucket.seen(under, key, at);
+                seen.is_some_and(|(_, seen)| seen.seq == version.seq)
+            });
+            seen.count() as u64
+        });
+        over.sum()
     }
 
     /// What was undone brings versions back whose time may be over.

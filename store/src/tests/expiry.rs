@@ -248,6 +248,9 @@ fn a_snapshot_keeps_what_was_there_then() {
         store = store_at(&disk, seed, at(102));
     }
     // Rolling back does not turn the clock back.
+    assert_eq!(store.expired_keys(&name, None), 1);
+    assert_eq!(store.expired_keys(&name, Some(&bucket("b"))), 1);
+    assert_eq!(store.expired_keys(&name, Some(&bucket("other"))), 0);
     let (ticket, _) = store.roll_back(&name, None).expect("taken");
     rest(&mut store, at(103));
     assert!(matches!(store.outcome(&ticket), Poll::Ready(Ok(_))));

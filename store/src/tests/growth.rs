@@ -5,7 +5,7 @@ use super::crash::drive;
 use super::sim_disk::{Image, SimDisk};
 use crate::block::{BlockDevice, Completion, Geometry, Request, RequestId, SubmitError};
 use crate::format::layout::SUPERBLOCK_OFFSETS;
-use crate::{Refusal, State, Store};
+use crate::{MemoryDisk, Refusal, State, Store};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::rc::Rc;
@@ -191,4 +191,35 @@ fn a_store_is_closed_in_the_middle_of_growing() {
         assert!(store.statistics().segments > 60, "after {steps} steps");
         shows(&mut store, &written);
     }
+}
+
+/// A header speaks of so many segments and no more.
+#[test]
+fn a_disk_that_outgrows_the_headers_is_used_as_far_as_they_go_and_that_is_told() {
+    let disk = MemoryDisk::new(SMALL);
+    let mut store = ready(disk.clone(), 1);
+    put(&mut store, "k", b"v").expect("written");
+    store.close();
+    settle(&mut store);
+    drop(store);
+    let under = |len_bytes| {
+        let geometry = disk.geometry().expect("memory has a shape");
+        disk.under(Geometry {
+            len_bytes,
+            ..geometry
+        })
+    };
+    let mut store = opened(under(64 << 30), options(2));
+    settle(&mut store);
+    let layout = store.layout();
+    let unusable = store.statistics().unusable_bytes;
+    assert_eq!(layout.grown(u64::MAX).segment_count, layout.segment_count);
+    assert_eq!(unusable, (64 << 30) - layout.end());
+    assert!(unusable > 1 << 30 && get(&mut store, "k") == Some(b"v".to_vec()));
+    store.close();
+    settle(&mut store);
+    drop(store);
+    let mut store = opened(under(layout.end() + layout.segment_bytes - 512), options(3));
+    settle(&mut store);
+    assert_eq!(store.statistics().unusable_bytes, 0);
 }

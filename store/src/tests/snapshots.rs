@@ -126,9 +126,13 @@ fn what_only_a_snapshot_held_is_free_when_it_is_gone() {
     let fitted = fill(&mut store, 2);
     assert!(fitted < 40, "both do not fit");
     let refused = put(&mut store, "k39", &pattern(60_000, 3));
+    let Err(Refusal::NoSpace(full)) = refused else {
+        panic!("{refused:?}");
+    };
+    let held = store.statistics().held_bytes.expect("it is counted");
     assert!(
-        matches!(refused, Err(Refusal::NoSpace(NoSpace::Disk { .. }))),
-        "{refused:?}"
+        held >= fitted * 60_000 && format!("{full}").contains(&format!(", {held} of them")),
+        "{full}, {held}"
     );
     let then = roll_back(&mut store, "held", None).expect("a rollback fits a full disk");
     for n in 0..40 {

@@ -31,6 +31,7 @@ fn fill_and_empty(len: usize, rounds: u64) {
         let Refusal::NoSpace(NoSpace::Disk {
             limit_bytes,
             used_bytes,
+            ..
         }) = refusal
         else {
             panic!("{refusal:?}");
