@@ -55,7 +55,7 @@ const WORKS: [Work; 7] = [
         size: 1000,
         times: 1000,
         parts: 1,
-        most: 46_400,
+        most: 46_000,
         goal: None,
     },
     Work {
@@ -65,7 +65,7 @@ const WORKS: [Work; 7] = [
         size: 1000,
         times: 1000,
         parts: 1,
-        most: 3_000,
+        most: 2_720,
         goal: None,
     },
     Work {
@@ -75,7 +75,7 @@ const WORKS: [Work; 7] = [
         size: 100_000,
         times: 5000,
         parts: 1,
-        most: 23_400,
+        most: 21_300,
         goal: None,
     },
     Work {
@@ -85,7 +85,7 @@ const WORKS: [Work; 7] = [
         size: 100_000,
         times: 5000,
         parts: 1,
-        most: 1_420,
+        most: 1_480,
         goal: Some(1_500),
     },
     Work {
@@ -95,7 +95,7 @@ const WORKS: [Work; 7] = [
         size: 100_000,
         times: 1,
         parts: 100_000,
-        most: 4_250,
+        most: 2_200,
         goal: Some(300),
     },
     Work {
@@ -105,7 +105,7 @@ const WORKS: [Work; 7] = [
         size: 100_000,
         times: 1,
         parts: 100_000,
-        most: 4_800,
+        most: 2_730,
         goal: Some(300),
     },
 ];

@@ -147,6 +147,7 @@ impl Leaf {
         self.is_entry_before(self.len() - 1, wanted, beginning)
     }
 
+    #[inline(always)]
     fn is_entry_before(&self, at: usize, wanted: At<'_>, beginning: Beginning) -> bool {
         let found = self.beginning(at);
         found < beginning || (found == beginning && self.is_before(at, wanted))
