@@ -52,11 +52,26 @@ impl Budget {
     /// The smallest `memory=`, in MiB, whose domain gives its store so much beside a disk.
     pub fn machine_mib(store_bytes: u64) -> u64 {
         // Xen keeps some of the domain's memory for itself.
-        let enough = |mib: &u64| Budget::from_ram((mib - 1) * MIB).store_bytes >= store_bytes;
+        let is_enough = |mib: u64| {
+            let ram_bytes = (mib - 1).saturating_mul(MIB);
+            Budget::from_ram(ram_bytes).store_bytes >= store_bytes
+        };
+        if is_enough(Budget::MEMORY_MIN_MIB) {
+            return Budget::MEMORY_MIN_MIB;
+        }
         // A store gets more than half of what is added.
-        let most = Budget::MEMORY_MIN_MIB + 64 + 2 * store_bytes.div_ceil(MIB);
-        let mut mib = Budget::MEMORY_MIN_MIB..=most;
-        mib.find(enough).unwrap_or(most)
+        let (mut less, mut enough) = (
+            Budget::MEMORY_MIN_MIB,
+            Budget::MEMORY_MIN_MIB + 64 + 2 * store_bytes.div_ceil(MIB),
+        );
+        while enough - less > 1 {
+            let middle = less.midpoint(enough);
+            match is_enough(middle) {
+                true => enough = middle,
+                false => less = middle,
+            }
+        }
+        enough
     }
 
     /// The division for a domain of that much RAM.
@@ -105,7 +120,7 @@ mod tests {
 
     #[test]
     fn the_memory_that_is_asked_for_is_enough_and_not_much_more() {
-        for store_bytes in [0, 1, MIB, 40 * MIB, 80 * MIB, 3 * 1024 * MIB] {
+        for store_bytes in [0, 1, MIB, 40 * MIB, 80 * MIB, 3 * 1024 * MIB, 1 << 60] {
             let mib = Budget::machine_mib(store_bytes);
             assert!(Budget::from_ram((mib - 1) * MIB).store_bytes >= store_bytes);
             let less = Budget::from_ram((mib - 2) * MIB).store_bytes;

@@ -74,10 +74,13 @@ pub(crate) fn state_text(state: &State) -> String {
 /// How things stand, on the console.
 pub(crate) fn log_status(service: &Service, net: net::Statistics) {
     let store = service.store().statistics();
+    let keys = match store.in_part {
+        true => String::from("an unknown number of"),
+        false => format!("{}", store.keys),
+    };
     log::info!(
-        "status: store {}, {} keys, {} of {} bytes used",
+        "status: store {}, {keys} keys, {} of {} bytes used",
         state_text(service.store().state()),
-        store.keys,
         store.used_bytes,
         store.limit_bytes
     );

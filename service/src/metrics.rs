@@ -205,12 +205,19 @@ fn space(out: &mut String, service: &Service) {
         "store_waiting gauge Batches and uploads waiting.",
         now.waiting,
     );
-    one(out, "store_keys gauge Live keys.", now.keys);
     one(
         out,
-        "store_live_bytes gauge Bytes of live keys and values.",
-        now.live_bytes,
+        "store_in_part gauge 1 if there is too little memory for the index: then keys and bytes are not known.",
+        now.in_part.into(),
     );
+    if !now.in_part {
+        one(out, "store_keys gauge Live keys.", now.keys);
+        one(
+            out,
+            "store_live_bytes gauge Bytes of live keys and values.",
+            now.live_bytes,
+        );
+    }
     one(
         out,
         "store_used_bytes gauge Bytes of the disk in use.",

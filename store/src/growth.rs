@@ -98,22 +98,23 @@ impl Store {
         Moved::Yes
     }
 
+    /// Bytes at the end of the disk that no segment can lie in.
+    pub(crate) fn unusable(&self) -> u64 {
+        let layout = self.layout();
+        let len = self.disk.len_bytes().unwrap_or(0);
+        let beyond = len.saturating_sub(layout.grown(len).end());
+        // Less than a segment is left over at the end of most disks.
+        match beyond < layout.segment_bytes {
+            true => 0,
+            false => beyond,
+        }
+    }
+
     /// Says once if the disk is longer than the headers' bitmap can speak of.
     fn tell_unusable(&mut self) {
-        let layout = self.layout();
-        let beyond = self
-            .disk
-            .len_bytes()
-            .unwrap_or(0)
-            .saturating_sub(layout.end());
-        // Less than a segment is left over at the end of most disks.
-        let unusable = if beyond < layout.segment_bytes {
-            0
-        } else {
-            beyond
-        };
+        let unusable = self.unusable();
         if core::mem::replace(&mut self.unusable_bytes, unusable) != unusable && unusable > 0 {
-            let usable = layout.end();
+            let usable = self.layout().end();
             log::warn!(
                 "store: the last {unusable} bytes of the disk cannot be used: a store that was made on a smaller disk grows to {usable} bytes; to use all of it, back it up and restore the backup on a newly formatted disk"
             );

@@ -51,6 +51,7 @@ impl Store {
         }
         let headers = metadata::borrowed(&cached.metadata)?;
         let derived = derive(&version.metadata(), &headers);
+        self.cache.shrink_to(self.cache_budget());
         self.cache.derive(version.pos, Rc::clone(&derived));
         Some(InMemory { value, derived })
     }

@@ -167,6 +167,9 @@ impl Index {
     /// The value a key has in a view, of a key that is likely to be asked for again.
     pub(crate) fn get_often(&self, name: &[u8], key: &[u8], at: u64) -> Option<Version> {
         let (name, bucket) = self.buckets.get_key_value(name)?;
+        if !self.is_known(name.as_str(), key) {
+            return None;
+        }
         let straight = self.views.rollbacks.is_empty() || self.views.is_straight(name.as_str());
         if at == NOW && straight {
             let newest = self.hints.newest(bucket, key)?;

@@ -300,7 +300,7 @@ impl Store {
             })) => {
                 let used = recovery.replay.index.whole_bytes() + recovery.replay.large.bytes();
                 let scaled = used / u64::from(scanned_segments.max(1)) * u64::from(all_segments);
-                let needs = superblock.index_bytes.max(scaled.min(used * 8)).max(used);
+                let needs = scaled.min(used * 8).max(used);
                 self.refuse(format!(
                     "not even the beginning of the index of this store fits the memory there is: {}",
                     self.needed(needs)
@@ -316,15 +316,20 @@ impl Store {
             .known_geometry()
             .is_some_and(|geometry| geometry.read_only);
         let findings = &recovery.replay.findings;
+        let too_little = self.too_little_memory(&superblock, &recovery.replay);
         let reason = if let Some(first) = findings.first() {
-            Some(format!(
+            let damaged = format!(
                 "the log is damaged at offset {}: {} ({} findings); back up what can be read and restore it to a healthy disk",
                 first.offset,
                 first.what,
                 findings.len()
-            ))
-        } else if let Some(why) = self.too_little_memory(&superblock, &recovery.replay) {
-            Some(why)
+            );
+            Some(match too_little {
+                Some(too_little) => format!("{too_little}; and {damaged}"),
+                None => damaged,
+            })
+        } else if too_little.is_some() {
+            too_little
         } else if recovery.replay.newer || superblock.read_only_compatible != 0 {
             Some(String::from(
                 "the store was written by a newer release, which this one can only read: use a newer one to write",
@@ -357,13 +362,17 @@ impl Store {
 
     /// What is to be said of an index of which only a part is in memory.
     fn too_little_memory(&self, superblock: &Superblock, replay: &Replay) -> Option<String> {
+        let here = replay.index.bytes() + replay.large.bytes();
         let met = replay.index.whole_bytes() + replay.large.bytes();
-        let needs = superblock
-            .clean
-            .map_or(met, |_| met.max(superblock.index_bytes));
+        // A store that was closed knows; no index outgrows what was met on the disk.
+        let known = superblock.clean.map(|_| superblock.index_bytes);
+        let (needs, at_most) = match known {
+            Some(known) => (known.clamp(here, met), ""),
+            None => (met, "at most "),
+        };
         let needed = || {
             format!(
-                "the index does not fit the memory there is: {}",
+                "the index does not fit the memory there is: {at_most}{}",
                 self.needed(needs)
             )
         };

@@ -56,6 +56,8 @@ pub enum Wake {
 /// Numbers for metrics and status; bytes and counts since opening.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
+    /// Whether keys and bytes are of a part only: there is too little memory for the whole index.
+    pub in_part: bool,
     /// Live keys.
     pub keys: u64,
     /// Bytes of live keys, values and headers.

@@ -205,7 +205,7 @@ impl Store {
 
     /// RAM that is to be given where the index takes so much.
     pub(crate) fn memory_for_index(&self, index_bytes: u64) -> u64 {
-        index_bytes.div_ceil(7) * 8
+        index_bytes.div_ceil(7).saturating_mul(8)
     }
 
     /// Whether nothing is left out of the index.

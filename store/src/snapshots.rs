@@ -48,9 +48,10 @@ impl Store {
     /// What the appliance keeps for itself is not counted.
     ///
     /// # Errors
-    /// [`Unavailable`] while opening or when refused.
+    /// [`Unavailable`] while opening, when refused, or where only a part is known.
     pub fn snapshots(&self) -> Result<Vec<SnapshotStatus>, Unavailable> {
         self.readable()?;
+        self.is_whole()?;
         let snapshots = self.index.views().snapshots.iter();
         let status = |snapshot: &Snapshot| {
             let all = self.index.totals_at(snapshot.seq);

@@ -263,6 +263,7 @@ impl Store {
         let used = layout.segment_count - self.segments.free_count();
         let shown = self.index.totals_at(self.shown(At::NOW));
         Statistics {
+            in_part: !self.index.is_whole(),
             keys: shown.keys,
             live_bytes: shown.charged_bytes,
             used_bytes: u64::from(used) * layout.segment_bytes,
@@ -280,7 +281,7 @@ impl Store {
             compaction_debt_bytes: progress.debt_bytes,
             compaction_left_bytes: progress.left_bytes,
             held_bytes: self.index.held(),
-            unusable_bytes: self.unusable_bytes,
+            unusable_bytes: self.unusable(),
             expired: self.expiry.expired,
             clock_steps: self.expiry.clock_steps,
             corruptions: self.counts.corruptions,
@@ -293,7 +294,7 @@ impl Store {
     /// If it is not there since its time is over, see [`Store::observed`], as after each read.
     ///
     /// # Errors
-    /// [`Unavailable`] while opening or when refused.
+    /// [`Unavailable`] while opening, when refused, or where nothing is known of the key.
     pub fn lookup(
         &mut self,
         at: At,
@@ -313,7 +314,7 @@ impl Store {
     /// Its metadata comes now, headers and value by [`Store::read`].
     ///
     /// # Errors
-    /// [`Unavailable`] while opening or when refused.
+    /// [`Unavailable`] while opening, when refused, or where nothing is known of the key.
     pub fn open_value(
         &mut self,
         at: At,
@@ -338,8 +339,8 @@ impl Store {
     /// A page of keys of one bucket, from durable state.
     ///
     /// # Errors
-    /// [`Unavailable`] while opening or when refused, and while so many keys are over at once
-    /// that they have to be removed first.
+    /// [`Unavailable`] while opening or when refused, where it is not known which keys there are,
+    /// and while so many keys are over at once that they have to be removed first.
     pub fn keys(&mut self, bucket: &BucketName, query: &KeyQuery) -> Result<KeyPage, Unavailable> {
         self.readable()?;
         let now_ms = self.expiry_now_ms();

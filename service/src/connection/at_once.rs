@@ -1,8 +1,9 @@
 //! The short way of what is asked most: a value that is in memory, to a peer that has room for it.
 //!
-//! Nothing is allocated, kept or waited for. Whatever is not as usual (another method, a condition,
-//! a range, an escape, a value to be read from the disk, no room) is left alone here and goes the
-//! long way, which gives the same answers.
+//! Nothing is waited for, and nothing allocated but, the first time, the fields that the store
+//! keeps with the value. Whatever is not as usual (another method, a condition, a range, an
+//! escape, a value to be read from the disk, no room) is left alone here and goes the long way,
+//! which gives the same answers.
 
 use super::exchange::After;
 use super::{Connection, Context, Fresh, Phase, Turn};
@@ -61,6 +62,8 @@ impl Connection {
         let sent = cx.transport.send(&[beginning, &derived, &value]);
         cx.moved_bytes += sent;
         service.counters.sent_bytes += sent as u64;
+        // Blank lines before this request have been forgiven.
+        self.head.finish();
         if sent == len {
             self.fresh = Fresh::No;
             return self.next_request(cx);

@@ -63,6 +63,51 @@ fn filled(config: Config) -> Bench {
     bench
 }
 
+/// One look at the bytes is enough; the long way takes a second one.
+#[test]
+fn what_is_plain_and_in_memory_goes_the_short_way() {
+    let mut bench = filled(with_tokens());
+    let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
+    for (key, lines, offers) in [
+        ("b/plain", bearer.as_str(), 1),
+        ("b/all", &bearer, 1),
+        ("b/soon", &bearer, 1),
+        ("www/page.html", "", 1),
+        (
+            "www/page.html",
+            "User-Agent: curl/8.5.0\r\nAccept: */*\r\n",
+            1,
+        ),
+        ("b/plain", "", 2),
+        ("b/none", &bearer, 2),
+        ("b/large", &bearer, 2),
+        ("b/pl%61in", &bearer, 2),
+        ("www/page.html", "Range: bytes=0-0\r\n", 2),
+    ] {
+        let mut client = bench.client();
+        client.say(format!("GET /kv/{key} HTTP/1.1\r\nHost: h\r\n{lines}\r\n"));
+        bench.run(&mut client);
+        assert_eq!(client.wire.offers, offers, "{key} {lines}");
+    }
+}
+
+/// Blank lines before a request are forgiven, some each time.
+#[test]
+fn blank_lines_between_requests_add_up_to_nothing() {
+    let mut bench = filled(open());
+    let mut client = bench.client();
+    for _ in 0..20 {
+        client.say("GET /kv/b/plain HTTP/1.1\r\nHost: h\r\n\r\n");
+        bench.run(&mut client);
+        assert_eq!(
+            client.replies().first().map(|reply| reply.status),
+            Some(200)
+        );
+        client.say("\r\n");
+        bench.run(&mut client);
+    }
+}
+
 #[test]
 fn both_ways_give_the_same_answers() {
     for config in [open(), with_tokens()] {

@@ -91,6 +91,8 @@ pub(crate) struct Wire {
     pub(crate) output: Vec<u8>,
     /// Bytes the connection took.
     pub(crate) taken: usize,
+    /// How often it was offered some.
+    pub(crate) offers: usize,
 }
 
 /// A peer.
@@ -109,6 +111,7 @@ impl Default for Wire {
             room: usize::MAX,
             output: Vec::new(),
             taken: 0,
+            offers: 0,
         }
     }
 }
@@ -126,6 +129,7 @@ impl Transport for Wire {
         while !self.input.is_empty() {
             let (first, _) = self.input.as_slices();
             let offered = &first[..first.len().min(self.slice_max)];
+            self.offers += 1;
             let (taken, offered) = (take(offered), offered.len());
             assert!(taken <= offered);
             self.input.drain(..taken);

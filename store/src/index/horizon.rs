@@ -15,7 +15,7 @@ use core::cmp::Ordering;
 pub(crate) struct Horizon {
     bucket: BucketName,
     key: Box<[u8]>,
-    /// RAM that all behind it would take, as far as it was met; of a key that was met twice more.
+    /// RAM that all records behind it would take, were each of them a version that counts.
     unknown_bytes: u64,
 }
 
@@ -43,7 +43,7 @@ impl Index {
         self.horizon.is_none()
     }
 
-    /// RAM that the whole index would take, or somewhat less.
+    /// RAM that the whole index would take at most.
     pub(crate) fn whole_bytes(&self) -> u64 {
         let unknown = self.horizon.as_ref();
         self.bytes() + unknown.map_or(0, |horizon| horizon.unknown_bytes)
@@ -65,6 +65,12 @@ impl Index {
             };
             let (name, before) = (name.clone(), bucket.ram_bytes());
             let key = bucket.tree.drop_last_leaf();
+            // Newer versions of it may have been the last ones of the leaf before.
+            while let Some(last) = bucket.tree.before(bucket.tree.end())
+                && bucket.tree.of(last, &key).is_some()
+            {
+                bucket.tree.remove(last);
+            }
             let gone = before - bucket.ram_bytes();
             let is_empty = bucket.is_empty();
             self.tree_bytes -= gone;
@@ -79,5 +85,50 @@ impl Index {
             });
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::put;
+    use super::super::views::{Snapshot, Views};
+    use super::*;
+    use crate::name::SnapshotName;
+    use crate::tests::bed::Random;
+    use alloc::format;
+
+    /// However the last leaf is cut off, nothing is left of a key that is not known.
+    #[test]
+    fn a_key_is_known_with_all_its_versions_or_not_at_all() {
+        let mut random = Random(5);
+        let mut index = Index::default();
+        let snapshot = |seq: u64| Snapshot {
+            name: SnapshotName::new(&format!("s{seq}")).expect("a name"),
+            seq,
+            wall_ms: 0,
+        };
+        let views = Views {
+            seq: 1,
+            snapshots: (1..8).map(|nth| snapshot(nth * 1_000)).collect(),
+            ..Views::default()
+        };
+        index.recover_views(views);
+        for seq in 2..8_000 {
+            let key = format!("key {:03}", random.below(300));
+            index.recover("b", key.as_bytes(), put(seq, seq), |pos| (0, pos));
+        }
+        let most = index.bytes();
+        assert!(index.is_whole());
+        for part in (1..40).rev() {
+            assert!(index.give_up(most / 40 * part) || index.keys() == 0);
+            let horizon = index.horizon.as_ref().expect("some are given up");
+            for (name, bucket) in &index.buckets {
+                for (key, _) in bucket.versions() {
+                    assert!((name, key) < (&horizon.bucket, &*horizon.key), "{part}");
+                }
+            }
+            let bytes = index.buckets.values().map(|bucket| bucket.ram_bytes());
+            assert_eq!(index.tree_bytes, bytes.sum::<u64>());
+        }
     }
 }

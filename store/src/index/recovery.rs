@@ -39,7 +39,9 @@ impl Index {
     /// All is there: drops tombstones nothing needs, adds up, and tells each version that has a
     /// record, with its bucket and key.
     pub(crate) fn finish(&mut self, mut tell: impl FnMut(&str, &[u8], &Version)) {
-        if self.views.is_plain() {
+        // What a snapshot kept that is gone by now may still be there.
+        let never_had_views = self.views.seq == 0;
+        if never_had_views {
             let mut emptied = Vec::new();
             for (name, bucket) in &mut self.buckets {
                 let before = bucket.ram_bytes();
@@ -160,7 +162,7 @@ impl Bucket {
         Some(place)
     }
 
-    /// Where only the newest versions count, and all of them are there.
+    /// Where there never was a snapshot: a key has its newest version and no other.
     fn finish_plain(&mut self, name: &str, tell: &mut impl FnMut(&str, &[u8], &Version)) {
         let mut totals = Totals::default();
         let mut hidden: Vec<Box<[u8]>> = Vec::new();

@@ -189,11 +189,14 @@ impl Recovery {
         replay.segments.summarised(rest.number, span);
         replay.see_numbers(head.next_seq, head.epoch);
         let lists = Cursor::new(&bytes[summary::HEAD_BYTES..]);
-        if replay.summary(rest.number, &head, lists, bounds).is_none() {
+        let told = replay.summary(rest.number, &head, lists, bounds);
+        if told.is_none() {
+            // What it said first has been taken in. So nothing will be written: that a record is
+            // met twice then does no harm.
             let what = "an intact summary says what no segment holds";
             replay.find(reading.offset, what);
         }
-        true
+        told.is_some()
     }
 
     fn walk_rest(

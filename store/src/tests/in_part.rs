@@ -147,6 +147,7 @@ fn an_index_that_does_not_fit_is_shown_in_part_and_never_wrong() {
         }
         let mut store = opened(disk, in_memory(used * 2));
         assert_eq!(*store.state(), State::Ready);
+        assert!(!store.statistics().in_part);
         assert_eq!(check(&mut store, At::NOW, &contents), 90_000);
     }
 }
@@ -170,6 +171,8 @@ fn judge_lists(store: &mut Store, contents: &Contents) {
         assert_eq!(store.keys(&bucket(name), &backward).is_ok(), is_all);
     }
     assert!(!is_known);
+    assert!(store.statistics().in_part);
+    assert!(matches!(store.snapshots(), Err(Unavailable::InPart(_))));
     assert!(matches!(store.buckets(), Err(Unavailable::InPart(_))));
     assert!(matches!(store.known_buckets(), Err(Unavailable::InPart(_))));
     let in_part = |refusal| matches!(refusal, Refusal::Unavailable(Unavailable::InPart(_)));
