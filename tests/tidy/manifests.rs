@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use toml::{Table, Value};
 
 /// A crate, what it may import of ours, and what its tests may import besides.
-const MAY_IMPORT: [(&str, &[&str], &[&str]); 12] = [
+const MAY_IMPORT: [(&str, &[&str], &[&str]); 13] = [
     ("xen-sys", &[], &[]),
     ("xen", &["xen-sys"], &["sim"]),
     ("drivers", &["xen"], &["sim"]),
@@ -37,6 +37,7 @@ const MAY_IMPORT: [(&str, &[&str], &[&str]); 12] = [
         &[],
     ),
     ("bench", &["store", "service"], &[]),
+    ("compare", &["store"], &[]),
     ("xtask", &["store"], &[]),
 ];
 

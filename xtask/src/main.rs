@@ -7,6 +7,7 @@ mod analyse;
 mod bed;
 mod build;
 mod check;
+mod compare;
 mod count;
 mod disk;
 mod dist;
@@ -55,6 +56,8 @@ enum Verb {
     Analyse(analyse::Arguments),
     /// Counts the instructions of the service and the store.
     Count(count::Arguments),
+    /// Does the store's work by redis, LMDB and redb, too, and counts it.
+    Compare(compare::Arguments),
     /// Packs the image with its configuration and checksums.
     Dist,
     /// Formatting, lints, documentation and the host's tests.
@@ -91,6 +94,7 @@ fn perform(verb: Verb) -> Result<bool> {
         Verb::Fuzz(arguments) => return fuzz::run(&arguments),
         Verb::Analyse(arguments) => return analyse::run(&arguments),
         Verb::Count(arguments) => return count::run(&arguments),
+        Verb::Compare(arguments) => compare::run(&arguments)?,
         Verb::Dist => dist::run()?,
         Verb::Check => check::run()?,
         Verb::Bed(arguments) => shell::run(&arguments)?,

@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 
 use super::command;
 use super::tree::{Recipe, Tree};
-use crate::progress::Progress;
 
 const RECIPE: Recipe = Recipe {
     name: "counter",
@@ -22,15 +21,12 @@ pub(crate) struct Counter(Tree);
 impl Counter {
     /// Fetches it if it is not there.
     pub(crate) fn open() -> Result<Counter> {
-        let progress = &Progress::new();
-        let root = super::root()?;
-        let _lock = super::lock(&root, progress)?;
-        Ok(Counter(Tree::open(&root, &RECIPE, progress)?))
+        super::fetched(&RECIPE).map(Counter)
     }
 
-    /// How many instructions a program of the host executes until its end; those of one function
-    /// and of what it calls, if it is named.
-    pub(crate) fn count(&self, program: &Command, inside: Option<&str>) -> Result<u64> {
+    /// A program of the host, counted until its end; of one function and of what it calls alone, if
+    /// it is named. What it says ends with what [`collected`] reads.
+    pub(crate) fn command(&self, program: &Command, inside: Option<&str>) -> Command {
         let mut counted = self.0.program("usr/bin/valgrind.bin");
         counted.env("VALGRIND_LIB", self.0.path("usr/libexec/valgrind"));
         counted.args([
@@ -40,11 +36,20 @@ impl Counter {
         ]);
         counted.args(inside.map(|function| format!("--toggle-collect={function}")));
         counted.arg(program.get_program()).args(program.get_args());
-        let said = command::output(&mut counted)?;
-        let words = said.lines().rev().find_map(|line| {
-            let (_, count) = line.split_once("Collected : ")?;
-            count.trim().parse().ok()
-        });
-        words.with_context(|| format!("valgrind tells no count:\n{said}"))
+        counted
     }
+
+    /// How many instructions it executes.
+    pub(crate) fn count(&self, program: &Command, inside: Option<&str>) -> Result<u64> {
+        collected(&command::output(&mut self.command(program, inside))?)
+    }
+}
+
+/// The count in what a program has said that was counted.
+pub(crate) fn collected(said: &str) -> Result<u64> {
+    let count = said.lines().rev().find_map(|line| {
+        let (_, count) = line.split_once("Collected : ")?;
+        count.trim().parse().ok()
+    });
+    count.with_context(|| format!("valgrind tells no count:\n{said}"))
 }

@@ -38,7 +38,7 @@ use anyhow::{Context, Result, bail};
 use doors::Forward;
 use machine::{Machine, Start};
 use outer::{Disk, Options, Software};
-use tree::Tree;
+use tree::{Recipe, Tree};
 
 /// How long another process may hold the lock: it may be downloading.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -206,6 +206,14 @@ pub(crate) fn emulation_tree(progress: &Progress) -> Result<Tree> {
     let root = root()?;
     let _lock = lock(&root, progress)?;
     Tree::open(&root, &tree::EMULATION, progress)
+}
+
+/// A tree, fetched if it is not there.
+pub(crate) fn fetched(recipe: &Recipe) -> Result<Tree> {
+    let progress = &Progress::new();
+    let root = root()?;
+    let _lock = lock(&root, progress)?;
+    Tree::open(&root, recipe, progress)
 }
 
 /// `target/bed` in the checkout.
