@@ -3,7 +3,6 @@
 mod backup;
 mod basic;
 pub(crate) mod bed;
-mod bench;
 mod check;
 mod crash;
 mod expiry;
@@ -18,3 +17,4 @@ mod sim_disk;
 mod snapshots;
 mod space;
 mod summaries;
+mod writes;
