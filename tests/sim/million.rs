@@ -17,7 +17,7 @@ const MIB: u64 = 1 << 20;
 /// What Xen leaves a guest of 128 MiB, and somewhat less.
 const RAM_BYTES: u64 = 127 * MIB;
 const SMALL_RAM_BYTES: u64 = 63 * MIB;
-const DISK_BYTES: u64 = 512 * MIB;
+const DISK_BYTES: u64 = 320 * MIB;
 const KEYS: u64 = 1_000_000;
 const PER_BATCH: u64 = 1_000;
 const OVERWRITES: u64 = 100_000;
