@@ -57,7 +57,7 @@ pub enum XsError {
     Malformed,
     /// The request is longer than the protocol allows.
     TooLong,
-    /// The daemon has not replied for [`REPLY_NS`].
+    /// The daemon has not replied for thirty seconds.
     NoReply,
     /// The daemon broke the protocol: there is no xenstore any more.
     LinkDown,
