@@ -45,7 +45,8 @@ impl Disk {
         Ok(())
     }
 
-    /// Writes zeros into the volatile cache, unless [`ignored_discard`](super::Faults::ignored_discard) says otherwise.
+    /// Writes zeros into the volatile cache, unless [`super::Faults::ignored_discard`] says
+    /// otherwise.
     pub fn discard(&mut self, offset: u64, len_bytes: u64) -> Result<(), IoError> {
         self.check(offset, len_bytes)?;
         if self.faults.no_discard {
