@@ -164,6 +164,7 @@ fn a_million_keys_fit_128_mib_and_less_memory_says_how_much_it_needs() {
     let mut simulation = Simulation::begin_on(options(RAM_BYTES), disk);
     until_ready(&mut simulation);
     assert_eq!(metric(&mut simulation, "lampion_store_keys"), KEYS);
+    assert_eq!(metric(&mut simulation, "lampion_store_in_part"), 0);
     let taken = ask(&mut simulation, ("PUT", "/-/admin/snapshots/before"));
     assert_eq!(taken.status, 201, "{}", taken.text());
     let mut versions = vec![0; KEYS as usize];
@@ -227,6 +228,12 @@ fn needed(simulation: &mut Simulation, versions: &[u8]) -> u64 {
     assert!(
         known > 20 && unknown > 20,
         "{known} known, {unknown} unknown"
+    );
+    assert_eq!(metric(simulation, "lampion_store_in_part"), 1);
+    let metrics = ask(simulation, ("GET", "/metrics")).text();
+    assert!(
+        !metrics.contains("\nlampion_store_keys ")
+            && !metrics.contains("\nlampion_store_live_bytes ")
     );
     let put = ask(simulation, ("DELETE", &format!("/kv/b/{}", key(0))));
     assert!(

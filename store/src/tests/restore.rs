@@ -175,16 +175,22 @@ fn while_a_restore_goes_on_what_was_there_is_read_and_nothing_changed() {
     put(&mut store, "k", b"v").expect("changes are taken again");
 }
 
+/// A store that has taken so many eighths of a backup, and what it had before.
+fn taken_in_part(disk: &MemoryDisk, stream: &[u8], eighths: usize) -> (Store, Restore, Contents) {
+    let mut store = target(disk);
+    let before = contents(&mut store);
+    let mut restore = store.begin_restore(false).expect("begun");
+    let some = &stream[..stream.len() * eighths / 8];
+    taken(&mut store, &mut restore, some).expect("taken");
+    (store, restore, before)
+}
+
 #[test]
 fn a_restore_that_is_dropped_leaves_all_as_it_was() {
     let (stream, _) = source();
-    for parts in 1..8 {
+    for eighths in 1..8 {
         let disk = MemoryDisk::new(DISK);
-        let mut store = target(&disk);
-        let before = contents(&mut store);
-        let mut restore = store.begin_restore(false).expect("begun");
-        let some = &stream[..stream.len() * parts / 8];
-        taken(&mut store, &mut restore, some).expect("taken");
+        let (mut store, restore, before) = taken_in_part(&disk, &stream, eighths);
         drop(restore);
         assert_untouched(&mut store, &before);
         let live = store.statistics().live_bytes;
@@ -199,13 +205,9 @@ fn a_restore_that_is_dropped_leaves_all_as_it_was() {
 #[test]
 fn a_crash_meanwhile_leaves_all_as_it_was() {
     let (stream, _) = source();
-    for parts in 1..8 {
+    for eighths in 1..8 {
         let disk = MemoryDisk::new(DISK);
-        let mut store = target(&disk);
-        let before = contents(&mut store);
-        let mut restore = store.begin_restore(false).expect("begun");
-        let some = &stream[..stream.len() * parts / 8];
-        taken(&mut store, &mut restore, some).expect("taken");
+        let (store, restore, before) = taken_in_part(&disk, &stream, eighths);
         drop((restore, store));
         check(&disk);
         let mut store = ready(disk.clone(), 3);

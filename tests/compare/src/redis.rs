@@ -4,6 +4,10 @@ use crate::{Engine, Key, Value};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::time::Duration;
+
+/// How long an answer may take, of a server that valgrind runs.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) struct Redis {
     server: BufReader<UnixStream>,
@@ -21,6 +25,8 @@ fn command(out: &mut Vec<u8>, words: &[&[u8]]) {
 impl Redis {
     pub(crate) fn new(socket: &Path) -> Redis {
         let stream = UnixStream::connect(socket).expect("a server that listens");
+        let bounded = stream.set_read_timeout(Some(PATIENCE));
+        bounded.expect("a time that is not zero");
         Redis {
             server: BufReader::new(stream),
         }
