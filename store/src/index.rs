@@ -24,8 +24,9 @@ mod tree;
 mod version;
 pub(crate) mod views;
 
-pub(crate) use filling::Filling;
+pub(crate) use filling::{Filled, Filling};
 pub(crate) use keys::Bucket;
+pub(crate) use leaf::Beginning;
 pub(crate) use page::PAGE_OVER_MAX;
 pub(crate) use version::{Form, Version, charge};
 
@@ -88,6 +89,8 @@ pub(crate) struct Index {
     horizon: Option<horizon::Horizon>,
     soonest_ms: u64,
     has_ends: bool,
+    /// While it is made out of a disk: `totals` of buckets follow each version that comes.
+    counts: bool,
 }
 
 impl Default for Index {
@@ -106,6 +109,7 @@ impl Default for Index {
             horizon: None,
             soonest_ms: leaf::NEVER_MS,
             has_ends: false,
+            counts: true,
         }
     }
 }

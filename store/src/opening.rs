@@ -287,10 +287,17 @@ impl Store {
         mut recovery: Box<Recovery>,
     ) -> Next {
         match recovery.step(&mut self.disk) {
-            Poll::Pending => Next::Wait(Stage::Recover {
-                superblock,
-                recovery,
-            }),
+            Poll::Pending => {
+                let has_more = recovery.has_more;
+                let stage = Stage::Recover {
+                    superblock,
+                    recovery,
+                };
+                match has_more {
+                    true => Next::Stage(stage),
+                    false => Next::Wait(stage),
+                }
+            }
             Poll::Ready(Err(Failure::Io(offset))) => {
                 self.refuse(format!("the disk cannot be read at offset {offset}"))
             }

@@ -61,6 +61,7 @@ enum Stage {
         scanner: Box<Scanner>,
     },
     Rest(Option<Box<Rest>>),
+    Merge(Box<Merge>),
     Done,
 }
 
@@ -77,7 +78,9 @@ pub(crate) struct Recovery {
     bitmap: Vec<u8>,
     /// By the generation of a segment: generation and chain of the header that follows it.
     ends: BTreeMap<u64, (u64, u64)>,
-    rest: VecDeque<u32>,
+    rest: VecDeque<Left>,
+    /// What summaries have told, to be merged.
+    runs: Runs,
     /// The newest segment.
     pub(crate) newest: Option<segment::Header>,
     /// How its log ends.
@@ -96,12 +99,21 @@ pub(crate) struct Recovery {
     /// What the newest segment holds, if it can be listed.
     pub(crate) summary: Option<Summary>,
     walked: u32,
+    /// The last step ended with its budget: what comes next may wait for nothing.
+    pub(crate) has_more: bool,
 }
 
 mod judge;
+mod merge;
 mod rest;
+mod run;
+mod runs;
+mod told;
 
-use rest::Rest;
+use merge::Merge;
+use rest::{Left, Rest};
+pub(crate) use run::{Bounds, Run};
+use runs::Runs;
 
 const BROKEN_GROUP: &str = "a group is damaged, and later ones prove that it was whole";
 
@@ -124,6 +136,7 @@ impl Recovery {
             bitmap: vec![],
             ends: BTreeMap::new(),
             rest: VecDeque::new(),
+            runs: Runs::default(),
             newest: None,
             tail: None,
             head_is_unproven: true,
@@ -134,6 +147,7 @@ impl Recovery {
             max_generation: 0,
             summary: None,
             walked: 0,
+            has_more: false,
         }
     }
 
@@ -166,6 +180,7 @@ impl Recovery {
     /// Reads on, within a budget.
     pub(crate) fn step(&mut self, disk: &mut Disk) -> Poll<Result<(), Failure>> {
         let mut budget = READ_BYTES_PER_STEP;
+        self.has_more = false;
         while budget > 0 {
             let stage = core::mem::replace(&mut self.stage, Stage::Done);
             let (stage, went_on) = match stage {
@@ -180,6 +195,7 @@ impl Recovery {
                     scanner,
                 } => self.look_behind(disk, number, at, scanner, &mut budget),
                 Stage::Rest(rest) => self.read_rest(disk, rest, &mut budget),
+                Stage::Merge(merge) => self.merge_on(merge, &mut budget),
                 Stage::Done => return Poll::Ready(Ok(())),
             };
             self.stage = stage;
@@ -195,6 +211,7 @@ impl Recovery {
                 WentOn::Failed(offset) => return Poll::Ready(Err(Failure::Io(offset))),
             }
         }
+        self.has_more = true;
         Poll::Pending
     }
 
@@ -394,13 +411,14 @@ impl Recovery {
 
     /// A proven group of the newest segment.
     fn newest_group(&mut self, taken: &Taken) {
-        self.replay.group(taken);
-        let records = &taken.bytes[taken.header.header_len..];
-        let pos = taken.offset + taken.header.header_len as u64;
-        let noted = self.summary.as_mut().map(|of| of.note_all(records, pos));
-        if taken.header.newer || noted == Some(Err(Unlisted)) {
-            self.summary = None;
+        let Some(mut summary) = self.summary.take() else {
+            return self.replay.group(taken);
+        };
+        let listed = self.replay.group_beside(&mut summary, taken);
+        if listed == Err(Unlisted) || taken.header.newer {
+            return self.replay.gathered(&summary);
         }
+        self.summary = Some(summary);
     }
 
     fn decode_footer(&self, number: u32, bytes: &[u8]) -> Option<Footer> {

@@ -5,13 +5,14 @@
 
 use crate::format::codec::varint_len;
 use crate::format::layout::Layout;
-use crate::format::record::{self, Owner, Record};
+use crate::format::record::{self, Found, Owner, Record};
 use crate::format::summary::Entry;
 use crate::format::views;
-use crate::index::{Filling, Form, Index, Quota, Version};
+use crate::index::{Filled, Filling, Form, Index, Quota, Version};
 use crate::large::{CHUNKS_MAX, Large};
 use crate::metadata;
 use crate::segments::Segments;
+use crate::summary::{Summary, Unlisted};
 use crate::walk::Taken;
 use alloc::collections::BTreeSet;
 use alloc::vec;
@@ -86,6 +87,12 @@ impl Replay {
         self.max_epoch
     }
 
+    /// Memory that nothing takes yet.
+    pub(crate) fn spare_memory_bytes(&self) -> u64 {
+        let used = self.index.bytes() + self.large.bytes();
+        self.memory_limit_bytes.saturating_sub(used)
+    }
+
     /// Gives up some of the index if there is too little memory; false if that is not enough.
     pub(crate) fn fits_memory(&mut self) -> bool {
         let large = self.large.bytes();
@@ -99,22 +106,62 @@ impl Replay {
 
     /// Replays a group that is proven.
     pub(crate) fn group(&mut self, taken: &Taken) {
+        self.note_group(taken);
+        let header = &taken.header;
+        let records = &taken.bytes[header.header_len..];
+        let offset = taken.offset + header.header_len as u64;
+        self.records(records, offset, header.record_count);
+    }
+
+    /// The same, but leaves the versions to a summary, as long as that lists all.
+    pub(crate) fn group_beside(
+        &mut self,
+        summary: &mut Summary,
+        taken: &Taken,
+    ) -> Result<(), Unlisted> {
+        self.note_group(taken);
+        let header = &taken.header;
+        let records = &taken.bytes[header.header_len..];
+        let offset = taken.offset + header.header_len as u64;
+        let mut listed = Ok(());
+        self.each_record(records, offset, header.record_count, |replay, found, pos| {
+            let record = &found.record;
+            let seq = record.owner().map(|owner| owner.seq);
+            if listed.is_ok() && seq.is_none_or(is_in_range) {
+                let at = (pos - offset) as usize;
+                listed = summary.note(record, &records[at..at + found.len], pos);
+            }
+            if listed.is_err() || !seq.is_some_and(is_in_range) {
+                replay.record(record, pos, found.len);
+            }
+        });
+        listed
+    }
+
+    fn note_group(&mut self, taken: &Taken) {
         let header = &taken.header;
         let number = self.segments.number_of(taken.offset);
         self.see_numbers(header.next_seq, header.epoch);
         self.newer |= header.newer;
         self.segments
             .extend(number, taken.offset, taken.offset + header.span);
-        let records = &taken.bytes[header.header_len..];
-        self.records(
-            records,
-            taken.offset + header.header_len as u64,
-            header.record_count,
-        );
     }
 
     /// Replays records that lie at `offset` of the device.
     pub(crate) fn records(&mut self, records: &[u8], offset: u64, count: u32) {
+        self.each_record(records, offset, count, |replay, found, pos| {
+            replay.record(&found.record, pos, found.len);
+        });
+    }
+
+    #[inline(always)]
+    fn each_record(
+        &mut self,
+        records: &[u8],
+        offset: u64,
+        count: u32,
+        mut take: impl FnMut(&mut Replay, &Found<'_>, u64),
+    ) {
         let mut at = 0;
         let mut seen = 0;
         while at < records.len() {
@@ -123,7 +170,7 @@ impl Replay {
                 self.find(pos, "an intact group holds what is no record");
                 return;
             };
-            self.record(&found.record, pos, found.len);
+            take(self, &found, pos);
             at += found.len;
             seen += 1;
         }
@@ -168,7 +215,7 @@ impl Replay {
 
     /// A change of a key; `upload` is that of a manifest.
     pub(crate) fn version(&mut self, (bucket, key): (&str, &[u8]), version: Version, upload: u64) {
-        if version.seq == 0 || version.seq >= SEQ_END {
+        if !is_in_range(version.seq) {
             self.find(version.pos, "a sequence is out of range");
             return;
         }
@@ -177,24 +224,54 @@ impl Replay {
         }
         let segments = &self.segments;
         let order = |pos: u64| (segments.generation_at(pos), pos);
-        self.index.recover(bucket, key, version, order);
+        let filled = self.index.recover(bucket, key, version, order);
         self.see_seq(version.seq);
+        let record_len = version.record_len(bucket, key);
+        let number = self.segments.number_of(version.pos);
+        self.count((bucket, key), filled, (number, record_len));
     }
 
     /// The same, of changes that come in the order of their keys; `filling` is theirs alone.
+    /// The record, of `record_len` bytes, lies in the segment of that `number`.
+    #[inline(always)]
     pub(crate) fn version_in_order(
         &mut self,
         filling: &mut Filling,
         key: &[u8],
-        Entry { version, upload }: Entry,
+        entry: &Entry,
+        (number, record_len): (u32, u64),
     ) {
-        if version.form == Form::Chunked {
-            self.large.manifests.insert(version.seq, upload);
-        }
+        let version = &entry.version;
         let segments = &self.segments;
         let order = |pos: u64| (segments.generation_at(pos), pos);
-        self.index.fill(filling, key, version, order);
+        let filled = self.index.fill(filling, key, version, order);
         self.see_seq(version.seq);
+        if version.form == Form::Chunked {
+            self.large.manifests.insert(version.seq, entry.upload);
+        }
+        self.count((filling.name(), key), filled, (number, record_len));
+    }
+
+    /// Live bytes follow a version that was taken in, as the totals do.
+    #[inline(always)]
+    fn count(
+        &mut self,
+        whose: (&str, &[u8]),
+        filled: Filled,
+        (number, record_len): (u32, u64),
+    ) {
+        if !self.index.is_counted() {
+            return;
+        }
+        match filled {
+            Filled::New => self.segments.add_live_in(number, record_len),
+            Filled::InPlaceOf(old) => {
+                let old_len = old.record_len(whose.0, whose.1);
+                self.segments.remove_live(old.pos, old_len);
+                self.segments.add_live_in(number, record_len);
+            }
+            Filled::Outdated | Filled::Otherwise => {}
+        }
     }
 
     /// A chunk of a large value, with `data_len` bytes of it.
@@ -268,6 +345,25 @@ impl Replay {
 
     /// All is replayed: what nothing points at is dropped, what counts is added up.
     pub(crate) fn finish(&mut self) {
+        match self.index.is_counted() {
+            true => {
+                self.index.finish_counted();
+                self.large.retain_manifests(|_| false);
+            }
+            false => self.finish_uncounted(),
+        }
+        for quota in self
+            .index
+            .buckets
+            .values()
+            .filter_map(|bucket| bucket.quota)
+        {
+            self.segments
+                .add_live(quota.pos, u64::from(quota.record_len));
+        }
+    }
+
+    fn finish_uncounted(&mut self) {
         let Replay {
             index,
             large,
@@ -276,6 +372,7 @@ impl Replay {
         } = self;
         let mut wanted = BTreeSet::new();
         let mut broken = Vec::new();
+        segments.forget_live();
         index.finish(|name, key, version| {
             segments.add_live(version.pos, version.record_len(name, key));
             if version.form != Form::Chunked {
@@ -291,20 +388,16 @@ impl Replay {
                 segments.add_live(pos, len);
             }
         });
-        for quota in self
-            .index
-            .buckets
-            .values()
-            .filter_map(|bucket| bucket.quota)
-        {
-            self.segments
-                .add_live(quota.pos, u64::from(quota.record_len));
-        }
         self.large.retain_manifests(|seq| wanted.contains(&seq));
         for pos in broken {
             self.find(pos, "a large value lacks chunks");
         }
     }
+}
+
+/// Whether a version can have this sequence.
+fn is_in_range(seq: u64) -> bool {
+    (1..SEQ_END).contains(&seq)
 }
 
 /// What a record at `pos` makes of its key, and the upload number if it is a manifest; `None` for

@@ -185,11 +185,21 @@ impl Segments {
 
     /// A record at `offset` counts.
     pub(crate) fn add_live(&mut self, offset: u64, len: u64) {
-        let number = self.number_of(offset);
+        self.add_live_in(self.number_of(offset), len);
+    }
+
+    /// A record in a segment counts.
+    pub(crate) fn add_live_in(&mut self, number: u32, len: u64) {
         let segment = &mut self.all[number as usize];
         assert_eq!(segment.usage, Use::Log, "a live record in a free segment");
         segment.live += len;
         self.live_total += len;
+    }
+
+    /// No record counts: they are to be counted anew.
+    pub(crate) fn forget_live(&mut self) {
+        self.live_total = 0;
+        self.all.iter_mut().for_each(|segment| segment.live = 0);
     }
 
     /// A record at `offset` no longer counts.

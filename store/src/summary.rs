@@ -9,7 +9,8 @@ use crate::format::checksum::Seeds;
 use crate::format::codec::{Cursor, put_varint};
 use crate::format::layout::UNIT_BYTES_MAX;
 use crate::format::record::{self, Record};
-use crate::format::summary::{self, Base, Entry, HEAD_BYTES, Head};
+use crate::format::summary::{self, Base, Entry, HEAD_BYTES, Head, Name};
+use crate::recover::{Bounds, Run};
 use crate::replay;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
@@ -160,6 +161,28 @@ impl Summary {
         summary::put(&mut self.entries, (&self.name, 0), &entry, base);
     }
 
+    /// What it has gathered, as a run of the segment it is of, if that takes no more memory.
+    pub(crate) fn run(&self, of: (u32, Bounds), memory_bytes: u64) -> Option<Run> {
+        let needed = self.entries.len() + self.places.len() * (PLACE_BYTES + size_of::<u32>());
+        if needed as u64 > memory_bytes {
+            return None;
+        }
+        let mut entries = Vec::new();
+        entries.try_reserve_exact(self.entries.len()).ok()?;
+        entries.extend_from_slice(&self.entries);
+        Some(Run::gathered(of, entries, self.sorted(), self.base()))
+    }
+
+    /// Tells each entry, in the order in which they came.
+    pub(crate) fn tell(&self, mut each: impl FnMut(&Name, Entry)) {
+        let mut name = Name::default();
+        for place in &self.places {
+            let mut c = Cursor::from(&self.entries, *place as usize);
+            let taken = name.take(&mut c, self.base());
+            each(&name, taken.expect("what was put is taken").0);
+        }
+    }
+
     fn base(&self) -> Base {
         Base {
             start: self.start,
@@ -169,7 +192,7 @@ impl Summary {
 
     /// By what the entry at `place` is sorted: its name, and the newest first.
     fn order(&self, place: u32) -> (&[u8], Reverse<u64>) {
-        let c = Cursor::new(&self.entries[place as usize..]);
+        let c = Cursor::from(&self.entries, place as usize);
         summary::order(c).expect("what was put is taken")
     }
 
@@ -217,7 +240,7 @@ impl Summary {
         };
         let entries = |name: &mut Vec<u8>, place: u32| {
             name.clear();
-            let mut c = Cursor::new(&self.entries[place as usize..]);
+            let mut c = Cursor::from(&self.entries, place as usize);
             let taken = summary::take(&mut c, name, self.base());
             taken.expect("what was put is taken").0
         };

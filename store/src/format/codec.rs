@@ -14,6 +14,11 @@ impl<'a> Cursor<'a> {
         Cursor { bytes, at: 0 }
     }
 
+    /// From `at` on.
+    pub(crate) fn from(bytes: &'a [u8], at: usize) -> Self {
+        Cursor { bytes, at }
+    }
+
     /// Where the next read begins.
     pub(crate) fn position(&self) -> usize {
         self.at

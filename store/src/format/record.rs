@@ -80,6 +80,18 @@ pub(crate) enum Record<'a> {
     },
 }
 
+impl<'a> Record<'a> {
+    /// Whose it is, if it is a key's.
+    pub(crate) fn owner(&self) -> Option<&Owner<'a>> {
+        match self {
+            Record::Put { owner, .. }
+            | Record::Manifest { owner, .. }
+            | Record::Tombstone { owner } => Some(owner),
+            _ => None,
+        }
+    }
+}
+
 /// A record as found, with the range of its value or chunk data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Found<'a> {

@@ -49,7 +49,7 @@ pub(crate) struct Head {
 }
 
 /// A change of one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) version: Version,
     /// Upload number of a manifest.
@@ -141,10 +141,12 @@ impl Name {
         self.bytes.get(self.bucket.len() + 1..).unwrap_or_default()
     }
 
-    /// Takes the next entry; `None` if no segment holds a record of such a name.
-    pub(crate) fn take(&mut self, c: &mut Cursor<'_>, base: Base) -> Option<Entry> {
+    /// Takes the next entry, and tells whether its bucket is another one; `None` if no segment
+    /// holds a record of such a name.
+    pub(crate) fn take(&mut self, c: &mut Cursor<'_>, base: Base) -> Option<(Entry, bool)> {
         let (entry, shared) = take(c, &mut self.bytes, base)?;
-        if shared <= self.bucket.len() {
+        let is_other = shared <= self.bucket.len() && !self.is_of_bucket();
+        if is_other {
             let end = self.bytes.iter().position(|byte| *byte == 0)?;
             let bucket = core::str::from_utf8(&self.bytes[..end]).ok()?;
             name::is_stored_bucket(bucket).then_some(())?;
@@ -153,7 +155,12 @@ impl Name {
         }
         (1..=name::KEY_BYTES_MAX)
             .contains(&self.key().len())
-            .then_some(entry)
+            .then_some((entry, is_other))
+    }
+
+    fn is_of_bucket(&self) -> bool {
+        let rest = self.bytes.strip_prefix(self.bucket.as_bytes());
+        rest.is_some_and(|rest| rest.first() == Some(&0)) && !self.bucket.is_empty()
     }
 }
 

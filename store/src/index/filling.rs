@@ -1,9 +1,11 @@
-//! Versions that come in the order of their keys, as a summary tells them.
+//! Versions that come in the order of their keys, as runs tell them.
 //!
-//! Each belongs where the one before went, or a little behind it, so that the tree is not searched.
+//! Each belongs behind the last one there is, or near where the one before went, so that the tree
+//! is not searched.
 
 use super::Index;
-use super::keys::Bucket;
+use super::keys::{Bucket, NEWEST};
+use super::leaf::Beginning;
 use super::tree::Place;
 use super::version::Version;
 use super::views::Views;
@@ -15,63 +17,100 @@ pub(crate) struct Filling {
     bucket: Bucket,
     /// Where the last version went.
     finger: Place,
+    /// How the last key of all begins.
+    last: Beginning,
+}
+
+/// What became of a version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// It is its key's first one.
+    New,
+    /// It takes the place of an older one.
+    InPlaceOf(Version),
+    /// It is older than what there is.
+    Outdated,
+    /// None of these, or that is not known.
+    Otherwise,
 }
 
 impl Index {
-    /// Goes on with the bucket that was taken out last, or gives it back and takes out another.
+    /// Takes a bucket out.
     ///
     /// # Panics
     /// If `name` is none that can be in the log.
-    pub(crate) fn fill_on<'f>(
-        &mut self,
-        filling: &'f mut Option<Filling>,
-        name: &str,
-    ) -> &'f mut Filling {
-        if filling
-            .as_ref()
-            .is_none_or(|filling| filling.name.as_str() != name)
-        {
-            let before = filling.take();
-            before
-                .into_iter()
-                .for_each(|before| self.end_filling(before));
-            *filling = Some(self.begin_filling(name));
-        }
-        filling.as_mut().expect("just taken out")
-    }
-
-    fn begin_filling(&mut self, name: &str) -> Filling {
+    pub(crate) fn begin_filling(&mut self, name: &str) -> Filling {
         let (name, bucket) = self.buckets.remove_entry(name).unwrap_or_else(|| {
             let name = BucketName::stored(name).expect("names are validated where they enter");
             (name, Bucket::default())
         });
         self.tree_bytes -= bucket.ram_bytes();
+        self.now.keys -= bucket.totals.keys;
+        self.now.charged_bytes -= bucket.totals.charged_bytes;
+        let last = bucket.tree.last();
+        let (finger, last) = last.map_or_else(Default::default, |(place, key)| {
+            (place, Beginning::of(key))
+        });
         Filling {
             name,
             bucket,
-            finger: Place::default(),
+            finger,
+            last,
         }
     }
 
     /// The same as [`recover`](Self::recover), of a bucket that was taken out.
+    #[inline(always)]
     pub(crate) fn fill(
         &mut self,
         filling: &mut Filling,
         key: &[u8],
-        version: Version,
+        version: &Version,
         order: impl Fn(u64) -> (u64, u64),
-    ) {
-        if !self.is_known(filling.name.as_str(), key) {
-            return self.pass_by(key);
+    ) -> Filled {
+        if !self.is_whole() && !self.is_known(filling.name.as_str(), key) {
+            self.pass_by(key);
+            return Filled::Otherwise;
         }
         self.note_end(version.expires_ms);
-        filling.recover(&self.views, key, version, order);
+        let filled = self.fill_known(filling, key, version, order);
+        self.count_on(version, &filled);
+        if self.counts {
+            filling.bucket.count_on(key, version, &filled);
+        }
+        filled
+    }
+
+    #[inline(always)]
+    fn fill_known(
+        &self,
+        filling: &mut Filling,
+        key: &[u8],
+        version: &Version,
+        order: impl Fn(u64) -> (u64, u64),
+    ) -> Filled {
+        if !self.views.is_plain() {
+            let under = (filling.name.as_str(), &self.views);
+            return filling.bucket.recover(under, key, *version, order);
+        }
+        let beginning = Beginning::of(key);
+        if filling.is_behind_all(key, beginning) {
+            filling.last = beginning;
+            filling.bucket.tree.push(key, version);
+            return Filled::New;
+        }
+        filling.recover(&self.views, key, version, order)
     }
 
     /// Gives a bucket back.
     pub(crate) fn end_filling(&mut self, filling: Filling) {
-        let Filling { name, bucket, .. } = filling;
+        let Filling {
+            name, mut bucket, ..
+        } = filling;
+        bucket.tree.end_filling();
         self.tree_bytes += bucket.ram_bytes();
+        self.now.keys += bucket.totals.keys;
+        self.now.charged_bytes += bucket.totals.charged_bytes;
         if !bucket.is_empty() {
             self.buckets.insert(name, bucket);
         }
@@ -79,22 +118,48 @@ impl Index {
 }
 
 impl Filling {
+    /// Of the bucket.
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    #[inline(always)]
+    fn is_behind_all(&self, key: &[u8], beginning: Beginning) -> bool {
+        beginning > self.last || self.is_just_behind_all(key, beginning)
+    }
+
+    fn is_just_behind_all(&self, key: &[u8], beginning: Beginning) -> bool {
+        let last = self.bucket.tree.last();
+        last.is_none_or(|(_, last)| beginning == self.last && key > last)
+    }
+
     fn recover(
         &mut self,
         views: &Views,
         key: &[u8],
-        version: Version,
+        version: &Version,
         order: impl Fn(u64) -> (u64, u64),
-    ) {
-        if views.is_plain() {
-            let tree = &self.bucket.tree;
-            let room = tree.room_near(self.finger, key, super::keys::NEWEST);
-            if let Some(place) = self.bucket.recover_newest(room, key, &version) {
+    ) -> Filled {
+        let tree = &self.bucket.tree;
+        let near = tree.last().filter(|(_, last)| *last == key);
+        let near = near.map_or(self.finger, |(place, _)| place);
+        let room = tree.room_near(near, key, NEWEST);
+        let filled = match self.bucket.recover_newest(room, key, version) {
+            Some((place, filled)) => {
                 self.finger = place;
-                return;
+                filled
             }
-        }
-        let under = (self.name.as_str(), views);
-        self.bucket.recover(under, key, version, order);
+            None => {
+                let under = (self.name.as_str(), views);
+                self.bucket.recover(under, key, *version, order)
+            }
+        };
+        self.set_last();
+        filled
+    }
+
+    fn set_last(&mut self) {
+        let last = self.bucket.tree.last();
+        self.last = last.map_or_else(Default::default, |(_, last)| Beginning::of(last));
     }
 }

@@ -231,13 +231,13 @@ impl World {
             let (mut segment, behind) = (rest[..len].to_vec(), &rest[len..]);
             if self.random.below(2) == 0 {
                 segment.sort_by_key(|record| (record.name, Reverse(record.version.seq)));
-                let mut filling = None;
-                for OnDisk { name, version } in &segment {
-                    let into = index.fill_on(&mut filling, BUCKETS[name.0]);
-                    index.fill(into, &key(name.1), *version, |pos| (0, pos));
+                for of_bucket in segment.chunk_by(|one, other| one.name.0 == other.name.0) {
+                    let mut filling = index.begin_filling(BUCKETS[of_bucket[0].name.0]);
+                    for OnDisk { name, version } in of_bucket {
+                        index.fill(&mut filling, &key(name.1), version, |pos| (0, pos));
+                    }
+                    index.end_filling(filling);
                 }
-                let last = filling.expect("it holds a record");
-                index.end_filling(last);
             } else {
                 for OnDisk { name, version } in &segment {
                     index.recover(BUCKETS[name.0], &key(name.1), *version, |pos| (0, pos));

@@ -56,10 +56,11 @@ pub(super) fn entry_len(key: &[u8], version: &Version) -> usize {
 /// Most keys are told apart by it. Of two that are not equal the smaller one is of the smaller
 /// key: what a short key lacks is zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Beginning(u64);
+pub(crate) struct Beginning(u64);
 
 impl Beginning {
-    pub(super) fn of(key: &[u8]) -> Beginning {
+    #[inline(always)]
+    pub(crate) fn of(key: &[u8]) -> Beginning {
         let mut word = [0; 8];
         match key.first_chunk() {
             Some(first) => word = *first,
@@ -245,6 +246,34 @@ impl Leaf {
         if at == 0 {
             self.first = Beginning::of(key);
         }
+    }
+
+    /// Adds a version of a key behind all others. Others are likely to follow, so there is room
+    /// for as many as can be until [`end_filling`](Self::end_filling).
+    pub(super) fn push(&mut self, key: &[u8], version: &Version) {
+        self.note_end(version);
+        let start = self.bytes.len();
+        let (len, packed_len) = (entry_len(key, version), version.packed_len());
+        if self.bytes.capacity() < start + len {
+            self.bytes.reserve_exact(LEAF_BYTES.max(start + len) - start);
+        }
+        if self.starts.len() == self.starts.capacity() {
+            self.starts.reserve_exact(4 * STEP_ENTRIES);
+        }
+        if self.starts.is_empty() {
+            self.first = Beginning::of(key);
+        }
+        self.starts.push(start as u16);
+        self.bytes.extend_from_slice(&(key.len() as u16).to_le_bytes());
+        self.bytes.extend_from_slice(key);
+        self.bytes.resize(start + len, 0);
+        version.pack(&mut self.bytes[start + len - packed_len..]);
+    }
+
+    /// No more will be pushed: gives back what is not needed.
+    pub(super) fn end_filling(&mut self) {
+        self.bytes.shrink_to(self.bytes.len().next_multiple_of(STEP_BYTES));
+        self.starts.shrink_to(self.len().next_multiple_of(STEP_ENTRIES));
     }
 
     /// Puts another version of the same key in its place.

@@ -4,7 +4,7 @@ use super::keys::{Bucket, NEWEST, after};
 use super::tree::Place;
 use super::version::{Form, Version};
 use super::views::{NOW, Views};
-use super::{Index, Retired, Totals};
+use super::{Filled, Index, Retired, Totals};
 use crate::name::BucketName;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -26,14 +26,39 @@ impl Index {
         key: &[u8],
         version: Version,
         order: impl Fn(u64) -> (u64, u64),
-    ) {
+    ) -> Filled {
         if !self.is_known(name, key) {
-            return self.pass_by(key);
+            self.pass_by(key);
+            return Filled::Otherwise;
         }
         self.note_end(version.expires_ms);
-        self.change(name, |bucket, views| {
-            bucket.recover((name, views), key, version, order);
+        let filled = self.change(name, |bucket, views| {
+            bucket.recover((name, views), key, version, order)
         });
+        self.count_on(&version, &filled);
+        if self.counts {
+            self.change(name, |bucket, _| bucket.count_on(key, &version, &filled));
+        }
+        filled
+    }
+
+    /// Whether it has to be counted anew, once all is there, after such a version.
+    #[inline(always)]
+    pub(super) fn count_on(&mut self, version: &Version, filled: &Filled) {
+        if version.form != Form::Whole || *filled == Filled::Otherwise {
+            self.counts = false;
+        }
+    }
+
+    /// Whether what has come so far has been counted: each version is the only one of its key and
+    /// a whole value.
+    pub(crate) fn is_counted(&self) -> bool {
+        self.counts && self.views.seq == 0 && self.is_whole()
+    }
+
+    /// All is there, and [counted](Self::is_counted).
+    pub(crate) fn finish_counted(&mut self) {
+        self.add_up();
     }
 
     /// All is there: drops tombstones nothing needs, adds up, and tells each version that has a
@@ -104,11 +129,11 @@ impl Bucket {
         key: &[u8],
         version: Version,
         order: impl Fn(u64) -> (u64, u64),
-    ) {
+    ) -> Filled {
         if under.1.is_plain() {
             let room = self.tree.room_for(key, NEWEST);
-            if self.recover_newest(room, key, &version).is_some() {
-                return;
+            if let Some((_, filled)) = self.recover_newest(room, key, &version) {
+                return filled;
             }
         }
         if let Some((place, old)) = self.version(key, version.seq) {
@@ -118,7 +143,7 @@ impl Bucket {
             }
             let dead = self.take_dead(key) + u32::from(version.is_put());
             self.leave_dead(key, version.seq, dead);
-            return;
+            return Filled::Otherwise;
         }
         let is_first = self.tree.of(self.tree.seek(key, u64::MAX), key).is_none();
         let dead = self.take_dead(key);
@@ -127,6 +152,7 @@ impl Bucket {
         if !is_first || !under.1.rollbacks.is_empty() {
             let _: Vec<Retired> = self.settle(under, key);
         }
+        Filled::Otherwise
     }
 
     /// Where only the newest version counts, and this is another one than that; where the newest
@@ -136,10 +162,10 @@ impl Bucket {
         room: Place,
         key: &[u8],
         version: &Version,
-    ) -> Option<Place> {
+    ) -> Option<(Place, Filled)> {
         let place = self.tree.on_entry(room);
         let Some(newest) = self.tree.of(place, key) else {
-            return Some(self.tree.put_in(room, key, version));
+            return Some((self.tree.put_in(room, key, version), Filled::New));
         };
         if newest.form == Form::Ghost || newest.seq == version.seq {
             return None;
@@ -149,7 +175,7 @@ impl Bucket {
             if dead > newest.dead {
                 self.tree.replace(place, &Version { dead, ..newest });
             }
-            return Some(place);
+            return Some((place, Filled::Outdated));
         }
         let dead = newest.dead + u32::from(newest.is_put());
         let version = Version { dead, ..*version };
@@ -159,7 +185,17 @@ impl Bucket {
             self.tree.remove(place);
             self.tree.insert(key, &version);
         }
-        Some(place)
+        Some((place, Filled::InPlaceOf(newest)))
+    }
+
+    /// The totals follow a version that has come.
+    #[inline(always)]
+    pub(super) fn count_on(&mut self, key: &[u8], version: &Version, filled: &Filled) {
+        match filled {
+            Filled::New => self.count(key, None, Some(version)),
+            Filled::InPlaceOf(old) => self.count(key, Some(old), Some(version)),
+            Filled::Outdated | Filled::Otherwise => {}
+        }
     }
 
     /// Where there never was a snapshot: a key has its newest version and no other.

@@ -17,9 +17,10 @@ const HAS_END: u8 = 0b1000;
 const UPLOAD_SHIFT: u32 = 4;
 
 /// What a version is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Form {
     /// A value in one record.
+    #[default]
     Whole,
     /// A value in chunks, under a manifest.
     Chunked,
@@ -30,7 +31,7 @@ pub(crate) enum Form {
 }
 
 /// One version of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Version {
     /// Device offset of its record.
     pub(crate) pos: u64,

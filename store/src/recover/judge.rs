@@ -3,6 +3,7 @@
 //! A witness is anything durable that was written after a group was: the next
 //! segment's header, a footer, a clean mark, groups behind a rotten header.
 
+use super::rest::{By, Left};
 use super::{Recovery, Stage, WentOn, failed};
 use crate::disk::Disk;
 use crate::fetch::Unreadable;
@@ -88,7 +89,12 @@ impl Recovery {
             rest.push((generation, number));
         }
         rest.sort_unstable();
-        self.rest = rest.into_iter().rev().map(|(_, number)| number).collect();
+        let by = By::Summary;
+        let newest_first = rest.into_iter().rev();
+        self.rest = newest_first
+            .map(|(_, number)| Left { number, by })
+            .collect();
+        self.gather_tail();
         let is_certain = self.tail_is_proven && self.last_group(newest.generation).is_some();
         match newest.successor.filter(|_| !is_certain) {
             Some(number) => {

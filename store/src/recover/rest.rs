@@ -3,17 +3,13 @@
 //! A summary is believed if it ends where the segment is known to end; whatever is wrong with it,
 //! the groups are still there.
 
-use super::{BROKEN_GROUP, Recovery, Stage, WentOn, failed};
+use super::run::{Bounds, Run};
+use super::{BROKEN_GROUP, Recovery, Stage, WentOn, failed, told};
 use crate::disk::Disk;
 use crate::fetch::{Fetch, FetchError, Unreadable};
 use crate::format::codec::Cursor;
-use crate::format::layout::CHUNK_BYTES;
-use crate::format::record;
 use crate::format::segment::Footer;
-use crate::format::summary::{self, Base, Head, Name};
-use crate::index::Filling;
-use crate::large::CHUNKS_MAX;
-use crate::replay::{Replay, SEQ_END};
+use crate::format::summary;
 use crate::walk::{Event, Walk};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -23,12 +19,10 @@ use core::task::Poll;
 const READ_BYTES_MAX: u64 = 256 * 1024;
 const READ_BYTES_MIN: u64 = 16 * 1024;
 
-/// Entries after which the memory that is taken is looked at.
-const MEMORY_LOOK: u32 = 256;
-
 /// A segment under way.
 pub(super) struct Rest {
     number: u32,
+    by: By,
     footer: Option<Footer>,
     part: Part,
 }
@@ -52,12 +46,20 @@ struct Reading {
     fetch: Option<Fetch>,
 }
 
-/// Where groups can lie in a segment that has a summary.
-#[derive(Clone, Copy)]
-struct Bounds {
-    start: u64,
-    data: u64,
-    end: u64,
+/// A segment that is left to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Left {
+    pub(super) number: u32,
+    pub(super) by: By,
+}
+
+/// How it is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By {
+    Summary,
+    /// Only entries behind so many: the others, and all that stands before them, are taken in.
+    SummaryBehind(u32),
+    Groups,
 }
 
 impl Recovery {
@@ -78,9 +80,10 @@ impl Recovery {
                 Poll::Ready(Ok(run)) => {
                     *budget = budget.saturating_sub(512);
                     rest.footer = self.decode_footer(rest.number, run.bytes());
-                    rest.part = match self.summary_of(disk, rest.number, rest.footer) {
+                    let summary = self.summary_of(disk, &rest);
+                    rest.part = match summary {
                         Some(reading) => Part::Summary(reading),
-                        None => self.walk_of(rest.number),
+                        None => self.walk_of(&rest),
                     };
                     (Stage::Rest(Some(rest)), WentOn::Yes)
                 }
@@ -92,16 +95,13 @@ impl Recovery {
                 *budget = budget.saturating_sub(bytes + 512);
                 match read {
                     Poll::Pending => (Stage::Rest(Some(rest)), WentOn::Waits),
-                    Poll::Ready(true) if self.believe(&rest) => {
-                        self.walked += 1;
-                        (Stage::Rest(None), WentOn::Yes)
-                    }
+                    Poll::Ready(true) if self.believe(&mut rest) => (Stage::Rest(None), WentOn::Yes),
                     Poll::Ready(_) => {
                         let start = self.layout.start(rest.number);
                         log::warn!(
                             "store: the summary of the segment at {start} is damaged; its groups are read instead"
                         );
-                        rest.part = self.walk_of(rest.number);
+                        rest.part = self.walk_of(&rest);
                         (Stage::Rest(Some(rest)), WentOn::Yes)
                     }
                 }
@@ -111,7 +111,12 @@ impl Recovery {
     }
 
     fn next_rest(&mut self, disk: &mut Disk) -> (Stage, WentOn) {
-        let Some(number) = self.rest.front().copied() else {
+        if (self.rest.is_empty() || self.has_runs_enough())
+            && let Some(merge) = self.begin_merge()
+        {
+            return (Stage::Merge(merge), WentOn::Yes);
+        }
+        let Some(Left { number, by }) = self.rest.front().copied() else {
             return (Stage::Done, WentOn::Yes);
         };
         let Ok(fetch) = self.fetch_footer(disk, number) else {
@@ -120,24 +125,33 @@ impl Recovery {
         self.rest.pop_front();
         let rest = Rest {
             number,
+            by,
             footer: None,
             part: Part::Footer(fetch),
         };
         (Stage::Rest(Some(Box::new(rest))), WentOn::Yes)
     }
 
-    fn walk_of(&self, number: u32) -> Part {
+    fn walk_of(&mut self, rest: &Rest) -> Part {
+        let number = rest.number;
         let header = self.headers[number as usize].expect("segments in use have headers");
+        if matches!(rest.by, By::SummaryBehind(_)) {
+            // Records are met twice then; nothing will be written, so that this does no harm.
+            let what = "the summary of a segment was intact and is not any more";
+            self.replay.find(self.layout.start(number), what);
+        }
         Part::Walk(Box::new(Walk::new(self.layout, self.seeds, &header)))
     }
 
     /// The summary to be read, if the footer tells of one that ends where the segment does.
-    fn summary_of(&self, disk: &Disk, number: u32, footer: Option<Footer>) -> Option<Reading> {
+    fn summary_of(&self, disk: &Disk, rest: &Rest) -> Option<Reading> {
+        let number = rest.number;
         let generation = self.generation(number);
-        let footer = footer.filter(|footer| {
+        let believes = self.believes_summaries && rest.by != By::Groups;
+        let footer = rest.footer.filter(|footer| {
             let end = self.ends.get(&generation);
             let ends_there = end.is_none_or(|(_, chain)| *chain == footer.chain);
-            self.believes_summaries && footer.generation == generation && ends_there
+            believes && footer.generation == generation && ends_there
         })?;
         let len = footer.summary_len as usize;
         let fits = len >= summary::HEAD_BYTES
@@ -162,12 +176,9 @@ impl Recovery {
         })
     }
 
-    /// Takes in what the summary says, if it is intact.
-    fn believe(&mut self, rest: &Rest) -> bool {
-        let Part::Summary(reading) = &rest.part else {
-            return false;
-        };
-        let Some(footer) = rest.footer else {
+    /// Takes in what the summary says, if it is intact; its entries are left to a merge.
+    fn believe(&mut self, rest: &mut Rest) -> bool {
+        let (Part::Summary(reading), Some(footer)) = (&mut rest.part, rest.footer) else {
             return false;
         };
         let from = (reading.offset - reading.start) as usize;
@@ -188,15 +199,30 @@ impl Recovery {
         let span = u64::from(footer.summary_span);
         replay.segments.summarised(rest.number, span);
         replay.see_numbers(head.next_seq, head.epoch);
-        let lists = Cursor::new(&bytes[summary::HEAD_BYTES..]);
-        let told = replay.summary(rest.number, &head, lists, bounds);
-        if told.is_none() {
-            // What it said first has been taken in. So nothing will be written: that a record is
-            // met twice then does no harm.
-            let what = "an intact summary says what no segment holds";
-            replay.find(reading.offset, what);
-        }
-        told.is_some()
+        let mut lists = Cursor::from(bytes, summary::HEAD_BYTES);
+        let told = match rest.by {
+            By::SummaryBehind(_) => told::pass_by(&head, &mut lists),
+            By::Summary | By::Groups => replay.told(rest.number, &head, &mut lists, bounds),
+        };
+        let at = from + lists.position();
+        let mut bytes = core::mem::take(&mut reading.bytes);
+        bytes.truncate(from + reading.len);
+        let run =
+            told.and_then(|()| Run::of_summary((rest.number, bounds), bytes, at, head.entries));
+        let Some(run) = run else {
+            self.disbelieve(rest.number);
+            return false;
+        };
+        self.walked += 1;
+        self.take_run(run, rest.by);
+        true
+    }
+
+    /// An intact summary is no summary. What it said first has been taken in. So nothing will be
+    /// written: that a record is met twice then does no harm.
+    pub(super) fn disbelieve(&mut self, number: u32) {
+        let what = "an intact summary says what no segment holds";
+        self.replay.find(self.layout.start(number), what);
     }
 
     fn walk_rest(
@@ -227,6 +253,7 @@ impl Recovery {
                     number,
                     footer,
                     part,
+                    ..
                 } = *rest;
                 if let Part::Walk(walk) = part {
                     self.judge_sealed(number, walk.into_ending(), footer);
@@ -235,91 +262,6 @@ impl Recovery {
                 (Stage::Rest(None), WentOn::Yes)
             }
         }
-    }
-}
-
-impl Replay {
-    /// Takes in what the summary of segment `number` says; `None` if that is what no segment holds.
-    fn summary(
-        &mut self,
-        number: u32,
-        head: &Head,
-        mut lists: Cursor<'_>,
-        bounds: Bounds,
-    ) -> Option<()> {
-        let c = &mut lists;
-        let mut last = bounds.start;
-        for _ in 0..head.extents {
-            let start = last.checked_add(c.varint()?)?;
-            let end = start.checked_add(c.varint()?)?;
-            let fits = start >= bounds.data && start < end && end <= bounds.end;
-            fits.then(|| self.segments.extend(number, start, end))?;
-            last = end;
-        }
-        for _ in 0..head.records {
-            let offset = c.varint()?;
-            let found = record::decode_proven(c.peek())?;
-            let pos = bounds.place(offset, found.len as u64)?;
-            c.take(found.len)?;
-            self.record(&found.record, pos, found.len);
-        }
-        for _ in 0..head.chunks {
-            let (upload, number) = (c.varint()?, u32::try_from(c.varint()?).ok()?);
-            let (offset, data_len) = (c.varint()?, c.length()?);
-            let sound = number < CHUNKS_MAX && data_len <= CHUNK_BYTES;
-            let len = record::chunk_len(upload, number, data_len.min(CHUNK_BYTES));
-            let pos = bounds.place(offset, len as u64)?;
-            sound.then(|| self.chunk((upload, number), pos, data_len))?;
-        }
-        let mut filling = None;
-        let told = self.summary_entries(&mut filling, head.entries, c, bounds);
-        filling
-            .into_iter()
-            .for_each(|filling| self.index.end_filling(filling));
-        told
-    }
-
-    /// Takes in the entries; the last bucket is left to be given back.
-    fn summary_entries(
-        &mut self,
-        filling: &mut Option<Filling>,
-        count: u32,
-        c: &mut Cursor<'_>,
-        bounds: Bounds,
-    ) -> Option<()> {
-        let base = Base {
-            start: bounds.start,
-            seq: c.varint()?,
-            modified_ms: c.varint()?,
-        };
-        let mut name = Name::default();
-        for nth in 1..=count {
-            let entry = name.take(c, base)?;
-            let version = &entry.version;
-            let len = version.record_len(name.bucket(), name.key());
-            bounds.place(version.pos.checked_sub(bounds.start)?, len)?;
-            (1..SEQ_END).contains(&version.seq).then_some(())?;
-            let into = self.index.fill_on(filling, name.bucket());
-            self.version_in_order(into, name.key(), entry);
-            if nth.is_multiple_of(MEMORY_LOOK) {
-                filling
-                    .take()
-                    .into_iter()
-                    .for_each(|filling| self.index.end_filling(filling));
-                // Before there is no memory at all.
-                self.fits_memory();
-            }
-        }
-        (c.position() == c.len()).then_some(())
-    }
-}
-
-impl Bounds {
-    /// The position of a record of `len` bytes at `offset` of the segment, if groups can lie there.
-    fn place(self, offset: u64, len: u64) -> Option<u64> {
-        let pos = self.start.checked_add(offset)?;
-        let end = pos.checked_add(len)?;
-        (pos >= self.data && end <= self.end).then_some(pos)
     }
 }
 
