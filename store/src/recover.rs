@@ -467,3 +467,6 @@ enum WentOn {
     Waits,
     Failed(u64),
 }
+
+#[cfg(test)]
+mod tests;

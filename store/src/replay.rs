@@ -124,17 +124,22 @@ impl Replay {
         let records = &taken.bytes[header.header_len..];
         let offset = taken.offset + header.header_len as u64;
         let mut listed = Ok(());
-        self.each_record(records, offset, header.record_count, |replay, found, pos| {
-            let record = &found.record;
-            let seq = record.owner().map(|owner| owner.seq);
-            if listed.is_ok() && seq.is_none_or(is_in_range) {
-                let at = (pos - offset) as usize;
-                listed = summary.note(record, &records[at..at + found.len], pos);
-            }
-            if listed.is_err() || !seq.is_some_and(is_in_range) {
-                replay.record(record, pos, found.len);
-            }
-        });
+        self.each_record(
+            records,
+            offset,
+            header.record_count,
+            |replay, found, pos| {
+                let record = &found.record;
+                let seq = record.owner().map(|owner| owner.seq);
+                if listed.is_ok() && seq.is_none_or(is_in_range) {
+                    let at = (pos - offset) as usize;
+                    listed = summary.note(record, &records[at..at + found.len], pos);
+                }
+                if listed.is_err() || !seq.is_some_and(is_in_range) {
+                    replay.record(record, pos, found.len);
+                }
+            },
+        );
         listed
     }
 
@@ -242,6 +247,21 @@ impl Replay {
         (number, record_len): (u32, u64),
     ) {
         let version = &entry.version;
+        if filling.push(key, version) {
+            self.see_seq(version.seq);
+            return self.segments.add_live_in(number, record_len);
+        }
+        self.version_near(filling, key, entry, (number, record_len));
+    }
+
+    fn version_near(
+        &mut self,
+        filling: &mut Filling,
+        key: &[u8],
+        entry: &Entry,
+        (number, record_len): (u32, u64),
+    ) {
+        let version = &entry.version;
         let segments = &self.segments;
         let order = |pos: u64| (segments.generation_at(pos), pos);
         let filled = self.index.fill(filling, key, version, order);
@@ -254,12 +274,7 @@ impl Replay {
 
     /// Live bytes follow a version that was taken in, as the totals do.
     #[inline(always)]
-    fn count(
-        &mut self,
-        whose: (&str, &[u8]),
-        filled: Filled,
-        (number, record_len): (u32, u64),
-    ) {
+    fn count(&mut self, whose: (&str, &[u8]), filled: Filled, (number, record_len): (u32, u64)) {
         if !self.index.is_counted() {
             return;
         }

@@ -143,19 +143,26 @@ impl Name {
 
     /// Takes the next entry, and tells whether its bucket is another one; `None` if no segment
     /// holds a record of such a name.
+    #[inline(always)]
     pub(crate) fn take(&mut self, c: &mut Cursor<'_>, base: Base) -> Option<(Entry, bool)> {
         let (entry, shared) = take(c, &mut self.bytes, base)?;
         let is_other = shared <= self.bucket.len() && !self.is_of_bucket();
         if is_other {
-            let end = self.bytes.iter().position(|byte| *byte == 0)?;
-            let bucket = core::str::from_utf8(&self.bytes[..end]).ok()?;
-            name::is_stored_bucket(bucket).then_some(())?;
-            self.bucket.clear();
-            self.bucket.push_str(bucket);
+            self.take_bucket()?;
         }
         (1..=name::KEY_BYTES_MAX)
             .contains(&self.key().len())
             .then_some((entry, is_other))
+    }
+
+    #[cold]
+    fn take_bucket(&mut self) -> Option<()> {
+        let end = self.bytes.iter().position(|byte| *byte == 0)?;
+        let bucket = core::str::from_utf8(&self.bytes[..end]).ok()?;
+        name::is_stored_bucket(bucket).then_some(())?;
+        self.bucket.clear();
+        self.bucket.push_str(bucket);
+        Some(())
     }
 
     fn is_of_bucket(&self) -> bool {
@@ -196,49 +203,58 @@ pub(crate) fn put(out: &mut Vec<u8>, (name, shared): (&[u8], usize), entry: &Ent
 
 /// The next entry, and how much of its name is that of the one before; `name` goes from the one to
 /// the other.
+#[inline(always)]
 pub(crate) fn take(c: &mut Cursor<'_>, name: &mut Vec<u8>, base: Base) -> Option<(Entry, usize)> {
     let flags = c.u8()?;
-    let (shared, added) = (c.length()?, c.length()?);
+    let (shared, added) = (c.short_varint()?, c.short_varint()?);
+    let shared = usize::try_from(shared).ok()?;
     if shared > name.len() || flags & !(KIND | EXPIRES) != 0 {
         return None;
     }
-    let added = c.take(added)?;
+    let added = c.take(usize::try_from(added).ok()?)?;
     name.truncate(shared);
     name.extend_from_slice(added);
-    let mut version = Version {
-        pos: base.start.checked_add(c.varint()?)?,
-        seq: base.seq.checked_add(c.varint()?)?,
-        modified_ms: base.modified_ms.checked_add(c.varint()?)?,
-        expires_ms: 0,
-        value_len: 0,
-        checksum: 0,
-        metadata_len: 0,
-        form: match flags & KIND {
-            PUT => Form::Whole,
-            MANIFEST => Form::Chunked,
-            TOMBSTONE => Form::Tomb,
-            _ => return None,
-        },
-        upload_len: 0,
-        dead: 0,
-    };
+    let mut entry = Entry::default();
+    let version = &mut entry.version;
+    version.pos = base.start.checked_add(c.short_varint()?)?;
+    version.seq = base.seq.checked_add(c.short_varint()?)?;
+    version.modified_ms = base.modified_ms.checked_add(c.short_varint()?)?;
     if flags & EXPIRES != 0 {
         version.expires_ms = c.varint()?;
     }
-    let mut upload = 0;
-    if version.form != Form::Tomb {
-        version.checksum = c.u32()?;
-        version.metadata_len = u16::try_from(c.varint()?).ok()?;
-        version.value_len = u32::try_from(c.varint()?).ok()?;
+    if flags & KIND == PUT {
+        take_value(c, version)?;
+    } else {
+        take_special(c, flags & KIND, &mut entry)?;
     }
-    if version.form == Form::Chunked {
-        upload = c.varint()?;
-        version.upload_len = super::codec::varint_len(upload) as u8;
+    is_sound(&entry.version).then_some((entry, shared))
+}
+
+#[inline(always)]
+fn take_value(c: &mut Cursor<'_>, version: &mut Version) -> Option<()> {
+    version.checksum = c.u32()?;
+    version.metadata_len = u16::try_from(c.short_varint()?).ok()?;
+    version.value_len = u32::try_from(c.short_varint()?).ok()?;
+    Some(())
+}
+
+/// What is no put.
+fn take_special(c: &mut Cursor<'_>, kind: u8, entry: &mut Entry) -> Option<()> {
+    match kind {
+        MANIFEST => {
+            take_value(c, &mut entry.version)?;
+            entry.upload = c.varint()?;
+            entry.version.form = Form::Chunked;
+            entry.version.upload_len = super::codec::varint_len(entry.upload) as u8;
+        }
+        TOMBSTONE => entry.version.form = Form::Tomb,
+        _ => return None,
     }
-    is_sound(&version).then_some((Entry { version, upload }, shared))
+    Some(())
 }
 
 /// Whether a record can say that: what it could not, a summary does not say either.
+#[inline(always)]
 fn is_sound(version: &Version) -> bool {
     let value_max = match version.form {
         Form::Whole => CHUNK_BYTES as u64,

@@ -7,7 +7,7 @@ use super::Index;
 use super::keys::{Bucket, NEWEST};
 use super::leaf::Beginning;
 use super::tree::Place;
-use super::version::Version;
+use super::version::{Form, Version};
 use super::views::Views;
 use crate::name::BucketName;
 
@@ -19,6 +19,8 @@ pub(crate) struct Filling {
     finger: Place,
     /// How the last key of all begins.
     last: Beginning,
+    /// All that is known counts, and there are no snapshots.
+    is_simple: bool,
 }
 
 /// What became of a version.
@@ -48,19 +50,18 @@ impl Index {
         self.now.keys -= bucket.totals.keys;
         self.now.charged_bytes -= bucket.totals.charged_bytes;
         let last = bucket.tree.last();
-        let (finger, last) = last.map_or_else(Default::default, |(place, key)| {
-            (place, Beginning::of(key))
-        });
+        let (finger, last) =
+            last.map_or_else(Default::default, |(place, key)| (place, Beginning::of(key)));
         Filling {
             name,
             bucket,
             finger,
             last,
+            is_simple: self.counts && self.is_whole() && self.views.is_plain(),
         }
     }
 
     /// The same as [`recover`](Self::recover), of a bucket that was taken out.
-    #[inline(always)]
     pub(crate) fn fill(
         &mut self,
         filling: &mut Filling,
@@ -75,13 +76,13 @@ impl Index {
         self.note_end(version.expires_ms);
         let filled = self.fill_known(filling, key, version, order);
         self.count_on(version, &filled);
+        filling.is_simple &= self.counts;
         if self.counts {
             filling.bucket.count_on(key, version, &filled);
         }
         filled
     }
 
-    #[inline(always)]
     fn fill_known(
         &self,
         filling: &mut Filling,
@@ -123,7 +124,22 @@ impl Filling {
         self.name.as_str()
     }
 
+    /// The same as [`Index::fill`] of what most are: a whole value without an end, behind all
+    /// that there are. Whether it was one.
     #[inline(always)]
+    pub(crate) fn push(&mut self, key: &[u8], version: &Version) -> bool {
+        let beginning = Beginning::of(key);
+        let is_usual = version.form == Form::Whole && version.expires_ms == 0;
+        if !(self.is_simple && is_usual && beginning > self.last) {
+            return false;
+        }
+        self.last = beginning;
+        self.bucket.tree.push(key, version);
+        self.bucket.totals.keys += 1;
+        self.bucket.totals.charged_bytes += version.charge(key);
+        true
+    }
+
     fn is_behind_all(&self, key: &[u8], beginning: Beginning) -> bool {
         beginning > self.last || self.is_just_behind_all(key, beginning)
     }

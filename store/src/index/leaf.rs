@@ -250,12 +250,14 @@ impl Leaf {
 
     /// Adds a version of a key behind all others. Others are likely to follow, so there is room
     /// for as many as can be until [`end_filling`](Self::end_filling).
+    #[inline(always)]
     pub(super) fn push(&mut self, key: &[u8], version: &Version) {
         self.note_end(version);
         let start = self.bytes.len();
-        let (len, packed_len) = (entry_len(key, version), version.packed_len());
+        let len = entry_len(key, version);
         if self.bytes.capacity() < start + len {
-            self.bytes.reserve_exact(LEAF_BYTES.max(start + len) - start);
+            self.bytes
+                .reserve_exact(LEAF_BYTES.max(start + len) - start);
         }
         if self.starts.len() == self.starts.capacity() {
             self.starts.reserve_exact(4 * STEP_ENTRIES);
@@ -264,16 +266,24 @@ impl Leaf {
             self.first = Beginning::of(key);
         }
         self.starts.push(start as u16);
-        self.bytes.extend_from_slice(&(key.len() as u16).to_le_bytes());
+        self.bytes
+            .extend_from_slice(&(key.len() as u16).to_le_bytes());
         self.bytes.extend_from_slice(key);
-        self.bytes.resize(start + len, 0);
-        version.pack(&mut self.bytes[start + len - packed_len..]);
+        match version.pack_plain() {
+            Some(packed) => self.bytes.extend_from_slice(&packed),
+            None => {
+                self.bytes.resize(start + len, 0);
+                version.pack(&mut self.bytes[start + 2 + key.len()..]);
+            }
+        }
     }
 
     /// No more will be pushed: gives back what is not needed.
     pub(super) fn end_filling(&mut self) {
-        self.bytes.shrink_to(self.bytes.len().next_multiple_of(STEP_BYTES));
-        self.starts.shrink_to(self.len().next_multiple_of(STEP_ENTRIES));
+        self.bytes
+            .shrink_to(self.bytes.len().next_multiple_of(STEP_BYTES));
+        self.starts
+            .shrink_to(self.len().next_multiple_of(STEP_ENTRIES));
     }
 
     /// Puts another version of the same key in its place.

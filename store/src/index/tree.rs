@@ -253,6 +253,7 @@ impl Tree {
     }
 
     /// Adds a version of a key that is behind all others.
+    #[inline(always)]
     pub(super) fn push(&mut self, key: &[u8], version: &Version) {
         let len = entry_len(key, version);
         let last = self.branches.last().and_then(|branch| branch.0.last());
@@ -267,6 +268,7 @@ impl Tree {
         self.len += 1;
     }
 
+    #[cold]
     fn push_leaf(&mut self) {
         self.end_filling();
         let full = self.branches.last();

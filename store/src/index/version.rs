@@ -103,6 +103,27 @@ impl Version {
         FIXED + dead + end
     }
 
+    /// The same as [`pack`](Self::pack), of most versions: those without what only some have.
+    #[inline(always)]
+    pub(super) fn pack_plain(&self) -> Option<[u8; FIXED]> {
+        let numbers = self.pos | self.seq | self.modified_ms;
+        let has_more = u64::from(self.dead) | self.expires_ms | numbers >> (8 * WORD);
+        if has_more != 0 {
+            return None;
+        }
+        let mut out = [0; FIXED];
+        // Each word's two bytes too many are overwritten by what comes next.
+        out[..8].copy_from_slice(&self.pos.to_le_bytes());
+        out[WORD..WORD + 8].copy_from_slice(&self.seq.to_le_bytes());
+        out[2 * WORD..2 * WORD + 8].copy_from_slice(&self.modified_ms.to_le_bytes());
+        let rest = &mut out[3 * WORD..];
+        rest[..4].copy_from_slice(&self.value_len.to_le_bytes());
+        rest[4..8].copy_from_slice(&self.checksum.to_le_bytes());
+        rest[8..10].copy_from_slice(&self.metadata_len.to_le_bytes());
+        rest[10] = self.form as u8 | self.upload_len << UPLOAD_SHIFT;
+        Some(out)
+    }
+
     pub(crate) fn pack(&self, out: &mut [u8]) {
         let (words, rest) = out.split_at_mut(3 * WORD);
         let numbers = [self.pos, self.seq, self.modified_ms];
@@ -203,6 +224,9 @@ mod tests {
             let mut packed = alloc::vec![0; version.packed_len()];
             version.pack(&mut packed);
             assert_eq!(Version::unpack(&packed), version);
+            let plain = version.pack_plain();
+            assert_eq!(plain.is_some(), packed.len() == FIXED);
+            assert!(plain.is_none_or(|plain| plain[..] == packed[..]));
             assert_eq!(Version::seq_of(&packed), version.seq);
         }
     }

@@ -95,7 +95,9 @@ impl Recovery {
                 *budget = budget.saturating_sub(bytes + 512);
                 match read {
                     Poll::Pending => (Stage::Rest(Some(rest)), WentOn::Waits),
-                    Poll::Ready(true) if self.believe(&mut rest) => (Stage::Rest(None), WentOn::Yes),
+                    Poll::Ready(true) if self.believe(&mut rest) => {
+                        (Stage::Rest(None), WentOn::Yes)
+                    }
                     Poll::Ready(_) => {
                         let start = self.layout.start(rest.number);
                         log::warn!(

@@ -120,7 +120,10 @@ impl Run {
 
     /// Memory it takes.
     pub(super) fn ram_bytes(&self) -> u64 {
-        let places = self.places.as_ref().map_or(0, |places| 4 * places.capacity());
+        let places = self
+            .places
+            .as_ref()
+            .map_or(0, |places| 4 * places.capacity());
         (self.bytes.capacity() + places) as u64
     }
 
