@@ -199,14 +199,14 @@ impl Recovery {
                 Stage::Done => return Poll::Ready(Ok(())),
             };
             self.stage = stage;
-            if !self.replay.fits_memory() {
+            if matches!(went_on, WentOn::Starved) || !self.replay.fits_memory() {
                 return Poll::Ready(Err(Failure::Memory {
                     scanned_segments: self.walked,
                     all_segments: self.layout.segment_count,
                 }));
             }
             match went_on {
-                WentOn::Yes => {}
+                WentOn::Yes | WentOn::Starved => {}
                 WentOn::Waits => return Poll::Pending,
                 WentOn::Failed(offset) => return Poll::Ready(Err(Failure::Io(offset))),
             }
@@ -465,6 +465,8 @@ fn failed(stage: Stage, error: FetchError) -> (Stage, WentOn) {
 enum WentOn {
     Yes,
     Waits,
+    /// There is no memory to go on with.
+    Starved,
     Failed(u64),
 }
 

@@ -33,6 +33,9 @@ enum Part {
     Walk(Box<Walk>),
 }
 
+/// There is no memory for it.
+struct Starved;
+
 /// A summary under way.
 struct Reading {
     /// Where it lies.
@@ -80,10 +83,13 @@ impl Recovery {
                 Poll::Ready(Ok(run)) => {
                     *budget = budget.saturating_sub(512);
                     rest.footer = self.decode_footer(rest.number, run.bytes());
-                    let summary = self.summary_of(disk, &rest);
-                    rest.part = match summary {
-                        Some(reading) => Part::Summary(reading),
-                        None => self.walk_of(&rest),
+                    rest.part = match self.summary_of(disk, &rest) {
+                        Ok(Some(reading)) => Part::Summary(reading),
+                        // Its groups would tell again what has been taken in.
+                        Err(Starved) if matches!(rest.by, By::SummaryBehind(_)) => {
+                            return (Stage::Rest(None), WentOn::Starved);
+                        }
+                        Ok(None) | Err(Starved) => self.walk_of(&rest),
                     };
                     (Stage::Rest(Some(rest)), WentOn::Yes)
                 }
@@ -146,7 +152,7 @@ impl Recovery {
     }
 
     /// The summary to be read, if the footer tells of one that ends where the segment does.
-    fn summary_of(&self, disk: &Disk, rest: &Rest) -> Option<Reading> {
+    fn summary_of(&self, disk: &Disk, rest: &Rest) -> Result<Option<Reading>, Starved> {
         let number = rest.number;
         let generation = self.generation(number);
         let believes = self.believes_summaries && rest.by != By::Groups;
@@ -154,12 +160,18 @@ impl Recovery {
             let end = self.ends.get(&generation);
             let ends_there = end.is_none_or(|(_, chain)| *chain == footer.chain);
             believes && footer.generation == generation && ends_there
-        })?;
+        });
+        let Some(footer) = footer else {
+            return Ok(None);
+        };
         let len = footer.summary_len as usize;
         let fits = len >= summary::HEAD_BYTES
             && footer.summary_len <= footer.summary_span
             && len as u64 <= self.summary_memory_bytes;
-        let offset = summary::offset(&self.layout, number, footer.summary_span)?;
+        let offset = summary::offset(&self.layout, number, footer.summary_span);
+        let Some(offset) = offset.filter(|_| fits) else {
+            return Ok(None);
+        };
         let sector = disk
             .known_geometry()
             .map_or(512, |geometry| u64::from(geometry.sector_bytes));
@@ -167,7 +179,8 @@ impl Recovery {
         let end = (offset + len as u64).next_multiple_of(sector);
         let mut bytes = Vec::new();
         let room = bytes.try_reserve_exact((end - start) as usize);
-        (fits && room.is_ok()).then_some(Reading {
+        room.map_err(|_| Starved)?;
+        Ok(Some(Reading {
             offset,
             len,
             bytes,
@@ -175,7 +188,7 @@ impl Recovery {
             end,
             ahead_bytes: READ_BYTES_MAX,
             fetch: None,
-        })
+        }))
     }
 
     /// Takes in what the summary says, if it is intact; its entries are left to a merge.

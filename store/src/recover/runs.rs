@@ -14,8 +14,9 @@ use alloc::vec::Vec;
 
 /// Most runs of one merge.
 const RUNS_MAX: usize = 1024;
-/// Of the memory that is left, the runs take one part: their entries take two in the index.
-const SHARES: u64 = 3;
+/// Of the memory that is left, the runs take one part: the entries of most take about two in the
+/// index.
+const SHARES: u64 = 4;
 /// What an entry is taken for of a step's budget of bytes.
 const ENTRY_BYTES: u64 = 64;
 
