@@ -235,6 +235,40 @@ mod tests {
         assert!(is_plain(pipelined.as_bytes()));
     }
 
+    #[test]
+    fn hosts_are_read_as_they_are_written() {
+        for (line, plain) in [
+            ("Host: h", true),
+            ("hOST: h-1.example", true),
+            ("Host: h:80", true),
+            ("Host: h:65535", true),
+            ("Host: h:", true),
+            ("Host: ", true),
+            ("Host: :1", true),
+            ("Host:  h ", true),
+            ("Host: [::1]:80", true),
+            ("Host: a_b", true),
+            ("Host:h", false),
+            ("Hos: h", false),
+            ("Host : h", false),
+            ("Host; h", false),
+            ("Host: h\r", false),
+            ("Host: h:123456", false),
+            ("Host: h:8a", false),
+            ("Host: h:80:80", false),
+            ("Host: h i", false),
+            ("Host: h,i", false),
+            ("(ost: h", false),
+        ] {
+            for (before, behind) in [("", ""), ("A: b\r\n", ""), ("", "A: b\r\n")] {
+                let head = format!("GET /kv/b/k HTTP/1.1\r\n{before}{line}\r\n{behind}\r\n");
+                assert_eq!(is_plain(head.as_bytes()), plain, "{head}");
+                let twice = format!("GET /kv/b/k HTTP/1.1\r\n{line}\r\nHost: h\r\n\r\n");
+                assert!(!is_plain(twice.as_bytes()) || !plain, "{twice}");
+            }
+        }
+    }
+
     /// At every place every byte: none makes a plain head of what the other reader refuses.
     #[test]
     fn no_byte_makes_the_two_readers_differ() {

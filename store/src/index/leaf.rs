@@ -334,3 +334,23 @@ impl Leaf {
         at.clamp(1, self.len() - 1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_the_same_if_every_byte_is() {
+        for len in 0..40 {
+            let key: Vec<u8> = (0..len).collect();
+            assert!(is_same(&key, &key.clone()));
+            for at in 0..key.len() {
+                let mut other = key.clone();
+                other[at] ^= 1;
+                assert!(!is_same(&key, &other), "{len} {at}");
+            }
+            assert!(!is_same(&key, &[&key[..], &[0]].concat()));
+            assert!(!is_same(&[&[0], &key[..]].concat(), &key));
+        }
+    }
+}
