@@ -64,6 +64,8 @@ pub(crate) struct Cache {
 
 /// An item that was found of late, and its place.
 type Recent = Option<(u64, Rc<Item>)>;
+/// RAM these take, however many items there are.
+pub(crate) const RECENT_BYTES: u64 = (RECENT_COUNT * size_of::<Recent>()) as u64;
 
 /// Where an item is kept that was found of late.
 fn nth_recent(pos: u64) -> usize {
@@ -152,6 +154,7 @@ impl Cache {
     /// The record at `from` was copied to `to`.
     pub(crate) fn relocate(&mut self, from: u64, to: u64) {
         if let Some(item) = self.take(from) {
+            self.remove(to);
             self.items.insert(to, item);
         }
     }
@@ -259,8 +262,6 @@ mod tests {
                 }
                 2 => {
                     let to = 3_000 + pos;
-                    cache.remove(to);
-                    known.remove(&to);
                     cache.relocate(pos, to);
                     known.remove(&pos).map(|text| known.insert(to, text));
                 }
@@ -274,6 +275,7 @@ mod tests {
         }
         cache.shrink_to(0);
         assert!(known.keys().all(|pos| cache.get(*pos).is_none()));
+        assert_eq!(cache.bytes(), 0);
     }
 
     /// However many there are, room is made in a bounded number of looks.
