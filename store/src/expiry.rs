@@ -66,7 +66,12 @@ impl Store {
 
     /// Whether the time of a version of now is over.
     pub(crate) fn is_over(&self, version: &Version) -> bool {
-        version.is_over(self.expiry_now_ms())
+        self.has_ended(version.expires_ms)
+    }
+
+    /// Whether what is over then, or never if that is 0, is over.
+    pub(crate) fn has_ended(&self, expires_ms: u64) -> bool {
+        expires_ms > 0 && expires_ms <= self.expiry_now_ms()
     }
 
     /// A ticket for what reads since the last call have seen to be over, while that is not durable.

@@ -28,7 +28,7 @@ pub(crate) use filling::{Filled, Filling};
 pub(crate) use keys::Bucket;
 pub(crate) use leaf::Beginning;
 pub(crate) use page::PAGE_OVER_MAX;
-pub(crate) use version::{Form, Version, charge};
+pub(crate) use version::{Form, PackedVersion, Version, charge};
 
 use crate::name::BucketName;
 use crate::request::QuotaLimits;
@@ -169,7 +169,7 @@ impl Index {
     }
 
     /// The value a key has in a view, of a key that is likely to be asked for again.
-    pub(crate) fn get_often(&self, name: &[u8], key: &[u8], at: u64) -> Option<Version> {
+    pub(crate) fn get_often(&self, name: &[u8], key: &[u8], at: u64) -> Option<PackedVersion<'_>> {
         let (name, bucket) = self.buckets.get_key_value(name)?;
         if !self.is_known(name.as_str(), key) {
             return None;
@@ -177,11 +177,23 @@ impl Index {
         let straight = self.views.rollbacks.is_empty() || self.views.is_straight(name.as_str());
         if at == NOW && straight {
             let newest = self.hints.newest(bucket, key)?;
-            if newest.form != Form::Ghost {
-                return newest.is_put().then_some(newest);
+            if newest.form() != Form::Ghost {
+                return newest.form().is_put().then_some(newest);
             }
         }
-        self.get_at(name.as_str(), key, at)
+        self.get_rarely((name.as_str(), bucket), key, at)
+    }
+
+    /// The same where something was undone, or is not seen by all.
+    #[cold]
+    fn get_rarely<'b>(
+        &'b self,
+        (name, bucket): (&str, &'b Bucket),
+        key: &[u8],
+        at: u64,
+    ) -> Option<PackedVersion<'b>> {
+        let (place, seen) = bucket.seen((name, &self.views), key, at)?;
+        seen.is_put().then(|| bucket.tree.packed(place, key))?
     }
 
     /// The value a key has now.

@@ -56,7 +56,7 @@ mod tests;
 mod uploads;
 mod walk;
 
-pub use in_memory::InMemory;
+pub use in_memory::{Derive, InMemory};
 pub use memory_disk::MemoryDisk;
 pub use name::{BucketName, Key, NameError, SnapshotName};
 pub use options::{FormatPermission, Options, State, Statistics, Wake};

@@ -1,5 +1,6 @@
 //! Ending: by choice, with a clean mark, or because writing must stop.
 
+use crate::cache;
 use crate::disk::Moved;
 use crate::draft::Writes;
 use crate::format::superblock::{Superblock, Tail};
@@ -240,7 +241,7 @@ impl Store {
         let summary = 2 * summary_memory_bytes(self.options.memory_bytes);
         (self.options.memory_bytes / 4)
             .min(rest)
-            .saturating_sub(summary)
+            .saturating_sub(summary + cache::RECENT_BYTES)
     }
 
     /// Live bytes once everything accepted is durable.

@@ -27,43 +27,34 @@ impl Connection {
         if self.plane != Plane::Data || !self.head.is_empty() || cx.service.is_draining() {
             return None;
         }
-        let room = cx.transport.send_room();
-        let service = &mut *cx.service;
-        let (mut answer, mut looked) = (None, Looked::Never);
-        let mut look = |bytes: &[u8]| {
-            if looked == Looked::Once {
-                return 0;
-            }
-            looked = Looked::Once;
-            let found = judge(service, bytes, room);
-            found.map_or(0, |(used, found)| {
-                answer = Some(found);
-                used
-            })
+        let mut look = Look {
+            room: cx.transport.send_room(),
+            service: &mut *cx.service,
+            looked: Looked::Never,
+            answer: None,
         };
-        let input = cx.transport.receive(&mut look);
-        match (answer, input) {
+        let input = cx.transport.receive(&mut |bytes| look.take(bytes));
+        match (look.answer, input) {
             (Some(answer), Input::Bytes(count)) => {
                 cx.moved_bytes += count;
                 cx.service.counters.received_bytes += count as u64;
-                Some(self.send_at_once(cx, answer))
+                Some(self.send_at_once(cx, &answer))
             }
             (_, Input::Nothing) => Some(self.wait_for_head(cx)),
             _ => None,
         }
     }
 
-    fn send_at_once(&mut self, cx: &mut Context<'_>, answer: InMemory) -> Turn {
-        let InMemory { value, derived } = answer;
+    fn send_at_once(&mut self, cx: &mut Context<'_>, answer: &InMemory) -> Turn {
+        let (value, derived) = (answer.value(), answer.derived());
         let service = &mut *cx.service;
         service.counters.answered(200);
         let beginning = service.beginning.of_ok(&mut service.date, cx.now);
         let len = beginning.len() + derived.len() + value.len();
-        let sent = cx.transport.send(&[beginning, &derived, &value]);
+        let sent = cx.transport.send(&[beginning, derived, value]);
         cx.moved_bytes += sent;
         service.counters.sent_bytes += sent as u64;
-        // Blank lines before this request have been forgiven.
-        self.head.finish();
+        self.head.forget_blank_lines();
         if sent == len {
             self.fresh = Fresh::No;
             return self.next_request(cx);
@@ -71,7 +62,7 @@ impl Connection {
         // It took less than it has room for: the rest goes the long way.
         self.output.push(Segment::Inline(beginning.to_vec()));
         self.output.push(Segment::Inline(derived.to_vec()));
-        self.output.push(Segment::Blob(value));
+        self.output.push(Segment::Blob(value.clone()));
         self.output.drop_sent(sent);
         self.busy = Some(service.busy.enter());
         self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
@@ -86,26 +77,53 @@ enum Looked {
     Once,
 }
 
+/// A look at the next request.
+struct Look<'s> {
+    service: &'s mut Service,
+    /// For an answer.
+    room: usize,
+    looked: Looked,
+    answer: Option<InMemory>,
+}
+
+impl Look<'_> {
+    /// Takes the request at the beginning of `bytes` if this is its answer; its length.
+    fn take(&mut self, bytes: &[u8]) -> usize {
+        if self.looked == Looked::Once {
+            return 0;
+        }
+        self.looked = Looked::Once;
+        let Some((len, answer)) = judge(self.service, bytes, self.room) else {
+            return 0;
+        };
+        self.answer = Some(answer);
+        len
+    }
+}
+
 /// The length of the request at the beginning of `bytes`, and its answer.
 fn judge(service: &mut Service, bytes: &[u8], room: usize) -> Option<(usize, InMemory)> {
     let plain = plain::get(bytes, b"/kv/")?;
     let slash = plain.path.iter().position(|byte| *byte == b'/')?;
     let (bucket, key) = (&plain.path[..slash], &plain.path[slash + 1..]);
-    if kv::is_script(key) {
-        return None;
-    }
     let (config, intent) = (&service.config, kv::read_intent(bucket));
     let caller = auth::judge_reader(config, plain.authorization, intent).ok()?;
     let answer = service.store.value_in_memory(bucket, key, fields)?;
-    if answer.value.len() + HEAD_BYTES_MAX > room {
+    if answer.value().len() + HEAD_BYTES_MAX > room {
         return None;
     }
     service.counters.logins += u64::from(caller == Caller::TokenHolder);
     Some((plain.len, answer))
 }
 
-/// The fields that are about a value, and the end of the head.
-fn fields(version: &Metadata, kept: &KeptHeaders<'_>) -> Rc<[u8]> {
+/// The fields that are about a value, and the end of the head; of a value whose key can be in a
+/// plain path, and who may read it is told by its bucket alone.
+///
+/// What a bucket is called can be in a path.
+fn fields(key: &[u8], version: &Metadata, kept: &KeptHeaders<'_>) -> Option<Rc<[u8]>> {
+    if !plain::is_path(key) || kv::is_script(key) {
+        return None;
+    }
     let representation = Representation {
         version: version.clone(),
         part: Part::Whole,
@@ -114,5 +132,5 @@ fn fields(version: &Metadata, kept: &KeptHeaders<'_>) -> Rc<[u8]> {
     };
     let mut head = HeadWriter::middle();
     representation.fields(kept, &mut head);
-    Rc::from(head.finish())
+    Some(Rc::from(head.finish()))
 }

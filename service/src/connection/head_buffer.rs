@@ -114,6 +114,13 @@ impl HeadBuffer {
         }
     }
 
+    /// Forgets what was before a head that is taken elsewhere: blank lines.
+    pub(crate) fn forget_blank_lines(&mut self) {
+        if self.blank_lines > 0 {
+            self.finish();
+        }
+    }
+
     /// The complete head; the buffer is empty after it.
     pub(crate) fn finish(&mut self) -> Vec<u8> {
         core::mem::take(self).bytes

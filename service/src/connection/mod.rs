@@ -204,7 +204,8 @@ impl Connection {
             if cx.moved_bytes > STEP_BYTES_MAX {
                 break;
             }
-            if !self.wants_more_output(&cx) && !self.flush(&mut cx) {
+            let waits = !self.output.is_empty();
+            if waits && !self.wants_more_output(&cx) && !self.flush(&mut cx) {
                 if cx.is_past(self.deadline_ns) {
                     cx.service.counters.timeouts += 1;
                     self.tell_of_backup();
@@ -298,6 +299,13 @@ impl Connection {
             Phase::Linger(left_bytes) => self.turn_linger(cx, left_bytes),
             Phase::Finished => self.become_phase(Phase::Finished),
             Phase::Aborted => Turn::Again,
+        }
+    }
+
+    /// Waits for a head, as it may do already.
+    fn expect_head(&mut self) {
+        if !matches!(self.phase, Phase::Head) {
+            self.phase = Phase::Head;
         }
     }
 

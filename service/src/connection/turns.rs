@@ -71,7 +71,7 @@ impl Connection {
         if late {
             return self.refuse_late(cx);
         }
-        self.phase = Phase::Head;
+        self.expect_head();
         Turn::Peer
     }
 
@@ -239,7 +239,8 @@ impl Connection {
         self.busy = None;
         self.fresh = Fresh::No;
         self.deadline_ns = cx.after(cx.service.config.limits.idle_timeout_ns);
-        self.become_phase(Phase::Head)
+        self.expect_head();
+        Turn::Again
     }
 
     /// Reads the rest of a body nobody wants; it is short, as [`Exchange::after`] saw to.

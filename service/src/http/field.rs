@@ -70,10 +70,10 @@ impl Field {
     }
 
     /// The field called `name`, in any case.
-    pub(crate) fn named(name: &str) -> Option<Field> {
+    pub(crate) fn named(name: &[u8]) -> Option<Field> {
         let mut candidates = Field::of_len(name.len()).iter();
         candidates
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .find(|(known, _)| known.as_bytes().eq_ignore_ascii_case(name))
             .map(|&(_, field)| field)
     }
 
@@ -103,7 +103,7 @@ impl<'h> Fields<'h> {
             all,
         };
         for header in all {
-            let Some(field) = Field::named(header.name) else {
+            let Some(field) = Field::named(header.name.as_bytes()) else {
                 continue;
             };
             let slot = &mut fields.first[field as usize];
@@ -130,7 +130,7 @@ impl<'h> Fields<'h> {
         let all = if repeated { self.all } else { &[] };
         let same = all
             .iter()
-            .filter(move |header| Field::named(header.name) == Some(field));
+            .filter(move |header| Field::named(header.name.as_bytes()) == Some(field));
         first.into_iter().chain(same.map(|header| header.value))
     }
 

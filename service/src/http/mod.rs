@@ -14,3 +14,4 @@ pub(crate) mod precondition;
 pub(crate) mod range;
 pub(crate) mod response;
 pub(crate) mod target;
+pub(crate) mod words;

@@ -2,18 +2,19 @@
 //!
 //! # Invariants
 //!
-//! - What is taken for plain here [`head::parse`](super::head::parse) reads in the same way, as a
-//!   GET of HTTP/1.1 without content that keeps its connection. What is not says nothing: the
-//!   request may be broken or only unusual.
+//! - What is taken for plain here, and whose path [`is_path`], [`head::parse`](super::head::parse)
+//!   reads in the same way, as a GET of HTTP/1.1 without content that keeps its connection. What is
+//!   not says nothing: the request may be broken or only unusual.
 
 use super::field::Field;
 use super::head::{FIELDS_MAX, HEAD_BYTES_MAX, LINE_BYTES_MAX};
-use super::target;
+use super::{target, words};
 
 /// A plain GET.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PlainGet<'h> {
-    /// The path, without escapes and query, and without what it was said to begin with.
+    /// What is between the spaces, without what it was said to begin with: of a plain GET only if
+    /// it [`is_path`], which is left to the caller, who may know.
     pub(crate) path: &'h [u8],
     /// `Authorization`, if there is one.
     pub(crate) authorization: Option<&'h [u8]>,
@@ -28,10 +29,10 @@ const VERSION: &[u8] = b" HTTP/1.1\r\n";
 const PATH: u8 = 1;
 /// In a field's name (RFC 9110 section 5.6.2).
 const TOKEN: u8 = 2;
-/// In a field's value, for certain.
-const TEXT: u8 = 4;
 /// In a plain host without a port.
-const HOST: u8 = 8;
+const HOST: u8 = 4;
+/// Most digits of a port.
+const PORT_DIGITS_MAX: usize = 5;
 
 /// What each byte may be in.
 const CLASSES: [u8; 256] = classes();
@@ -42,7 +43,6 @@ const fn classes() -> [u8; 256] {
     while byte < 0x7F {
         let one = byte as u8;
         let name = one.is_ascii_alphanumeric();
-        classes[byte] = TEXT;
         if name || matches!(one, b'-' | b'.' | b'_' | b'~') {
             classes[byte] |= PATH | TOKEN;
         }
@@ -60,13 +60,16 @@ const fn classes() -> [u8; 256] {
     classes
 }
 
-/// How many bytes from `at` on are in a class.
-fn run(bytes: &[u8], at: usize, class: u8) -> usize {
-    let rest = bytes.get(at..).unwrap_or_default();
+/// How many bytes at the beginning are in a class.
+fn run(bytes: &[u8], class: u8) -> usize {
     let is_in = |byte: &u8| CLASSES[usize::from(*byte)] & class != 0;
-    rest.iter()
-        .position(|byte| !is_in(byte))
-        .unwrap_or(rest.len())
+    let len = bytes.iter().position(|byte| !is_in(byte));
+    len.unwrap_or(bytes.len())
+}
+
+/// Whether these bytes are in a path as they are: no escape, no query.
+pub(crate) fn is_path(bytes: &[u8]) -> bool {
+    run(bytes, PATH) == bytes.len()
 }
 
 /// What a field is to a plain GET.
@@ -81,54 +84,70 @@ enum Kind {
 }
 
 fn kind(name: &[u8]) -> Kind {
-    if name.eq_ignore_ascii_case(b"host") {
-        return Kind::Host;
-    }
-    match core::str::from_utf8(name).ok().and_then(Field::named) {
+    match Field::named(name) {
+        Some(Field::Host) => Kind::Host,
         Some(Field::Authorization) => Kind::Authorization,
         Some(_) => Kind::Other,
         None => Kind::Unread,
     }
 }
 
-fn is_host(value: &[u8]) -> bool {
-    run(value, 0, HOST) == value.len() || target::is_authority(value)
+/// A field at the beginning of some lines: name and value, and the lines behind it.
+fn field(lines: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let (name, rest) = lines.split_at(run(lines, TOKEN));
+    let rest = rest.strip_prefix(b": ")?;
+    let (value, rest) = rest.split_at_checked(words::text_len(rest))?;
+    let behind = rest.strip_prefix(b"\r\n")?;
+    (!name.is_empty()).then_some((name, value.trim_ascii(), behind))
+}
+
+/// The lines behind the first of some, if that is a host's as most write it.
+fn behind_usual_host(lines: &[u8]) -> Option<&[u8]> {
+    let (name, rest) = lines.split_first_chunk::<4>()?;
+    // Four letters, and nothing else becomes one by this bit.
+    let lower = u32::from_le_bytes(*name) | 0x2020_2020;
+    if lower != u32::from_le_bytes(*b"host") {
+        return None;
+    }
+    let host = rest.strip_prefix(b": ")?;
+    let mut rest = &host[run(host, HOST)..];
+    if let Some(port) = rest.strip_prefix(b":") {
+        let digits = port.iter().take_while(|byte| byte.is_ascii_digit());
+        rest = &port[digits.take(PORT_DIGITS_MAX).count()..];
+    }
+    rest.strip_prefix(b"\r\n")
 }
 
 /// Reads the head at the beginning of `bytes`, if it is a plain GET of `prefix` and what follows.
 pub(crate) fn get<'h>(bytes: &'h [u8], prefix: &[u8]) -> Option<PlainGet<'h>> {
     let target = bytes.strip_prefix(b"GET ")?.strip_prefix(prefix)?;
-    let start = bytes.len() - target.len();
-    let end = start + run(bytes, start, PATH);
-    let mut at = end + VERSION.len();
-    if bytes.get(end..at)? != VERSION || at > LINE_BYTES_MAX {
+    let (path, rest) = target.split_at_checked(words::find(target, b' '))?;
+    let mut lines = rest.strip_prefix(VERSION)?;
+    if bytes.len() - lines.len() > LINE_BYTES_MAX {
         return None;
     }
     let (mut has_host, mut authorization) = (false, None);
-    for _ in 0..=FIELDS_MAX {
-        let line = bytes.get(at..)?;
-        if line.starts_with(b"\r\n") {
-            let len = at + 2;
+    for _ in 0..FIELDS_MAX + 1 {
+        if let Some(behind) = lines.strip_prefix(b"\r\n") {
+            let len = bytes.len() - behind.len();
             return (has_host && len <= HEAD_BYTES_MAX).then_some(PlainGet {
-                path: &bytes[start..end],
+                path,
                 authorization,
                 len,
             });
         }
-        let name = run(line, 0, TOKEN);
-        let value = name + 2;
-        let end = value + run(line, value, TEXT);
-        if name == 0 || line.get(name..value)? != b": " || line.get(end..end + 2)? != b"\r\n" {
-            return None;
+        if !has_host && let Some(behind) = behind_usual_host(lines) {
+            (has_host, lines) = (true, behind);
+            continue;
         }
-        let value = line[value..end].trim_ascii();
-        match kind(&line[..name]) {
-            Kind::Host if !has_host && is_host(value) => has_host = true,
+        let (name, value, behind) = field(lines)?;
+        match kind(name) {
+            Kind::Host if !has_host && target::is_authority(value) => has_host = true,
             Kind::Authorization if authorization.is_none() => authorization = Some(value),
             Kind::Unread => {}
             Kind::Host | Kind::Authorization | Kind::Other => return None,
         }
-        at += end + 2;
+        lines = behind;
     }
     None
 }
@@ -144,7 +163,8 @@ mod tests {
 
     /// Whether a head is plain; if so, it is what the other reader makes of it.
     fn is_plain(head: &[u8]) -> bool {
-        let Some(plain) = get(head, b"/kv/") else {
+        let plain = get(head, b"/kv/").filter(|plain| is_path(plain.path));
+        let Some(plain) = plain else {
             return false;
         };
         let mut lines = [const { MaybeUninit::uninit() }; FIELDS_MAX];
@@ -213,6 +233,40 @@ mod tests {
         }
         let pipelined = with(usual, "") + "GET";
         assert!(is_plain(pipelined.as_bytes()));
+    }
+
+    #[test]
+    fn hosts_are_read_as_they_are_written() {
+        for (line, plain) in [
+            ("Host: h", true),
+            ("hOST: h-1.example", true),
+            ("Host: h:80", true),
+            ("Host: h:65535", true),
+            ("Host: h:", true),
+            ("Host: ", true),
+            ("Host: :1", true),
+            ("Host:  h ", true),
+            ("Host: [::1]:80", true),
+            ("Host: a_b", true),
+            ("Host:h", false),
+            ("Hos: h", false),
+            ("Host : h", false),
+            ("Host; h", false),
+            ("Host: h\r", false),
+            ("Host: h:123456", false),
+            ("Host: h:8a", false),
+            ("Host: h:80:80", false),
+            ("Host: h i", false),
+            ("Host: h,i", false),
+            ("(ost: h", false),
+        ] {
+            for (before, behind) in [("", ""), ("A: b\r\n", ""), ("", "A: b\r\n")] {
+                let head = format!("GET /kv/b/k HTTP/1.1\r\n{before}{line}\r\n{behind}\r\n");
+                assert_eq!(is_plain(head.as_bytes()), plain, "{head}");
+                let twice = format!("GET /kv/b/k HTTP/1.1\r\n{line}\r\nHost: h\r\n\r\n");
+                assert!(!is_plain(twice.as_bytes()) || !plain, "{twice}");
+            }
+        }
     }
 
     /// At every place every byte: none makes a plain head of what the other reader refuses.

@@ -53,9 +53,21 @@ fn filled(config: Config) -> Bench {
         ("/kv/b/gone?ttl=1", ""),
         ("/kv/www/page.html", ""),
         ("/kv/www/run.rhai", ""),
+        // Keys that look like something else where they stand as they are.
+        ("/kv/b/pl%2561in", ""),
+        ("/kv/b/plain%3Fat=x", ""),
+        ("/kv/b/plain%3F", ""),
+        ("/kv/b/plain%23", ""),
+        ("/kv/b/two%0D%0AX:", ""),
+        ("/kv/b/two%0Alines", ""),
+        ("/kv/b/a%20b", ""),
+        ("/kv/b/%C3%A9", ""),
+        ("/kv/b/it%27s", ""),
+        ("/kv/b/%7E,;=+!()@:..", ""),
     ] {
         let lines = format!("{token}{lines}");
-        assert_eq!(bench.put(target, &lines, "some value").status, 201);
+        let value = format!("the value of {target}");
+        assert_eq!(bench.put(target, &lines, value).status, 201);
     }
     bench.put("/kv/b/empty", &token, "");
     bench.put("/kv/b/large", &token, vec![b'x'; 100_000]);
@@ -78,6 +90,10 @@ fn what_is_plain_and_in_memory_goes_the_short_way() {
             "User-Agent: curl/8.5.0\r\nAccept: */*\r\n",
             1,
         ),
+        ("b/~,;=+!()@:..", &bearer, 1),
+        ("b/it's", &bearer, 2),
+        ("b/plain?", &bearer, 2),
+        ("www/run.rhai", &bearer, 2),
         ("b/plain", "", 2),
         ("b/none", &bearer, 2),
         ("b/large", &bearer, 2),
@@ -108,6 +124,68 @@ fn blank_lines_between_requests_add_up_to_nothing() {
     }
 }
 
+/// Request lines of other methods and versions, and hosts, are answered as they are in pieces.
+#[test]
+fn both_ways_read_lines_and_hosts_alike() {
+    let mut bench = filled(open());
+    let mut served = 0;
+    for line in [
+        "GET /kv/b/plain HTTP/1.1",
+        "HEAD /kv/b/plain HTTP/1.1",
+        "GET /kv/b/plain HTTP/1.0",
+        "GET /kv/b/plain HTTP/1.2",
+        "GET /kv/b/plain HTTP/2.0",
+        "GET /kv/b/plain http/1.1",
+        "GET  /kv/b/plain HTTP/1.1",
+        "GET /kv/b/plain  HTTP/1.1",
+        "GET /kv/b/plain",
+        "get /kv/b/plain HTTP/1.1",
+        "GET http://h/kv/b/plain HTTP/1.1",
+    ] {
+        for host in [
+            "Host: h",
+            "hOsT: h.example:8080",
+            "HOST:  [::1]:80 ",
+            "Host: ",
+            "Host: h:123456",
+            "Host: h i",
+            "Host:h",
+            "Host : h",
+            "Ghost: h",
+            "X: y",
+        ] {
+            let head = format!("{line}\r\n{host}\r\n\r\n");
+            answer(&mut bench, &head, 1);
+            let whole = answer(&mut bench, &head, usize::MAX);
+            assert_eq!(whole, answer(&mut bench, &head, 1), "{head}");
+            served += usize::from(whole.0.starts_with("HTTP/1.1 200"));
+        }
+    }
+    assert!(served >= 15, "{served}");
+}
+
+/// What was made of a value is not told of the next one.
+#[test]
+fn a_value_that_changes_is_answered_as_it_is_now() {
+    let mut bench = filled(open());
+    let head = "GET /kv/b/plain HTTP/1.1\r\nHost: h\r\n\r\n";
+    for number in 0..20 {
+        let value = "x".repeat(number + 1);
+        let media = format!("Content-Type: x/{number}\r\n");
+        assert_eq!(bench.put("/kv/b/plain", &media, value.clone()).status, 204);
+        for _ in 0..2 {
+            let whole = answer(&mut bench, head, usize::MAX);
+            assert_eq!(whole, answer(&mut bench, head, 1));
+            assert!(whole.0.contains(&format!("Content-Type: x/{number}\r\n")));
+            assert!(whole.0.ends_with(&format!("\r\n\r\n{value}")));
+        }
+        bench.pass(SECOND_NS);
+    }
+    assert_eq!(bench.with("DELETE", "/kv/b/plain", "").status, 204);
+    let whole = answer(&mut bench, head, usize::MAX);
+    assert!(whole.0.starts_with("HTTP/1.1 404"), "{}", whole.0);
+}
+
 #[test]
 fn both_ways_give_the_same_answers() {
     for config in [open(), with_tokens()] {
@@ -134,6 +212,15 @@ fn both_ways_give_the_same_answers() {
             "!system/token",
             "b/pl%61in",
             "b/plain?at=x",
+            "b/plain?",
+            "b/plain#",
+            "b/two\r\nX:",
+            "b/two\nlines",
+            "b/a b",
+            "b/a%20b",
+            "b/\u{e9}",
+            "b/it's",
+            "b/~,;=+!()@:..",
             "B/plain",
         ] {
             for lines in [
@@ -146,6 +233,11 @@ fn both_ways_give_the_same_answers() {
                 "Range: bytes=1-2\r\n".to_owned() + &bearer(TOKEN),
                 "If-None-Match: *\r\n".to_owned() + &bearer(TOKEN),
                 "Connection: close\r\n".to_owned() + &bearer(TOKEN),
+                "Accept-Language: \u{e9}\r\n".to_owned() + &bearer(TOKEN),
+                "If-Modified-Since: Fri, 31 Dec 2100 23:59:59 GMT\r\n".to_owned() + &bearer(TOKEN),
+                "Content-Length: 0\r\n".to_owned() + &bearer(TOKEN),
+                "Host: h\r\n".to_owned() + &bearer(TOKEN),
+                "X:y\r\n".to_owned() + &bearer(TOKEN),
             ] {
                 let head = format!("GET /kv/{key} HTTP/1.1\r\nHost: h\r\n{lines}\r\n");
                 // The first one removes what is over, and reads what is not in memory.

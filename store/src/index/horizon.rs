@@ -19,11 +19,18 @@ pub(crate) struct Horizon {
     unknown_bytes: u64,
 }
 
+impl Horizon {
+    #[cold]
+    fn is_behind(&self, name: &str, key: &[u8]) -> bool {
+        (name, key) < (self.bucket.as_str(), &*self.key)
+    }
+}
+
 impl Index {
     /// Whether all versions of a key are here.
     pub(crate) fn is_known(&self, name: &str, key: &[u8]) -> bool {
         let horizon = self.horizon.as_ref();
-        horizon.is_none_or(|horizon| (name, key) < (horizon.bucket.as_str(), &*horizon.key))
+        horizon.is_none_or(|horizon| horizon.is_behind(name, key))
     }
 
     /// Whether all versions of all keys of a bucket are here, or of those before `end`.

@@ -9,7 +9,7 @@
 //! - `ram_bytes` is the sum of what leaves and branches take.
 
 use super::leaf::{ALLOCATION_BYTES, Beginning, LEAF_BYTES, Leaf, entry_len};
-use super::version::Version;
+use super::version::{PackedVersion, Version};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
@@ -163,15 +163,20 @@ impl Tree {
 
     /// The version at a place, if it is one of `key`.
     pub(crate) fn of(&self, place: Place, key: &[u8]) -> Option<Version> {
+        Some(self.packed(place, key)?.unpack())
+    }
+
+    /// The same, as it is packed.
+    pub(super) fn packed(&self, place: Place, key: &[u8]) -> Option<PackedVersion<'_>> {
         self.leaf(place)?.of(place.at, key)
     }
 
     /// The version at what may be no place any more, if it is the newest one of `key`.
-    pub(super) fn newest_at(&self, place: Place, key: &[u8]) -> Option<Version> {
+    pub(super) fn newest_at(&self, place: Place, key: &[u8]) -> Option<PackedVersion<'_>> {
         let leaf = self.leaf(place)?;
         let version = leaf.of(place.at, key)?;
         let is_newest = match place.at.checked_sub(1) {
-            Some(before) => leaf.key(before) != key,
+            Some(before) => leaf.of(before, key).is_none(),
             None => false,
         };
         is_newest.then_some(version)

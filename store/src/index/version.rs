@@ -51,10 +51,61 @@ pub(crate) struct Version {
     pub(crate) dead: u32,
 }
 
+impl Form {
+    /// Whether it gives the key a value.
+    pub(crate) fn is_put(self) -> bool {
+        matches!(self, Form::Whole | Form::Chunked)
+    }
+
+    fn of(flags: u8) -> Form {
+        match flags & FORM_BITS {
+            0 => Form::Whole,
+            1 => Form::Chunked,
+            2 => Form::Tomb,
+            _ => Form::Ghost,
+        }
+    }
+}
+
+/// A version as it is packed: each part is read when it is asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PackedVersion<'t>(&'t [u8]);
+
+impl<'t> PackedVersion<'t> {
+    /// Where it begins, and maybe more behind it.
+    pub(crate) fn new(bytes: &'t [u8]) -> Self {
+        PackedVersion(bytes)
+    }
+
+    fn fixed(self) -> &'t [u8; FIXED] {
+        self.0.first_chunk().expect("a packed version")
+    }
+
+    pub(crate) fn pos(self) -> u64 {
+        word(&self.fixed()[..WORD])
+    }
+
+    pub(crate) fn form(self) -> Form {
+        Form::of(self.fixed()[FIXED - 1])
+    }
+
+    /// When it is over, which most never are; 0 then.
+    pub(crate) fn expires_ms(self) -> u64 {
+        match self.fixed()[FIXED - 1] & HAS_END {
+            0 => 0,
+            _ => self.unpack().expires_ms,
+        }
+    }
+
+    pub(crate) fn unpack(self) -> Version {
+        Version::unpack(self.0)
+    }
+}
+
 impl Version {
     /// Whether it gives the key a value.
     pub(crate) fn is_put(&self) -> bool {
-        matches!(self.form, Form::Whole | Form::Chunked)
+        self.form.is_put()
     }
 
     /// Whether its time is over.
@@ -166,12 +217,7 @@ impl Version {
             value_len: half(0),
             checksum: half(4),
             metadata_len: u16::from_le_bytes([fixed[FIXED - 3], fixed[FIXED - 2]]),
-            form: match flags & FORM_BITS {
-                0 => Form::Whole,
-                1 => Form::Chunked,
-                2 => Form::Tomb,
-                _ => Form::Ghost,
-            },
+            form: Form::of(flags),
             upload_len: flags >> UPLOAD_SHIFT,
             dead: if has_dead { half(11) } else { 0 },
         }
@@ -228,6 +274,9 @@ mod tests {
             assert_eq!(plain.is_some(), packed.len() == FIXED);
             assert!(plain.is_none_or(|plain| plain[..] == packed[..]));
             assert_eq!(Version::seq_of(&packed), version.seq);
+            let packed = PackedVersion::new(&packed);
+            assert_eq!((packed.pos(), packed.form()), (version.pos, form));
+            assert_eq!(packed.expires_ms(), expires_ms);
         }
     }
 }
