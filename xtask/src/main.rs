@@ -16,6 +16,7 @@ mod fuzz;
 mod hosts;
 mod interrupt;
 mod mutants;
+mod older;
 mod progress;
 mod run;
 mod shell;
