@@ -66,6 +66,8 @@ impl Shutdown {
                 log::warn!("lifecycle: {left} requests did not end in time and are cut off");
             }
             service.store_mut().close();
+            // The store's turns of this step are over, and nothing else need ever bring another.
+            attachment.timers.register(now_ns);
             self.phase = Phase::Closing {
                 end,
                 until_ns: now_ns + CLOSE_NS,

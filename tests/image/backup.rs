@@ -1,19 +1,15 @@
 //! An owner's week with others writing: backups, a crash in compaction, back and forth again.
 
-use base64ct::{Base64, Encoding};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
-use store::MemoryDisk;
 use store::backup::{Decoder, Item};
-use store::blob::HeapPages;
-use store::check::{Check, Verdict};
 use tests::bed::Bed;
 use tests::data::value;
 use tests::guest::{Guest, Recipe, blank_disk};
 use tests::http::Client;
+use tests::offline;
 
 const DISK_BYTES: u64 = 8 << 20;
 const KEYS: u64 = 12;
@@ -96,32 +92,6 @@ fn wait_for_compaction(guest: &Guest) {
     }
 }
 
-/// The disk as it lies in the bed.
-fn fetched(bed: &Bed, path: &str) -> MemoryDisk {
-    let text = bed.run(&format!("base64 {path}")).replace('\n', "");
-    let bytes = Base64::decode_vec(&text).expect("base64");
-    assert_eq!(bytes.len() as u64, DISK_BYTES);
-    let disk = MemoryDisk::new(DISK_BYTES);
-    disk.poke(0, &bytes);
-    disk
-}
-
-fn assert_in_order(disk: MemoryDisk) {
-    let mut check = Check::new(Box::new(disk), Box::new(HeapPages), Box::new(|_| ()));
-    let verdict = loop {
-        if let Poll::Ready(verdict) = check.step() {
-            break verdict;
-        }
-    };
-    match verdict {
-        Verdict::Looked(report) => {
-            assert_eq!(report.findings, 0);
-            assert!(report.closed && report.groups > 0, "{report:?}");
-        }
-        Verdict::Unlooked(sentence) => panic!("{sentence}"),
-    }
-}
-
 #[test]
 #[ignore = "needs a bed: cargo xtask test"]
 fn backups_a_crash_and_rollbacks_under_load_leave_the_disk_in_order() {
@@ -185,7 +155,7 @@ fn backups_a_crash_and_rollbacks_under_load_leave_the_disk_in_order() {
     assert_eq!(undone.status, 200, "{}", undone.text());
     shows(&guest, 2, "");
     guest.shut_down(30);
-    assert_in_order(fetched(&bed, &disk));
+    offline::assert_in_order(offline::fetched(&bed, &disk));
 }
 
 /// A restore is cut off by a crash, and done again: nothing of the first one is to be seen.
@@ -229,7 +199,7 @@ fn a_restore_is_all_or_nothing_over_a_crash_and_can_be_undone() {
     assert_eq!(undone.status, 200, "{}", undone.text());
     shows(&guest, 2, "");
     guest.shut_down(30);
-    assert_in_order(fetched(&bed, &disk));
+    offline::assert_in_order(offline::fetched(&bed, &disk));
 }
 
 /// Waits until a restore has begun to write.

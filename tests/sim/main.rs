@@ -6,6 +6,7 @@ mod admin;
 mod after;
 mod answers;
 mod discards;
+mod ends;
 mod events;
 mod expiry;
 mod flushes;

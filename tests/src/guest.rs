@@ -33,6 +33,8 @@ pub struct Recipe {
     pub vifs: u32,
     /// Whether it waits to be unpaused (real Xen only).
     pub paused: bool,
+    /// The image, where it lies in the bed.
+    pub kernel: String,
     /// The kernel's command line.
     pub command_line: String,
 }
@@ -44,6 +46,7 @@ impl Default for Recipe {
             disks: Vec::new(),
             vifs: 1,
             paused: false,
+            kernel: "/payload/lampion".into(),
             command_line: ADDRESS.into(),
         }
     }
@@ -71,12 +74,14 @@ impl Guest {
             disks,
             vifs,
             paused,
+            kernel,
             command_line,
         } = recipe;
         let disks = disks.join(" ");
         let paused = if *paused { "paused" } else { "" };
         bed.run(&format!(
-            "vm create {name} memory={memory} vifs={vifs} {disks} {paused} -- {command_line}"
+            "vm create {name} memory={memory} vifs={vifs} kernel={kernel} {disks} {paused} \
+             -- {command_line}"
         ));
         Guest {
             bed: bed.clone(),

@@ -10,5 +10,6 @@ pub mod bed;
 pub mod data;
 pub mod guest;
 pub mod http;
+pub mod offline;
 pub mod play;
 pub mod simulated;

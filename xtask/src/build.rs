@@ -36,13 +36,14 @@ pub(crate) fn run() -> Result<Image> {
     let checkout = crate::checkout();
     image(
         &checkout,
+        &commit(&checkout),
         &checkout.join("target/image"),
         &checkout.join("target/dist"),
     )
 }
 
-/// Builds the image of the sources in `checkout`.
-pub(crate) fn image(checkout: &Path, directory: &Path, dist: &Path) -> Result<Image> {
+/// Builds the image of the sources in `checkout`, which say of themselves that they are `commit`.
+pub(crate) fn image(checkout: &Path, commit: &str, directory: &Path, dist: &Path) -> Result<Image> {
     let mut cargo = cargo(checkout);
     // An explicit --target keeps the flags away from build scripts and proc
     // macros, though it is the host's own.
@@ -60,7 +61,7 @@ pub(crate) fn image(checkout: &Path, directory: &Path, dist: &Path) -> Result<Im
         .arg(directory);
     cargo
         .env("RUSTFLAGS", flags(checkout))
-        .env("LAMPION_COMMIT", commit(checkout))
+        .env("LAMPION_COMMIT", commit)
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     command::visible(&mut cargo)?;
     fs::create_dir_all(dist)?;

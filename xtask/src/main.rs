@@ -16,6 +16,7 @@ mod fuzz;
 mod hosts;
 mod interrupt;
 mod mutants;
+mod older;
 mod progress;
 mod run;
 mod shell;
@@ -44,7 +45,7 @@ enum Verb {
     Build,
     /// Runs it here, on a hypervisor that needs nothing from this host.
     Run(run::Arguments),
-    /// Tests the host's crates, then the image on real hypervisors.
+    /// Lints, tests the host's crates, then the image on real hypervisors.
     Test(test::Arguments),
     /// Compares our layouts and numbers with the headers of Xen 4.17 and 4.20.
     Abi,

@@ -12,9 +12,9 @@ use serde_json::Value;
 
 use crate::bed::outer::{self, Disk};
 use crate::bed::{Bed, Request, command, hostile, linux_guest};
-use crate::build;
 use crate::failures;
 use crate::hosts::Hypervisor;
+use crate::{build, older};
 
 /// One test binary and the bed it is run against.
 #[derive(Debug)]
@@ -31,66 +31,42 @@ pub(crate) struct Suite {
     hostile: bool,
     /// A persistent disk, with a log of all writes to it.
     recorded_disk: bool,
+    /// With the image of an earlier commit in the payload, too.
+    older: bool,
     /// Run against the image that is wrong on purpose: words of the failure to be seen.
     pub(crate) wrong: Option<&'static str>,
 }
 
 /// Every bed there is a suite for. A target that does not exist yet is
 /// skipped, and said to be.
-pub(crate) const SUITES: [Suite; 6] = [
+pub(crate) const SUITES: [Suite; 8] = [
+    Suite::on("image", Hypervisor::Xen),
+    Suite::on("image", Hypervisor::Emulation),
     Suite {
-        target: "image",
-        hypervisor: Hypervisor::Xen,
-        icount: false,
-        linux_guest: false,
-        hostile: false,
-        recorded_disk: false,
-        wrong: None,
+        older: true,
+        ..Suite::on("upgrade", Hypervisor::Xen)
     },
     Suite {
-        target: "image",
-        hypervisor: Hypervisor::Emulation,
-        icount: false,
-        linux_guest: false,
-        hostile: false,
-        recorded_disk: false,
-        wrong: None,
+        older: true,
+        ..Suite::on("upgrade", Hypervisor::Emulation)
     },
     Suite {
-        target: "powercut",
-        hypervisor: Hypervisor::Xen,
-        icount: false,
-        linux_guest: false,
-        hostile: false,
         recorded_disk: true,
-        wrong: None,
+        ..Suite::on("powercut", Hypervisor::Xen)
     },
     Suite {
-        target: "powercut",
-        hypervisor: Hypervisor::Xen,
-        icount: false,
-        linux_guest: false,
-        hostile: false,
         recorded_disk: true,
         wrong: Some("was acknowledged as version"),
+        ..Suite::on("powercut", Hypervisor::Xen)
     },
     Suite {
-        target: "hostile",
-        hypervisor: Hypervisor::Xen,
-        icount: false,
-        linux_guest: false,
         hostile: true,
-        recorded_disk: false,
-        wrong: None,
+        ..Suite::on("hostile", Hypervisor::Xen)
     },
     Suite {
-        target: "counts",
-        hypervisor: Hypervisor::Xen,
         icount: true,
         linux_guest: true,
-        hostile: false,
-        recorded_disk: false,
-        wrong: None,
+        ..Suite::on("counts", Hypervisor::Xen)
     },
 ];
 
@@ -101,6 +77,20 @@ const DISK_BYTES: u64 = 64 << 20;
 const SUITE_TIMEOUT: Duration = Duration::from_secs(45 * 60);
 
 impl Suite {
+    /// A test target against a plain bed.
+    const fn on(target: &'static str, hypervisor: Hypervisor) -> Suite {
+        Suite {
+            target,
+            hypervisor,
+            icount: false,
+            linux_guest: false,
+            hostile: false,
+            recorded_disk: false,
+            older: false,
+            wrong: None,
+        }
+    }
+
     /// Builds the binary, starts the bed, runs the one against the other.
     pub(crate) fn run(&self, image: &Path, filter: Option<&str>) -> Result<()> {
         let binary = build_tests(self.target)?;
@@ -147,6 +137,9 @@ impl Suite {
         }
         if self.hostile {
             files.push(hostile::file()?);
+        }
+        if self.older {
+            files.push(("older".to_owned(), older::build()?));
         }
         Ok(files)
     }
@@ -286,6 +279,9 @@ fn environment(cargo: &mut Command, suite: &Suite, bed: &Bed, disks: &[Disk]) {
     cargo.env("LAMPION_BED_LOGS", bed.directory());
     for forward in bed.forwards() {
         cargo.env(format!("LAMPION_BED_{}", forward.name), local(forward.port));
+    }
+    if suite.older {
+        cargo.env("LAMPION_BED_OLDER", older::name());
     }
     for disk in disks {
         cargo.env("LAMPION_BED_DISK", &disk.path);

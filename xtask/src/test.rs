@@ -1,9 +1,9 @@
-//! `cargo xtask test`: the host's tests, then the image's on real machines.
+//! `cargo xtask test`: lints and the host's tests, then the image's on real machines.
 
 use anyhow::Result;
 
 use crate::hosts::Hypervisor;
-use crate::{abi, build, count, failures, fuzz, suite, wrong};
+use crate::{abi, build, check, count, failures, fuzz, suite, wrong};
 
 /// What `cargo xtask test` understands.
 #[derive(Debug, clap::Args)]
@@ -21,6 +21,10 @@ pub(crate) struct Arguments {
 /// Runs everything asked for. The last line says how many suites passed.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     let mut results: Vec<(String, Result<()>)> = Vec::new();
+    if !arguments.no_host && arguments.filter.is_none() {
+        println!("== lints");
+        results.push(("lints".to_owned(), check::lints()));
+    }
     if !arguments.no_host {
         println!("== host");
         let mut cargo = build::cargo(&crate::checkout());

@@ -45,6 +45,7 @@ pub(crate) fn build() -> Result<PathBuf> {
     edit(&copy.join(FILE))?;
     build::image(
         &copy,
+        "wrong",
         &checkout.join("target/wrong-image"),
         &copy.join("target/dist"),
     )

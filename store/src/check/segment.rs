@@ -126,7 +126,8 @@ impl Look {
         };
         let wanted = (layout.segment_count as usize).div_ceil(8);
         let bitmap = segment::bitmap(&header, &bytes, scope.seeds);
-        let bitmap = bitmap.filter(|bitmap| bitmap.len() >= wanted);
+        // Before a disk became larger there were fewer segments to speak of.
+        let bitmap = bitmap.filter(|bitmap| bitmap.len() >= wanted || !scope.plan.is_newest);
         let free = bitmap.as_ref().map(|bitmap| {
             let free =
                 (0..layout.segment_count).filter(|number| segments::is_free(bitmap, *number));

@@ -152,7 +152,11 @@ fn look_with(device: impl BlockDevice + 'static, tick: impl Fn()) -> Result<Seen
 }
 
 pub(super) fn look(disk: &MemoryDisk) -> Seen {
-    look_with(disk.clone(), || {}).expect("a store")
+    look_at(disk.clone())
+}
+
+pub(super) fn look_at(device: impl BlockDevice + 'static) -> Seen {
+    look_with(device, || {}).expect("a store")
 }
 
 /// A store of several openings and segments with all kinds of records, closed or not.
