@@ -261,11 +261,11 @@ impl Store {
             .1
     }
 
-    pub(crate) fn log(&self) -> &crate::commit::Log {
+    pub(crate) fn log(&self) -> &crate::head::Log {
         self.log.as_ref().expect("a store that writes has a log")
     }
 
-    pub(crate) fn log_mut(&mut self) -> &mut crate::commit::Log {
+    pub(crate) fn log_mut(&mut self) -> &mut crate::head::Log {
         self.log.as_mut().expect("a store that writes has a log")
     }
 }
