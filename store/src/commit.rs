@@ -1,7 +1,8 @@
 //! Group commit: what waits becomes one group, is made durable, and is shown.
 //!
-//! One group is in flight at a time. While it is, the next one gathers in the
-//! queue; it starts at once when this one is durable.
+//! One group is in flight at a time. While it is, the next one gathers in the queue. When this
+//! one is durable, the next starts at once if there is one client; if there are more, when most
+//! of them are back, or a moment later: see [`crate::pace`].
 //!
 //! # Invariants
 //!
@@ -15,7 +16,7 @@ use crate::format::group;
 use crate::gather::Contents;
 use crate::room::Room;
 use crate::shutdown::RESTART;
-use crate::store::Store;
+use crate::store::{Phase, Store};
 use alloc::vec;
 use alloc::vec::Vec;
 use core::task::Poll;
@@ -45,6 +46,8 @@ impl Store {
                     .extend(in_flight.number, in_flight.start, in_flight.end);
                 self.counts.groups += 1;
                 self.apply(in_flight.contents);
+                let waiting = self.clients_waiting();
+                self.pace.end(self.now.monotonic_ns, waiting);
                 Moved::Yes
             }
             Poll::Ready(Err(error)) => {
@@ -65,8 +68,12 @@ impl Store {
 
     fn begin_group(&mut self) -> Moved {
         let Some(room) = self.plan() else {
+            self.pace.let_go();
             return Moved::No;
         };
+        if !self.is_next_due() {
+            return Moved::No;
+        }
         let mut ranges = vec![];
         if room == Room::NextSegment {
             let first = self.log().first.is_some();
@@ -84,10 +91,37 @@ impl Store {
         for footer in core::mem::take(&mut self.log_mut().repairs) {
             ranges.push(self.footer_range(&footer));
         }
+        let waiting = self.clients_waiting();
         let (draft, contents) = self.fill();
+        let clients = waiting - self.clients_waiting();
+        self.pace.begin(self.now.monotonic_ns, clients);
         let in_flight = self.seal(draft, contents, ranges);
         self.in_flight = Some(in_flight);
         Moved::Yes
+    }
+
+    /// Whether what waits is to be written now: all of it is held, so that no other group comes
+    /// before the one that clients come back for.
+    fn is_next_due(&mut self) -> bool {
+        let is_much = self.queue.waiting_bytes >= self.layout().group_bytes_soft();
+        if is_much || self.is_queue_full() || !matches!(self.phase, Phase::Open) {
+            self.pace.let_go();
+            return true;
+        }
+        let waiting = self.clients_waiting();
+        self.pace.is_due(self.now.monotonic_ns, waiting)
+    }
+
+    /// Batches that somebody waits for: tombstones of what is over are nobody's.
+    fn clients_waiting(&self) -> usize {
+        let waiting = &self.queue.waiting;
+        let first = waiting.front().map(|batch| batch.id);
+        waiting.len() - first.map_or(0, |first| self.removals_since(first))
+    }
+
+    /// When the group that is held begins at the latest, on the monotonic clock.
+    pub(crate) fn next_group_ns(&self) -> Option<u64> {
+        self.pace.held_until_ns().filter(|_| self.is_writing())
     }
 
     fn seal(

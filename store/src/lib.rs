@@ -38,6 +38,7 @@ mod metadata;
 mod name;
 mod opening;
 mod options;
+mod pace;
 mod pressure;
 mod queue;
 mod quota;

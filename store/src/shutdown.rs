@@ -163,6 +163,7 @@ impl Store {
         let waits = !self.queue.waiting.is_empty() || self.uploads_wait();
         let available = self.segments.available();
         let hope = self.in_flight.is_some()
+            || self.pace.held_until_ns().is_some()
             || self.may_gain()
             || self.guard.is_busy()
             || self.disk.is_starved()
