@@ -347,7 +347,7 @@ impl Store {
             growth,
             pos: 0,
         };
-        op.record_len = crate::commit::record_len(&op);
+        op.record_len = crate::gather::record_len(&op);
         let freed = if current.kept { 0 } else { current.stored_len };
         op.delta = i64::from(op.record_len) - freed as i64;
         let metadata = (!deleted).then_some(Metadata {

@@ -8,10 +8,10 @@
 
 use crate::blob::Blob;
 use crate::cache::Cached;
-use crate::commit::{ChunkWritten, Contents, Copied};
 use crate::compact::Subject;
 use crate::format::codec::varint_len;
 use crate::format::layout::CHUNK_BYTES;
+use crate::gather::{ChunkWritten, Contents, Copied};
 use crate::index::{Form, Quota, Retired, Version};
 use crate::metadata;
 use crate::pressure;

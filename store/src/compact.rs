@@ -11,7 +11,6 @@
 //!   compacted.
 //! - A segment is freed only when nothing in it counts.
 
-use crate::commit::{Contents, Copied};
 use crate::disk::Moved;
 use crate::draft::Draft;
 use crate::fetch::{FetchError, Unreadable};
@@ -19,6 +18,7 @@ use crate::format::group::Header;
 use crate::format::layout::{Layout, RESERVE_SEGMENTS};
 use crate::format::record::{self, Owner, Record};
 use crate::format::summary;
+use crate::gather::{Contents, Copied};
 use crate::name::BucketName;
 use crate::scan::Scanner;
 use crate::segments::{Segment, Use};

@@ -162,6 +162,12 @@ impl Store {
         pending.filter(|(batch, _)| !self.queue.is_durable(*batch))
     }
 
+    /// Batches of tombstones that are pending, from that batch on.
+    pub(crate) fn removals_since(&self, first: u64) -> usize {
+        let pending = &self.expiry.pending;
+        pending.len() - pending.partition_point(|(batch, _)| *batch < first)
+    }
+
     /// Whether something may be over that has not been removed yet.
     pub(crate) fn has_due(&self) -> bool {
         self.index.soonest_ms() <= self.expiry_now_ms()

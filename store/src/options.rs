@@ -49,7 +49,8 @@ pub enum State {
 pub enum Wake {
     /// Right away: there is more to do.
     Now,
-    /// When the device has a completion, or at this monotonic time in ns if given.
+    /// When the device has a completion, or at this monotonic time in ns if given: what waits may
+    /// be held until then.
     At(Option<u64>),
 }
 

@@ -5,7 +5,7 @@
 //! - A level is said once when it is reached, and again only after the use has fallen
 //!   [`BACK_PERCENT`] below it.
 
-use crate::commit::Contents;
+use crate::gather::Contents;
 use crate::index::Totals;
 use crate::name::BucketName;
 use crate::queue::Body;

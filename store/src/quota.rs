@@ -148,7 +148,7 @@ impl Store {
             growth: 0,
             pos: 0,
         };
-        op.record_len = crate::commit::record_len(&op);
+        op.record_len = crate::gather::record_len(&op);
         op.delta = i64::from(op.record_len) - old.map_or(0, |old| i64::from(old.record_len));
         op
     }

@@ -164,6 +164,7 @@ impl Store {
         let waits = !self.queue.waiting.is_empty() || self.uploads_wait();
         let available = self.segments.available();
         let hope = self.in_flight.is_some()
+            || self.pace.held_until_ns().is_some()
             || self.may_gain()
             || self.guard.is_busy()
             || self.disk.is_starved()
@@ -262,11 +263,11 @@ impl Store {
             .1
     }
 
-    pub(crate) fn log(&self) -> &crate::commit::Log {
+    pub(crate) fn log(&self) -> &crate::head::Log {
         self.log.as_ref().expect("a store that writes has a log")
     }
 
-    pub(crate) fn log_mut(&mut self) -> &mut crate::commit::Log {
+    pub(crate) fn log_mut(&mut self) -> &mut crate::head::Log {
         self.log.as_mut().expect("a store that writes has a log")
     }
 }

@@ -10,7 +10,7 @@ use crate::backup::Pins;
 use crate::blob::Blob;
 use crate::block::{BlockDevice, Durability};
 use crate::cache::Cache;
-use crate::commit::{InFlight, Log};
+use crate::commit::InFlight;
 use crate::compact::Compaction;
 use crate::disk::{Disk, Moved};
 use crate::expiry::Expiry;
@@ -19,10 +19,12 @@ use crate::format::layout::Layout;
 use crate::format::superblock::Superblock;
 use crate::growth::Growth;
 use crate::guard::Guard;
+use crate::head::Log;
 use crate::index::{Index, PAGE_OVER_MAX};
 use crate::large::Large;
 use crate::name::{BucketName, Key};
 use crate::opening::Opening;
+use crate::pace::Pace;
 use crate::pressure::Pressure;
 use crate::queue::Queue;
 use crate::reader::Reader;
@@ -89,6 +91,7 @@ pub struct Store {
     /// What was told of last: see [`Statistics::unusable_bytes`].
     pub(crate) unusable_bytes: u64,
     pub(crate) in_flight: Option<InFlight>,
+    pub(crate) pace: Pace,
     /// Where the records of an earlier epoch's last group were logged again.
     pub(crate) relogged: Option<(u64, Vec<u8>, u32)>,
     pub(crate) last_seq: u64,
@@ -154,6 +157,7 @@ impl Store {
             growth: None,
             unusable_bytes: 0,
             in_flight: None,
+            pace: Pace::default(),
             relogged: None,
             last_seq: 0,
             counts: Counts::default(),
@@ -176,9 +180,9 @@ impl Store {
                 let retry = self.disk.take_starved().then_some(retry);
                 let expiry = self.next_expiry_ns();
                 let (cut, scrub) = (self.next_cut_ns(), self.next_scrub_ns());
-                let undoing = self.next_undoing_ns();
+                let (undoing, group) = (self.next_undoing_ns(), self.next_group_ns());
                 let wakes = retry.into_iter().chain(expiry).chain(cut);
-                let wakes = wakes.chain(scrub).chain(undoing);
+                let wakes = wakes.chain(scrub).chain(undoing).chain(group);
                 return Wake::At(wakes.min());
             }
         }

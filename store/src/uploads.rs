@@ -10,12 +10,12 @@
 //! - `reserved` of an upload is part of the queue's sum until its chunks are
 //!   durable or it is over.
 
-use crate::commit::{ChunkWritten, Contents};
 use crate::draft::Draft;
 use crate::format::checksum::crc32c;
 use crate::format::layout::CHUNK_BYTES;
 use crate::format::record::{self, Record};
 use crate::format::summary;
+use crate::gather::{ChunkWritten, Contents};
 use crate::name::{BucketName, Key};
 use crate::queue::{Body, Waiting};
 use crate::request::{Condition, Refusal, Ticket, Upload};

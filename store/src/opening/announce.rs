@@ -1,12 +1,12 @@
 //! The writes of an opening: the new epoch, then its first group, then ready.
 
 use super::{Next, SEQ_JUMP, Stage, hex, number_of};
-use crate::commit::{First, Log};
 use crate::disk::Moved;
 use crate::draft::Writes;
 use crate::format::group::Joint;
 use crate::format::record::{self, Record};
 use crate::format::superblock::Superblock;
+use crate::head::{First, Log};
 use crate::index::views::Views;
 use crate::options::State;
 use crate::recover::Recovery;
