@@ -22,6 +22,7 @@ mod run;
 mod shell;
 mod sim;
 mod suite;
+mod symbolize;
 mod test;
 mod wrong;
 
@@ -59,6 +60,8 @@ enum Verb {
     Count(count::Arguments),
     /// Does the store's work by redis, LMDB and redb, too, and counts it.
     Compare(compare::Arguments),
+    /// Tells functions and lines for the addresses in a guest's last words.
+    Symbolize(symbolize::Arguments),
     /// Packs the image with its configuration and checksums.
     Dist,
     /// Formatting, lints, documentation and the host's tests.
@@ -96,6 +99,7 @@ fn perform(verb: Verb) -> Result<bool> {
         Verb::Analyse(arguments) => return analyse::run(&arguments),
         Verb::Count(arguments) => return count::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments)?,
+        Verb::Symbolize(arguments) => symbolize::run(&arguments)?,
         Verb::Dist => dist::run()?,
         Verb::Check => check::run()?,
         Verb::Bed(arguments) => shell::run(&arguments)?,
