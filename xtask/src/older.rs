@@ -50,9 +50,15 @@ fn unpack(checkout: &Path, commit: &str, directory: &Path) -> Result<()> {
         git.current_dir(checkout);
         git
     };
-    let mut known = git();
-    known.args(["cat-file", "-e", &format!("{commit}^{{commit}}")]);
-    if let Err(error) = command::output(&mut known) {
+    let known = || {
+        let mut known = git();
+        command::output(known.args(["cat-file", "-e", &format!("{commit}^{{commit}}")]))
+    };
+    if known().is_err() {
+        // A clone without history can often get it from where it was cloned.
+        let _ = command::output(git().args(["fetch", "--quiet", "--unshallow"]));
+    }
+    if let Err(error) = known() {
         bail!(
             "the older image is built from commit {commit}, which is not in this clone: \
              run `git fetch --unshallow`, or clone without --depth ({error:#})"
@@ -70,7 +76,32 @@ fn unpack(checkout: &Path, commit: &str, directory: &Path) -> Result<()> {
 mod tests {
     use super::{COMMIT, unpack};
     use crate::bed::command;
+    use std::path::Path;
     use std::process::Command;
+
+    #[test]
+    fn a_shallow_clone_gets_its_history() {
+        let place = std::env::temp_dir().join(format!("lampion-shallow-{}", std::process::id()));
+        let (whole, shallow) = (place.join("whole"), place.join("shallow"));
+        std::fs::create_dir_all(&whole).expect("a directory");
+        let git = |directory: &Path, words: &str| {
+            let mut git = Command::new("git");
+            git.current_dir(directory).args(words.split(' '));
+            for who in ["GIT_AUTHOR", "GIT_COMMITTER"] {
+                git.env(format!("{who}_NAME"), "a");
+                git.env(format!("{who}_EMAIL"), "b");
+            }
+            command::output(&mut git).expect("git does it")
+        };
+        git(&whole, "init --quiet");
+        git(&whole, "commit --quiet --allow-empty -m one");
+        let first = git(&whole, "rev-parse HEAD");
+        git(&whole, "commit --quiet --allow-empty -m two");
+        let from = format!("file://{}", whole.display());
+        git(&place, &format!("clone --quiet --depth 1 {from} shallow"));
+        unpack(&shallow, first.trim(), &place.join("tree")).expect("it is fetched");
+        std::fs::remove_dir_all(&place).expect("removed");
+    }
 
     #[test]
     fn a_clone_without_the_commit_is_told_how_to_get_it() {
