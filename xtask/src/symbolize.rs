@@ -142,7 +142,7 @@ impl<'e> Symbols<'e> {
         Ok(told)
     }
 
-    /// What was executed at an address: the innermost of the functions that are inlined there first.
+    /// What was executed at an address: the innermost of functions that are inlined there first.
     fn frames(&self, address: u64) -> Result<Vec<Frame>> {
         let mut frames = Vec::new();
         if !self.code.iter().any(|code| code.contains(&address)) {

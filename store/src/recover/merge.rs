@@ -1,5 +1,6 @@
-//! Several runs become one, in the order of keys: an index is filled from its first leaf to its
-//! last, and no place in it is looked for.
+//! Several runs become one, in the order of keys.
+//!
+//! So an index is filled from its first leaf to its last, and no place in it is looked for.
 //!
 //! # Invariants
 //!

@@ -1,5 +1,6 @@
-//! Clients in virtual time: each puts, and asks again when it is answered, on a disk that takes
-//! its time.
+//! Clients in virtual time, on a disk that takes its time.
+//!
+//! Each puts, and asks again when it is answered.
 
 use super::bed::*;
 use crate::block::*;
