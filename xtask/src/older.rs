@@ -1,6 +1,7 @@
 //! The older image: what stands for the release before.
 //!
-//! With it going to a new one and back is tested. It is built once, from a commit of this repository, and kept under that commit's name.
+//! With it going to a new one and back is tested. It is built once, from a commit of this
+//! repository, and kept under that commit's name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
