@@ -1,4 +1,4 @@
-//! The older image: what stands for the release before, where going to a new one and back is tested.
+//! The older image: what stands for the release before, in the tests of upgrading and going back.
 //!
 //! It is built once, from a commit of this repository, and kept under that commit's name.
 
