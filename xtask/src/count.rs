@@ -95,7 +95,7 @@ const WORKS: [Work; 7] = [
         size: 100_000,
         times: 1,
         parts: 100_000,
-        most: 2_200,
+        most: 1_110,
         goal: Some(300),
     },
     Work {
@@ -105,7 +105,7 @@ const WORKS: [Work; 7] = [
         size: 100_000,
         times: 1,
         parts: 100_000,
-        most: 2_730,
+        most: 1_640,
         goal: Some(300),
     },
 ];
