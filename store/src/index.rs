@@ -125,11 +125,6 @@ impl Index {
         self.tree_bytes + buckets + self.totals_bytes + hints::Hints::BYTES
     }
 
-    /// Keys that are there now, shown or not.
-    pub(crate) fn keys(&self) -> u64 {
-        self.now.keys
-    }
-
     pub(crate) fn views(&self) -> &Views {
         &self.views
     }

@@ -40,10 +40,14 @@ pub(crate) struct Replay {
     /// Highest sequence of any record.
     pub(crate) last_seq: u64,
     memory_limit_bytes: u64,
+    /// The chunks alone are too many: some of them are left out.
+    is_starved: bool,
 }
 
 /// Sequences of the index, and its positions, lie below.
 pub(crate) const SEQ_END: u64 = 1 << 48;
+/// No store is opened so often.
+pub(crate) const EPOCH_END: u64 = u64::MAX / 2;
 /// The last millisecond a version can have been modified in.
 const MODIFIED_MS_MAX: u64 = (1 << 48) - 1;
 /// Findings kept; the first ones tell enough.
@@ -62,6 +66,7 @@ impl Replay {
             max_epoch: 0,
             last_seq: 0,
             memory_limit_bytes,
+            is_starved: false,
         }
     }
 
@@ -76,7 +81,9 @@ impl Replay {
     /// Notes numbers that must not be given out again.
     pub(crate) fn see_numbers(&mut self, next_seq: u64, epoch: u64) {
         self.next_seq = self.next_seq.max(next_seq);
-        self.max_epoch = self.max_epoch.max(epoch);
+        if epoch < EPOCH_END {
+            self.max_epoch = self.max_epoch.max(epoch);
+        }
     }
 
     pub(crate) fn next_seq(&self) -> u64 {
@@ -96,6 +103,9 @@ impl Replay {
     /// Gives up some of the index if there is too little memory; false if that is not enough.
     pub(crate) fn fits_memory(&mut self) -> bool {
         let large = self.large.bytes();
+        if self.is_starved {
+            return false;
+        }
         if self.index.bytes() + large <= self.memory_limit_bytes {
             return true;
         }
@@ -146,6 +156,9 @@ impl Replay {
     fn note_group(&mut self, taken: &Taken) {
         let header = &taken.header;
         let number = self.segments.number_of(taken.offset);
+        if header.epoch >= EPOCH_END {
+            self.find(taken.offset, "the epoch of a group is out of range");
+        }
         self.see_numbers(header.next_seq, header.epoch);
         self.newer |= header.newer;
         self.segments
@@ -293,6 +306,10 @@ impl Replay {
     pub(crate) fn chunk(&mut self, (upload, number): (u64, u32), pos: u64, data_len: usize) {
         if number >= CHUNKS_MAX {
             self.find(pos, "a chunk's number is out of range");
+            return;
+        }
+        self.is_starved |= !self.fits_memory();
+        if self.is_starved {
             return;
         }
         let order = |pos: u64| (self.segments.generation_at(pos), pos);

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 /// Most bytes that the list of extents takes: a segment of more is not summarised.
-const EXTENTS_MAX: usize = 16;
+pub(crate) const EXTENTS_MAX: usize = 16;
 /// Of one extent, and of what the numbers of entries are relative to.
 const PAIR_BYTES_MAX: usize = 20;
 

@@ -56,6 +56,12 @@ impl Index {
         self.counts && self.views.seq == 0 && self.is_whole()
     }
 
+    /// Nothing that comes is counted before all is there.
+    #[cfg(test)]
+    pub(crate) fn count_anew(&mut self) {
+        self.counts = false;
+    }
+
     /// All is there, and [counted](Self::is_counted).
     pub(crate) fn finish_counted(&mut self) {
         self.add_up();

@@ -46,7 +46,8 @@ impl Store {
             opener: number_of(&self.options.seed[24..]),
             next_seq,
             layout,
-            key_count: replay.index.keys(),
+            // It is not added up yet.
+            key_count: 0,
             index_bytes: replay.index.bytes() + replay.large.bytes(),
             clean: None,
             ..old

@@ -86,8 +86,9 @@ impl Merge {
         }
     }
 
-    /// What is left of the runs.
-    pub(super) fn into_runs(self) -> Vec<Run> {
+    /// The runs of which something is left.
+    pub(super) fn into_runs(mut self) -> Vec<Run> {
+        self.runs.retain(|run| !run.is_over);
         self.runs
     }
 
@@ -122,7 +123,7 @@ impl Merge {
         head.beginning = Beginning::of(run.name.key());
         head.competes = next == Next::SameBucket;
         if matches!(next, Next::End | Next::Unsound) {
-            run.is_over = true;
+            run.end();
             if next == Next::Unsound {
                 self.unsound.push(run.number);
             }

@@ -10,6 +10,7 @@ use crate::fetch::{Fetch, FetchError, Unreadable};
 use crate::format::codec::Cursor;
 use crate::format::segment::Footer;
 use crate::format::summary;
+use crate::replay::{EPOCH_END, SEQ_END};
 use crate::walk::{Event, Walk};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -85,11 +86,8 @@ impl Recovery {
                     rest.footer = self.decode_footer(rest.number, run.bytes());
                     rest.part = match self.summary_of(disk, &rest) {
                         Ok(Some(reading)) => Part::Summary(reading),
-                        // Its groups would tell again what has been taken in.
-                        Err(Starved) if matches!(rest.by, By::SummaryBehind(_)) => {
-                            return (Stage::Rest(None), WentOn::Starved);
-                        }
-                        Ok(None) | Err(Starved) => self.walk_of(&rest),
+                        Ok(None) => self.walk_of(&rest),
+                        Err(Starved) => return self.make_memory(rest),
                     };
                     (Stage::Rest(Some(rest)), WentOn::Yes)
                 }
@@ -128,7 +126,10 @@ impl Recovery {
             return (Stage::Done, WentOn::Yes);
         };
         let Ok(fetch) = self.fetch_footer(disk, number) else {
-            return (Stage::Rest(None), WentOn::Waits);
+            return match self.begin_merge() {
+                Some(merge) => (Stage::Merge(merge), WentOn::Yes),
+                None => (Stage::Rest(None), WentOn::Waits),
+            };
         };
         self.rest.pop_front();
         let rest = Rest {
@@ -138,6 +139,25 @@ impl Recovery {
             part: Part::Footer(fetch),
         };
         (Stage::Rest(Some(Box::new(rest))), WentOn::Yes)
+    }
+
+    /// There is no memory for a summary: the runs that wait can be merged, and the groups be read
+    /// instead of it, unless they would tell again what has been taken in.
+    fn make_memory(&mut self, mut rest: Box<Rest>) -> (Stage, WentOn) {
+        let Rest { number, by, .. } = *rest;
+        if let Some(merge) = self.begin_merge() {
+            self.rest.push_front(Left { number, by });
+            return (Stage::Merge(merge), WentOn::Yes);
+        }
+        if matches!(by, By::SummaryBehind(_)) {
+            let index = &mut self.replay.index;
+            let made = index.give_up(index.bytes() / 16 * 15);
+            self.rest.push_front(Left { number, by });
+            let went_on = if made { WentOn::Yes } else { WentOn::Starved };
+            return (Stage::Rest(None), went_on);
+        }
+        rest.part = self.walk_of(&rest);
+        (Stage::Rest(Some(rest)), WentOn::Yes)
     }
 
     fn walk_of(&mut self, rest: &Rest) -> Part {
@@ -200,7 +220,10 @@ impl Recovery {
         let bytes = &reading.bytes[from..from + reading.len];
         let place = (footer.generation, reading.offset);
         let head = summary::open(bytes, self.seeds, place);
-        let Some(head) = head.filter(|head| head.chain == footer.chain) else {
+        let is_right = |head: &summary::Head| {
+            head.chain == footer.chain && head.epoch < EPOCH_END && head.next_seq < SEQ_END
+        };
+        let Some(head) = head.filter(is_right) else {
             return false;
         };
         let header = self.headers[rest.number as usize].expect("segments in use have headers");

@@ -137,6 +137,13 @@ impl Run {
         next
     }
 
+    /// There is no further entry: the memory is given back.
+    pub(super) fn end(&mut self) {
+        self.is_over = true;
+        self.bytes = Vec::new();
+        self.places = None;
+    }
+
     /// Takes the next entry out.
     pub(super) fn advance(&mut self) -> Next {
         let Some(left) = self.left.checked_sub(1) else {

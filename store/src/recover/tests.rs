@@ -186,7 +186,12 @@ fn what_runs_tell_together_is_what_they_tell_one_by_one() {
         let entries = 1 + random.below(100) as u32;
         while merge.step(&mut together, entries) == Came::Somewhere {}
         assert_eq!(merge.unsound, []);
-        assert_eq!(shown(together), shown(alone));
+        let mut anew = replay(kinds);
+        anew.index.count_anew();
+        summaries.iter().for_each(|summary| anew.gathered(summary));
+        let expected = shown(anew);
+        assert_eq!(shown(together), expected);
+        assert_eq!(shown(alone), expected);
     }
 }
 
@@ -219,6 +224,25 @@ fn a_run_goes_on_behind_what_it_has_given_out() {
         }
         assert_eq!(shown(together), shown(alone));
     }
+}
+
+/// Each of few bytes on a disk can be a table of many in memory.
+#[test]
+fn chunks_that_lie_do_not_take_all_memory() {
+    let mut replay = replay(KINDS[0]);
+    let pos = bounds(0).data;
+    for upload in 0..100_000 {
+        replay.chunk((upload, 1023), pos, 0);
+    }
+    assert!(replay.large.bytes() <= MEMORY_BYTES && !replay.fits_memory());
+}
+
+#[test]
+fn an_epoch_that_nothing_can_follow_is_none() {
+    let mut replay = replay(KINDS[0]);
+    replay.see_numbers(7, 3);
+    replay.see_numbers(8, u64::MAX);
+    assert_eq!((replay.next_seq(), replay.max_epoch()), (8, 3));
 }
 
 /// Where there is memory for what is known, but not for all runs beside it, the rest has to wait.

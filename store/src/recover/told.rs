@@ -7,6 +7,7 @@ use crate::format::record;
 use crate::format::summary::Head;
 use crate::large::CHUNKS_MAX;
 use crate::replay::Replay;
+use crate::summary::EXTENTS_MAX;
 
 impl Replay {
     /// Takes in what the summary of segment `number` tells in front of its entries; `None` if that
@@ -18,6 +19,7 @@ impl Replay {
         c: &mut Cursor<'_>,
         bounds: Bounds,
     ) -> Option<()> {
+        (head.extents as usize <= EXTENTS_MAX).then_some(())?;
         let mut last = bounds.start;
         for _ in 0..head.extents {
             let start = last.checked_add(c.varint()?)?;
