@@ -1,5 +1,4 @@
-//! Clients in virtual time: each puts, and asks again when it is answered, on a disk that takes
-//! its time.
+//! Clients in virtual time: each puts and asks again when answered, on a disk that takes time.
 
 use super::bed::*;
 use crate::block::*;
