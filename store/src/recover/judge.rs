@@ -182,7 +182,12 @@ impl Recovery {
     }
 
     /// A segment that is not the newest: the next header or its footer says where it ends.
-    pub(super) fn judge_sealed(&mut self, number: u32, ending: Ending, footer: Option<Footer>) {
+    pub(super) fn judge_sealed(
+        &mut self,
+        number: u32,
+        ending: Ending,
+        (footer, is_whole): (Option<Footer>, bool),
+    ) {
         let generation = self.generation(number);
         let footer = footer.filter(|footer| footer.generation == generation);
         let header_says = self.ends.get(&generation).map(|(_, chain)| *chain);
@@ -216,7 +221,9 @@ impl Recovery {
             Some(aside) if left_out => aside.offset,
             _ => ending.offset,
         };
-        if footer.is_none_or(|footer| footer.chain != end) {
+        // The only witness of the end is not touched.
+        let tells_of_none = !is_whole && header_says.is_some();
+        if tells_of_none || footer.is_none_or(|footer| footer.chain != end) {
             self.repairs.push(Footer {
                 number,
                 generation,

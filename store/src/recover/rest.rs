@@ -25,6 +25,8 @@ pub(super) struct Rest {
     number: u32,
     by: By,
     footer: Option<Footer>,
+    /// The footer tells of a summary that is none.
+    summary_is_damaged: bool,
     part: Part,
 }
 
@@ -107,6 +109,7 @@ impl Recovery {
                         log::warn!(
                             "store: the summary of the segment at {start} is damaged; its groups are read instead"
                         );
+                        rest.summary_is_damaged = true;
                         rest.part = self.walk_of(&rest);
                         (Stage::Rest(Some(rest)), WentOn::Yes)
                     }
@@ -136,6 +139,7 @@ impl Recovery {
             number,
             by,
             footer: None,
+            summary_is_damaged: false,
             part: Part::Footer(fetch),
         };
         (Stage::Rest(Some(Box::new(rest))), WentOn::Yes)
@@ -290,11 +294,15 @@ impl Recovery {
                 let Rest {
                     number,
                     footer,
+                    summary_is_damaged,
                     part,
                     ..
                 } = *rest;
                 if let Part::Walk(walk) = part {
-                    self.judge_sealed(number, walk.into_ending(), footer);
+                    // It is written again without one: a crash while the segment was sealed may
+                    // have left the footer alone.
+                    let is_whole = !summary_is_damaged;
+                    self.judge_sealed(number, walk.into_ending(), (footer, is_whole));
                 }
                 self.walked += 1;
                 (Stage::Rest(None), WentOn::Yes)

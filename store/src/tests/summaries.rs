@@ -159,6 +159,11 @@ fn a_store_opened_by_summaries_is_the_one_that_its_groups_say() {
     let (mut by_groups, long) = open_counted(&damaged);
     assert_eq!(everything(&mut by_groups), expected);
     assert!(short < long / 2, "{short} bytes are read, or {long}");
+
+    by_groups.close();
+    settle(&mut by_groups);
+    look(&damaged).assert_clean("the footers tell of damaged summaries no more");
+    assert_eq!(summaries(&copy_of(&damaged, LEN)), []);
 }
 
 #[test]
