@@ -33,6 +33,8 @@ pub(crate) struct Suite {
     recorded_disk: bool,
     /// With the image of an earlier commit in the payload, too.
     older: bool,
+    /// Runs only with `--full`.
+    pub(crate) is_long: bool,
     /// Run against the image that is wrong on purpose: words of the failure to be seen.
     pub(crate) wrong: Option<&'static str>,
 }
@@ -44,6 +46,7 @@ pub(crate) const SUITES: [Suite; 8] = [
     Suite::on("image", Hypervisor::Emulation),
     Suite {
         older: true,
+        is_long: true,
         ..Suite::on("upgrade", Hypervisor::Xen)
     },
     Suite {
@@ -87,6 +90,7 @@ impl Suite {
             hostile: false,
             recorded_disk: false,
             older: false,
+            is_long: false,
             wrong: None,
         }
     }

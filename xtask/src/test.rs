@@ -14,6 +14,9 @@ pub(crate) struct Arguments {
     /// Skips the host's own tests.
     #[arg(long)]
     no_host: bool,
+    /// Also what takes longer than continuous integration has time for.
+    #[arg(long)]
+    full: bool,
     /// Only tests whose name contains this.
     filter: Option<String>,
 }
@@ -61,6 +64,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
             ""
         };
         let name = format!("{} on {}{wrong}", suite.target, suite.hypervisor.name());
+        if suite.is_long && !arguments.full {
+            println!("== {name}: only with --full");
+            continue;
+        }
         if !targets.iter().any(|target| target == suite.target) {
             println!("== {name}: there is no such test yet");
             continue;
