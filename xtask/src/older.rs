@@ -56,8 +56,16 @@ fn unpack(checkout: &Path, commit: &str, directory: &Path) -> Result<()> {
         command::output(known.args(["cat-file", "-e", &format!("{commit}^{{commit}}")]))
     };
     if known().is_err() {
-        // A clone without history can often get it from where it was cloned.
-        let _ = command::output(git().args(["fetch", "--quiet", "--unshallow"]));
+        // A clone without history can often get it from where it was cloned. Nobody is there to
+        // be asked for a password, and who does not answer is not waited for.
+        let mut fetch = git();
+        fetch.env("GIT_TERMINAL_PROMPT", "0");
+        fetch.env(
+            "GIT_SSH_COMMAND",
+            "ssh -o BatchMode=yes -o ConnectTimeout=20",
+        );
+        fetch.args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=30"]);
+        let _ = command::output(fetch.args(["fetch", "--quiet", "--unshallow"]));
     }
     if let Err(error) = known() {
         bail!(
