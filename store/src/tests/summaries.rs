@@ -299,3 +299,55 @@ fn a_summary_that_says_what_no_segment_holds_is_not_believed() {
     }
     assert!(tried > 1000, "{tried}");
 }
+
+/// Names that resemble each other take little in a summary and much in the index, so that memory
+/// gets short while runs are merged. Those that wait are read again behind what they have told.
+#[test]
+fn runs_that_have_to_wait_lose_nothing_and_tell_nothing_twice() {
+    const LEN: u64 = 16 << 20;
+    let disk = MemoryDisk::new(LEN);
+    let with = |memory_bytes: u64| Options {
+        memory_bytes,
+        ..options(3)
+    };
+    let mut store = opened(disk.clone(), with(64 << 20));
+    let prefix: String = core::iter::repeat_n('n', 300).collect();
+    for at in 0..9_000u64 {
+        let key = format!("{prefix}{:04}", at.wrapping_mul(7_919) % 6_000);
+        let change = put_change(&pattern(10, at));
+        drop(
+            store
+                .submit(one("b", &key, Condition::None, change))
+                .expect("room"),
+        );
+        if at % 50 == 0 {
+            settle(&mut store);
+        }
+    }
+    settle(&mut store);
+    store.close();
+    settle(&mut store);
+    let opened_with = |memory_bytes: u64| {
+        let read = Rc::new(Cell::new(0));
+        let counted = Counted(copy_of(&disk, LEN), Rc::clone(&read));
+        let mut store = opened(counted, with(memory_bytes));
+        let is_whole = store.index.is_whole();
+        (
+            everything(&mut store),
+            store.index.bytes(),
+            is_whole,
+            read.get(),
+        )
+    };
+    let (expected, index_bytes, _, read_once) = opened_with(64 << 20);
+    let mut read_again = 0;
+    for percent in [102, 103, 104, 105, 107] {
+        let memory_bytes = index_bytes * 16 / 15 * percent / 100;
+        let (found, _, is_whole, read) = opened_with(memory_bytes);
+        if is_whole {
+            assert_eq!(found, expected, "{percent}");
+            read_again += u32::from(read > read_once);
+        }
+    }
+    assert!(read_again > 0, "no run had to wait");
+}
