@@ -15,6 +15,7 @@ mod failures;
 mod fuzz;
 mod hosts;
 mod interrupt;
+mod lanes;
 mod mutants;
 mod older;
 mod progress;

@@ -1,7 +1,7 @@
 //! The test binaries that need a bed, and how one is run against its bed.
 
 use std::fs::{self, File};
-use std::io::{Write, stdout};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
@@ -14,6 +14,7 @@ use crate::bed::outer::{self, Disk};
 use crate::bed::{Bed, Request, command, hostile, linux_guest};
 use crate::failures;
 use crate::hosts::Hypervisor;
+use crate::lanes::Screen;
 use crate::{build, older};
 
 /// One test binary and the bed it is run against.
@@ -95,8 +96,9 @@ impl Suite {
         }
     }
 
-    /// Builds the binary, starts the bed, runs the one against the other.
-    pub(crate) fn run(&self, image: &Path, filter: Option<&str>) -> Result<()> {
+    /// Builds the binary, starts the bed, runs the one against the other. What the tests print
+    /// goes to `screen`.
+    pub(crate) fn run(&self, image: &Path, filter: Option<&str>, screen: &Screen) -> Result<()> {
         let binary = build_tests(self.target)?;
         let disks = self.disks()?;
         let mut bed = Bed::start(&Request {
@@ -118,8 +120,8 @@ impl Suite {
         tests.current_dir(crate::checkout().join("tests"));
         environment(&mut tests, self, &bed, &disks);
         let result = match self.wrong {
-            None => watch(&mut tests, &mut bed, stdout()),
-            Some(words) => watch_failure(&mut tests, &mut bed, words),
+            None => watch(&mut tests, &mut bed, screen.clone()),
+            Some(words) => watch_failure(&mut tests, &mut bed, words, screen),
         };
         match result {
             Ok(()) => {
@@ -127,7 +129,7 @@ impl Suite {
                 disks.iter().try_for_each(remove)
             }
             Err(error) => {
-                println!("{}", bed.last_words());
+                screen.line(&bed.last_words());
                 bed.keep_logs()?;
                 Err(error)
             }
@@ -146,6 +148,16 @@ impl Suite {
             files.push(("older".to_owned(), older::build()?));
         }
         Ok(files)
+    }
+
+    /// What it is called in a verdict.
+    pub(crate) fn name(&self) -> String {
+        let wrong = if self.wrong.is_some() {
+            " with the wrong image"
+        } else {
+            ""
+        };
+        format!("{} on {}{wrong}", self.target, self.hypervisor.name())
     }
 
     /// Whether the filter lets any of its tests through.
@@ -199,7 +211,7 @@ fn watch(tests: &mut Command, bed: &mut Bed, screen: impl Write + Send + 'static
 }
 
 /// Waits for tests that have to fail, and with these words.
-fn watch_failure(tests: &mut Command, bed: &mut Bed, words: &str) -> Result<()> {
+fn watch_failure(tests: &mut Command, bed: &mut Bed, words: &str, screen: &Screen) -> Result<()> {
     let log = bed.directory().join("wrong-image.log");
     let file = File::create(&log)?;
     tests.stderr(file.try_clone()?);
@@ -213,7 +225,7 @@ fn watch_failure(tests: &mut Command, bed: &mut Bed, words: &str) -> Result<()> 
         text.contains(words),
         "the wrong image failed for another reason:\n{text}"
     );
-    println!("the wrong image fails, as it has to: …{words}…");
+    screen.line(&format!("the wrong image fails, as it has to: …{words}…"));
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::hosts::Hypervisor;
-use crate::{abi, build, check, count, failures, fuzz, suite, wrong};
+use crate::{abi, build, check, count, failures, fuzz, lanes, suite};
 
 /// What `cargo xtask test` understands.
 #[derive(Debug, clap::Args)]
@@ -53,38 +53,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     }
     let image_path = image.as_ref().ok().map(|image| image.path.clone());
     results.push(("building the image".to_owned(), image.map(drop)));
-    let targets = suite::targets()?;
-    for suite in &suite::SUITES {
-        if arguments.on.is_some_and(|only| only != suite.hypervisor) {
-            continue;
-        }
-        let wrong = if suite.wrong.is_some() {
-            " with the wrong image"
-        } else {
-            ""
+    if let Some(image) = image_path {
+        let asked = lanes::Asked {
+            image,
+            only: arguments.on,
+            targets: suite::targets()?,
+            full: arguments.full,
+            filter: arguments.filter.clone(),
         };
-        let name = format!("{} on {}{wrong}", suite.target, suite.hypervisor.name());
-        if suite.is_long && !arguments.full {
-            println!("== {name}: only with --full");
-            continue;
-        }
-        if !targets.iter().any(|target| target == suite.target) {
-            println!("== {name}: there is no such test yet");
-            continue;
-        }
-        let Some(image) = &image_path else { continue };
-        if let Some(filter) = &arguments.filter
-            && !suite.has(filter).unwrap_or(true)
-        {
-            println!("== {name}: no test has {filter} in its name");
-            continue;
-        }
-        println!("== {name}");
-        let result = match suite.wrong {
-            None => suite.run(image, arguments.filter.as_deref()),
-            Some(_) => wrong::build().and_then(|wrong| suite.run(&wrong, None)),
-        };
-        results.push((name, result));
+        results.extend(lanes::run(&asked)?);
     }
     Ok(report(&results))
 }
