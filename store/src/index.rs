@@ -20,6 +20,7 @@ mod leaf;
 mod page;
 mod reap;
 mod recovery;
+mod short;
 mod tree;
 mod version;
 pub(crate) mod views;
@@ -28,6 +29,7 @@ pub(crate) use filling::{Filled, Filling};
 pub(crate) use keys::Bucket;
 pub(crate) use leaf::Beginning;
 pub(crate) use page::PAGE_OVER_MAX;
+pub(crate) use short::ShortKey;
 pub(crate) use version::{Form, PackedVersion, Version, charge};
 
 use crate::name::BucketName;

@@ -6,7 +6,7 @@
 use crate::format::codec::varint_len;
 use crate::format::layout::Layout;
 use crate::format::record::{self, Found, Owner, Record};
-use crate::format::summary::Entry;
+use crate::format::summary::entry::Entry;
 use crate::format::views;
 use crate::index::{Filled, Filling, Form, Index, Quota, Version};
 use crate::large::{CHUNKS_MAX, Large};
@@ -249,25 +249,19 @@ impl Replay {
         self.count((bucket, key), filled, (number, record_len));
     }
 
-    /// The same, of changes that come in the order of their keys; `filling` is theirs alone.
-    /// The record, of `record_len` bytes, lies in the segment of that `number`.
-    #[inline(always)]
-    pub(crate) fn version_in_order(
-        &mut self,
-        filling: &mut Filling,
-        key: &[u8],
-        entry: &Entry,
-        (number, record_len): (u32, u64),
-    ) {
-        let version = &entry.version;
-        if filling.push(key, version) {
-            self.see_seq(version.seq);
-            return self.segments.add_live_in(number, record_len);
+    /// Versions that were put into the index at once, in the order of their keys: so many bytes
+    /// are their records in a segment, and that is their highest sequence.
+    pub(crate) fn count_in_order(&mut self, number: u32, record_bytes: u64, seq: u64) {
+        if record_bytes > 0 {
+            self.segments.add_live_in(number, record_bytes);
+            self.see_seq(seq);
         }
-        self.version_near(filling, key, entry, (number, record_len));
     }
 
-    fn version_near(
+    /// The same as [`version`](Self::version), of changes that come in the order of their keys;
+    /// `filling` is theirs alone. The record, of `record_len` bytes, lies in the segment of that
+    /// `number`.
+    pub(crate) fn version_near(
         &mut self,
         filling: &mut Filling,
         key: &[u8],

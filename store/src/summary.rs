@@ -6,10 +6,12 @@
 //! - It never becomes longer than [`Summary::len_bytes`] says while it is gathered.
 
 use crate::format::checksum::Seeds;
-use crate::format::codec::{Cursor, put_varint};
+use crate::format::codec::put_varint;
 use crate::format::layout::UNIT_BYTES_MAX;
 use crate::format::record::{self, Record};
-use crate::format::summary::{self, Base, Entry, HEAD_BYTES, Head, Name};
+use crate::format::summary::block::{PAD_BYTES, Reach, Shape, Widths};
+use crate::format::summary::entry::{self, Base, Entry, Name};
+use crate::format::summary::{self, HEAD_BYTES, Head};
 use crate::recover::{Bounds, Run};
 use crate::replay;
 use alloc::vec::Vec;
@@ -19,6 +21,9 @@ use core::cmp::Reverse;
 pub(crate) const EXTENTS_MAX: usize = 16;
 /// Of one extent, and of what the numbers of entries are relative to.
 const PAIR_BYTES_MAX: usize = 20;
+
+/// What stands in front of the entries.
+const LIST_BYTES_MAX: usize = PAIR_BYTES_MAX + Widths::BYTES;
 
 /// Where an entry begins, and by what it is sorted with others.
 const PLACE_BYTES: usize = size_of::<(u64, u32)>();
@@ -38,10 +43,14 @@ pub(crate) struct Summary {
     views_seq: u64,
     chunks: Vec<u8>,
     chunk_count: u32,
+    /// Behind them are [`PAD_BYTES`].
     entries: Vec<u8>,
     /// Where each entry begins.
     places: Vec<u32>,
     name: Vec<u8>,
+    /// Of the entries that are gathered: whatever fits any.
+    shape: Shape,
+    reach: Reach,
 }
 
 /// The segment holds what no summary can list, or more than there is memory for.
@@ -63,6 +72,8 @@ impl Summary {
             entries: Vec::new(),
             places: Vec::new(),
             name: Vec::new(),
+            shape: Shape::widest(),
+            reach: Reach::new(),
         }
     }
 
@@ -70,7 +81,7 @@ impl Summary {
     pub(crate) fn len_bytes(&self) -> u64 {
         let lists = [&self.records, &self.views, &self.chunks, &self.entries];
         let lists: usize = lists.iter().map(|list| list.len()).sum();
-        (HEAD_BYTES + (EXTENTS_MAX + 1) * PAIR_BYTES_MAX + lists) as u64
+        (HEAD_BYTES + EXTENTS_MAX * PAIR_BYTES_MAX + LIST_BYTES_MAX + lists) as u64
     }
 
     /// Notes a record at `pos` of the device.
@@ -136,7 +147,7 @@ impl Summary {
             | Record::Manifest { owner, .. }
             | Record::Tombstone { owner } => {
                 let name = owner.bucket.len() + 1 + owner.key.len();
-                (&mut self.entries, name + numbers)
+                (&mut self.entries, name + numbers + PAD_BYTES)
             }
             Record::Chunk { .. } => (&mut self.chunks, numbers),
             Record::Quota { .. } => (&mut self.records, raw.len() + numbers),
@@ -154,35 +165,42 @@ impl Summary {
         let Some((owner, version, upload)) = replay::version_of(record, pos) else {
             return;
         };
-        summary::name_of(&mut self.name, owner.bucket, owner.key);
-        self.places.push(self.entries.len() as u32);
+        entry::name_of(&mut self.name, owner.bucket, owner.key);
+        let at = self.entries.len().saturating_sub(PAD_BYTES);
+        self.places.push(at as u32);
         let entry = Entry { version, upload };
-        let base = self.base();
-        summary::put(&mut self.entries, (&self.name, 0), &entry, base);
+        self.reach.note(&entry.version);
+        let by = (self.base(), &self.shape);
+        self.entries.truncate(at);
+        entry::put(&mut self.entries, (&self.name, 0), &entry, by);
+        self.entries.extend_from_slice(&[0; PAD_BYTES]);
     }
 
     /// What it has gathered, as a run of the segment it is of, if that takes no more memory.
     pub(crate) fn run(&self, of: (u32, Bounds), memory_bytes: u64) -> Option<Run> {
-        let needed = self.entries.len() + self.places.len() * (PLACE_BYTES + size_of::<u32>());
+        let list_bytes = self.entries.len() + LIST_BYTES_MAX + PAD_BYTES;
+        let needed = list_bytes + self.places.len() * (PLACE_BYTES + size_of::<u32>());
         if needed as u64 > memory_bytes {
             return None;
         }
-        let mut entries = Vec::new();
-        entries.try_reserve_exact(self.entries.len()).ok()?;
-        entries.extend_from_slice(&self.entries);
-        Some(Run::gathered(of, entries, self.sorted(), self.base()))
+        let mut list = Vec::new();
+        list.try_reserve_exact(list_bytes).ok()?;
+        self.encode_entries(&mut list);
+        Run::of_list(of, list, 0, self.places.len() as u32)
     }
 
     /// Tells each entry, in the order in which they came.
     pub(crate) fn tell(&self, mut each: impl FnMut(&Name, Entry)) {
         let mut name = Name::default();
         for place in &self.places {
-            let mut c = Cursor::from(&self.entries, *place as usize);
-            let taken = name.take(&mut c, self.base());
-            each(&name, taken.expect("what was put is taken").0);
+            let at = (&self.entries[..], *place as usize);
+            let came = name.come_to(at, self.by());
+            let told = came.and_then(|_| entry::read(at, self.by()));
+            each(&name, told.expect("what was put is read"));
         }
     }
 
+    /// What the numbers of entries that are gathered are relative to.
     fn base(&self) -> Base {
         Base {
             start: self.start,
@@ -190,10 +208,14 @@ impl Summary {
         }
     }
 
+    fn by(&self) -> (Base, &Shape) {
+        (self.base(), &self.shape)
+    }
+
     /// By what the entry at `place` is sorted: its name, and the newest first.
     fn order(&self, place: u32) -> (&[u8], Reverse<u64>) {
-        let c = Cursor::from(&self.entries, place as usize);
-        summary::order(c).expect("what was put is taken")
+        let order = entry::order((&self.entries, place as usize), self.by());
+        order.expect("what was put is read")
     }
 
     /// The bytes, of a segment whose groups that count lie in `extents`; `place` gives generation
@@ -232,33 +254,25 @@ impl Summary {
 
     fn encode_entries(&self, out: &mut Vec<u8>) {
         let places = self.sorted();
-        let mut name = Vec::new();
-        let mut lowest = Base {
-            start: self.start,
-            seq: u64::MAX,
-            modified_ms: u64::MAX,
-        };
-        let entries = |name: &mut Vec<u8>, place: u32| {
-            name.clear();
-            let mut c = Cursor::from(&self.entries, place as usize);
-            let taken = summary::take(&mut c, name, self.base());
-            taken.expect("what was put is taken").0
-        };
+        let base = self.reach.base(self.start);
+        let widths = self.reach.widths(base);
+        put_varint(out, base.seq);
+        put_varint(out, base.modified_ms);
+        out.extend_from_slice(&widths.bytes());
+        let shape = Shape::new(widths).expect("no number takes more");
+        let mut before: &[u8] = &[];
         for place in &places {
-            let version = entries(&mut name, *place).version;
-            lowest.seq = lowest.seq.min(version.seq);
-            lowest.modified_ms = lowest.modified_ms.min(version.modified_ms);
-        }
-        put_varint(out, lowest.seq);
-        put_varint(out, lowest.modified_ms);
-        let mut before = Vec::new();
-        for place in &places {
-            let entry = entries(&mut name, *place);
-            let pairs = name.iter().zip(&before);
+            let name = self.order(*place).0;
+            let pairs = name.iter().zip(before);
             let shared = pairs.take_while(|(one, other)| one == other).count();
-            summary::put(out, (&name, shared), &entry, lowest);
-            core::mem::swap(&mut before, &mut name);
+            entry::put(out, (name, shared), &self.entry(*place), (base, &shape));
+            before = name;
         }
+    }
+
+    fn entry(&self, place: u32) -> Entry {
+        let entry = entry::read((&self.entries, place as usize), self.by());
+        entry.expect("what was put is read")
     }
 
     /// The places of entries in their order; most are told apart by eight bytes of their names.

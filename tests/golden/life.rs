@@ -266,8 +266,8 @@ fn lived(end: End) -> Vec<u8> {
 fn the_images_of_a_new_version_are_made_once() {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden");
     for (end, name) in [
-        (End::Closed, "disk-1-closed.txt"),
-        (End::Killed, "disk-1-killed.txt"),
+        (End::Closed, "disk-1-blocks-closed.txt"),
+        (End::Killed, "disk-1-blocks-killed.txt"),
     ] {
         let path = here.join(name);
         assert!(!path.exists(), "{name} is there: it stays as it is");

@@ -5,7 +5,8 @@
 //! not computed by the life, so that a change of both together is seen.
 //!
 //! A golden image is never made again for a version that has one: a release that cannot open it
-//! is wrong. A new version of the format adds its own beside those that are there.
+//! is wrong. A new version of the format adds its own beside those that are there, and so does
+//! what is written otherwise within one.
 
 #![forbid(unsafe_code)]
 

@@ -5,8 +5,13 @@ use super::look::{Shown, assert_shown, checked};
 use super::pack;
 use store::{At, Headers, MemoryDisk, QuotaLimits, State};
 
-const CLOSED: &str = include_str!("disk-1-closed.txt");
-const KILLED: &str = include_str!("disk-1-killed.txt");
+/// As they were first written, and as since summaries have blocks.
+const IMAGES: [(End, &str); 4] = [
+    (End::Closed, include_str!("disk-1-closed.txt")),
+    (End::Killed, include_str!("disk-1-killed.txt")),
+    (End::Closed, include_str!("disk-1-blocks-closed.txt")),
+    (End::Killed, include_str!("disk-1-blocks-killed.txt")),
+];
 const BUCKETS: [&str; 3] = ["churn", "docs", "logs"];
 /// When the disks are opened, in seconds since the life began; "docs/brief" ends at 3600.
 const SOON: u64 = 1000;
@@ -14,16 +19,15 @@ const AFTER_BRIEF: u64 = 3600;
 /// Sequences passed over by an opening of what was not closed, the first of all among them.
 const JUMP: u64 = 1 << 20;
 
-fn golden(end: End) -> MemoryDisk {
-    let disk = MemoryDisk::new(DISK_BYTES);
-    let text = match end {
-        End::Closed => CLOSED,
-        End::Killed => KILLED,
-    };
-    let bytes = pack::unpack(text);
-    assert_eq!(bytes.len() as u64, DISK_BYTES);
-    disk.poke(0, &bytes);
-    disk
+/// Each image, and how the life that made it ended.
+fn images() -> impl Iterator<Item = (End, MemoryDisk)> {
+    IMAGES.into_iter().map(|(end, text)| {
+        let disk = MemoryDisk::new(DISK_BYTES);
+        let bytes = pack::unpack(text);
+        assert_eq!(bytes.len() as u64, DISK_BYTES);
+        disk.poke(0, &bytes);
+        (end, disk)
+    })
 }
 
 fn docs(key: &'static [u8], value: &[u8], seq: u64, modified_seconds: u64) -> Shown {
@@ -198,8 +202,7 @@ fn opened(disk: &MemoryDisk, seed: u8, seconds: u64) -> Hand {
 
 #[test]
 fn a_disk_of_version_1_shows_all_that_was_put_there() {
-    for end in [End::Closed, End::Killed] {
-        let disk = golden(end);
+    for (end, disk) in images() {
         // The second opening finds what the first has made of it, and that one was killed.
         for (seed, seconds) in [(4, SOON), (5, SOON + 1)] {
             let mut hand = opened(&disk, seed, seconds);
@@ -217,8 +220,7 @@ fn a_disk_of_version_1_shows_all_that_was_put_there() {
 
 #[test]
 fn a_value_of_version_1_whose_time_is_over_is_gone() {
-    for end in [End::Closed, End::Killed] {
-        let disk = golden(end);
+    for (end, disk) in images() {
         let mut hand = opened(&disk, 4, AFTER_BRIEF);
         let mut wanted = now(end);
         wanted.remove(0);
@@ -229,8 +231,8 @@ fn a_value_of_version_1_whose_time_is_over_is_gone() {
 
 #[test]
 fn a_look_at_a_disk_of_version_1_finds_nothing_and_every_kind_of_record() {
-    for end in [End::Closed, End::Killed] {
-        let report = checked(&golden(end));
+    for (end, disk) in images() {
+        let report = checked(&disk);
         assert_eq!(report.closed, end == End::Closed);
         for (name, sum) in report.tally.by_name() {
             assert_eq!(sum.count > 0, name != "unknown", "{name}");
@@ -242,8 +244,7 @@ fn a_look_at_a_disk_of_version_1_finds_nothing_and_every_kind_of_record() {
 
 #[test]
 fn a_disk_of_version_1_goes_on_as_if_it_were_new() {
-    for end in [End::Closed, End::Killed] {
-        let disk = golden(end);
+    for (end, disk) in images() {
         let mut hand = opened(&disk, 4, SOON);
         hand.put("docs", b"new", b"written now", Headers::default());
         hand.delete("docs", b"last");

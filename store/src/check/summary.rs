@@ -5,7 +5,7 @@ use super::look::Look;
 use super::segment::{Scope, Thread};
 use super::verdict::Stop;
 use crate::format::segment;
-use crate::format::summary::{self, HEAD_BYTES, Head};
+use crate::format::summary::{self, HEAD_BYTES, Head, Opened};
 use crate::summary::Summary;
 use alloc::format;
 
@@ -30,13 +30,16 @@ impl Look {
         };
         let bytes = self.read(offset, offset + len).await?;
         let place = (footer.generation, offset);
-        let head = summary::open(&bytes, scope.seeds, place);
+        let opened = summary::open(&bytes, scope.seeds, place);
         self.covered.push((offset, offset + len));
-        let Some(head) = head.filter(|head| head.chain == footer.chain) else {
-            let meaning = format!(
-                "the summary of segment {number} is damaged; opening reads the groups instead, and nothing is lost"
-            );
-            self.find(offset, Kind::Summary, None, meaning);
+        let head = match opened {
+            // Opening reads the groups, which were looked at.
+            Opened::Older => return Ok(()),
+            Opened::Intact(head) if head.chain == footer.chain => Some(head),
+            Opened::Intact(_) | Opened::Damaged => None,
+        };
+        let Some(head) = head else {
+            self.damaged_summary(scope, offset);
             return Ok(());
         };
         let listed = thread.summary.take().and_then(|gathered| {
@@ -54,6 +57,19 @@ impl Look {
             self.find(offset, Kind::Summary, None, meaning);
         }
         Ok(())
+    }
+
+    /// It was flushed with the footer and the next segment's first group, or not at all.
+    fn damaged_summary(&mut self, scope: &Scope<'_>, offset: u64) {
+        let number = scope.plan.number;
+        let costs = "opening reads the groups instead, and nothing is lost";
+        if scope.plan.footer_is_excused {
+            let meaning = format!("the summary of segment {number} was torn by a crash; {costs}");
+            self.note(offset, meaning);
+        } else {
+            let meaning = format!("the summary of segment {number} is damaged; {costs}");
+            self.find(offset, Kind::Summary, None, meaning);
+        }
     }
 }
 

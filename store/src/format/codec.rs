@@ -77,31 +77,6 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The same where numbers of two to four bytes are as likely, and each instruction counts.
-    #[inline(always)]
-    pub(crate) fn short_varint(&mut self) -> Option<u64> {
-        let rest = self.bytes.get(self.at..)?;
-        let Some(word) = rest.first_chunk() else {
-            return self.long_varint();
-        };
-        let word = u32::from_le_bytes(*word);
-        let (first, second) = (word & 0x7F, word >> 1 & 0x3F80);
-        let (len, value) = if word & 0x80 == 0 {
-            (1, first)
-        } else if word & 0x8000 == 0 {
-            (2, first | second)
-        } else if word & 0x80_0000 == 0 {
-            (3, first | second | word >> 2 & 0x1F_C000)
-        } else if word & 0x8000_0000 == 0 {
-            let third = word >> 2 & 0x1F_C000;
-            (4, first | second | third | word >> 3 & 0xFE0_0000)
-        } else {
-            return self.longer_varint(rest);
-        };
-        self.at += len;
-        Some(u64::from(value))
-    }
-
     /// The same, of up to eight bytes at once.
     fn longer_varint(&mut self, rest: &[u8]) -> Option<u64> {
         let Some(word) = rest.first_chunk() else {
@@ -148,11 +123,9 @@ impl<'a> Cursor<'a> {
 /// How many bytes [`put_varint`] appends.
 #[inline(always)]
 pub(crate) fn varint_len(value: u64) -> usize {
-    if value < 0x80 {
-        return 1;
-    }
-    let bits = (64 - value.leading_zeros()).max(1) as usize;
-    bits.div_ceil(7)
+    // The bits divided by seven and rounded up, of 1 to 64 bits.
+    let bits = u64::BITS - (value | 1).leading_zeros();
+    (9 * bits as usize + 64) / 64
 }
 
 /// Appends an unsigned LEB128 number.
@@ -186,17 +159,11 @@ mod tests {
                 put_varint(&mut out, value);
                 assert_eq!(out.len(), varint_len(value), "{value}");
                 assert_eq!(Cursor::new(&out).varint(), Some(value));
-                assert_eq!(Cursor::new(&out).short_varint(), Some(value));
                 let mut longer = out.clone();
                 longer.extend_from_slice(&[0xFF; 9]);
                 let mut cursor = Cursor::new(&longer);
                 assert_eq!(cursor.varint(), Some(value));
                 assert_eq!(cursor.position(), out.len());
-                let mut cursor = Cursor::new(&longer);
-                assert_eq!(cursor.short_varint(), Some(value));
-                assert_eq!(cursor.position(), out.len());
-                let cut = &out[..out.len() - 1];
-                assert_eq!(Cursor::new(cut).short_varint(), None);
                 assert_eq!(Cursor::new(&out[..out.len() - 1]).varint(), None);
             }
         }

@@ -118,6 +118,20 @@ pub(crate) fn put_len(owner: usize, metadata: usize, value: usize) -> usize {
     len_of_body(owner + sized(metadata) + 4 + value)
 }
 
+/// The same by the length of the sequence's varint, of most records: where the lengths of key and
+/// metadata take a byte each.
+#[inline(always)]
+pub(crate) fn usual_put_len(
+    (seq_len, bucket): (usize, usize),
+    key: usize,
+    metadata: usize,
+    value: usize,
+) -> Option<usize> {
+    let body = seq_len + 1 + bucket + 1 + key + 8 + 1 + metadata + 4 + value;
+    ((key | metadata) < 0x80 && body < 0x4000).then_some(())?;
+    Some(1 + 1 + usize::from(body >= 0x80) + body + CRC_BYTES)
+}
+
 /// How long a tombstone is on disk, by the length of its owner.
 pub(crate) fn tombstone_len(owner: usize) -> usize {
     len_of_body(owner)

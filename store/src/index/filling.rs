@@ -4,8 +4,9 @@
 //! is not searched.
 
 use super::Index;
+use super::ShortKey;
 use super::keys::{Bucket, NEWEST};
-use super::leaf::Beginning;
+use super::leaf::{Beginning, LeafBuilder};
 use super::tree::Place;
 use super::version::{Form, Version};
 use super::views::Views;
@@ -15,6 +16,8 @@ use crate::name::BucketName;
 pub(crate) struct Filling {
     name: BucketName,
     bucket: Bucket,
+    /// Versions behind all that are in the bucket.
+    builder: LeafBuilder,
     /// Where the last version went.
     finger: Place,
     /// How the last key of all begins.
@@ -55,6 +58,7 @@ impl Index {
         Filling {
             name,
             bucket,
+            builder: LeafBuilder::new(),
             finger,
             last,
             is_simple: self.counts && self.is_whole() && self.views.is_plain(),
@@ -91,24 +95,25 @@ impl Index {
         order: impl Fn(u64) -> (u64, u64),
     ) -> Filled {
         if !self.views.is_plain() {
+            filling.settle();
             let under = (filling.name.as_str(), &self.views);
             return filling.bucket.recover(under, key, *version, order);
         }
         let beginning = Beginning::of(key);
         if filling.is_behind_all(key, beginning) {
             filling.last = beginning;
-            filling.bucket.tree.push(key, version);
+            filling.make_room(key.len(), version.packed_len());
+            filling.builder.push(key, version);
             return Filled::New;
         }
+        filling.settle();
         filling.recover(&self.views, key, version, order)
     }
 
     /// Gives a bucket back.
-    pub(crate) fn end_filling(&mut self, filling: Filling) {
-        let Filling {
-            name, mut bucket, ..
-        } = filling;
-        bucket.tree.end_filling();
+    pub(crate) fn end_filling(&mut self, mut filling: Filling) {
+        filling.settle();
+        let Filling { name, bucket, .. } = filling;
         self.tree_bytes += bucket.ram_bytes();
         self.now.keys += bucket.totals.keys;
         self.now.charged_bytes += bucket.totals.charged_bytes;
@@ -124,20 +129,44 @@ impl Filling {
         self.name.as_str()
     }
 
-    /// The same as [`Index::fill`] of what most are: a whole value without an end, behind all
-    /// that there are. Whether it was one.
+    /// The same as [`Index::fill`] of what most are: a whole value without an end under a short
+    /// key, behind all that there are. Whether it was one.
     #[inline(always)]
-    pub(crate) fn push(&mut self, key: &[u8], version: &Version) -> bool {
-        let beginning = Beginning::of(key);
+    pub(crate) fn push(
+        &mut self,
+        (key, beginning): (ShortKey<'_>, Beginning),
+        version: Version,
+    ) -> bool {
         let is_usual = version.form == Form::Whole && version.expires_ms == 0;
         if !(self.is_simple && is_usual && beginning > self.last) {
             return false;
         }
+        let Some(packed) = version.pack_plain() else {
+            return false;
+        };
         self.last = beginning;
-        self.bucket.tree.push(key, version);
+        self.make_room(key.len(), packed.len());
+        self.builder.push_short(key, &packed);
         self.bucket.totals.keys += 1;
-        self.bucket.totals.charged_bytes += version.charge(key);
+        let charge =
+            key.len() as u64 + u64::from(version.metadata_len) + u64::from(version.value_len);
+        self.bucket.totals.charged_bytes += charge;
         true
+    }
+
+    #[inline(always)]
+    fn make_room(&mut self, key_len: usize, packed_len: usize) {
+        if !self.builder.has_room(key_len, packed_len) {
+            self.settle();
+        }
+    }
+
+    /// All versions are in the bucket.
+    #[cold]
+    fn settle(&mut self) {
+        if let Some(leaf) = self.builder.take() {
+            self.bucket.tree.append(leaf);
+        }
     }
 
     fn is_behind_all(&self, key: &[u8], beginning: Beginning) -> bool {
@@ -145,8 +174,9 @@ impl Filling {
     }
 
     fn is_just_behind_all(&self, key: &[u8], beginning: Beginning) -> bool {
-        let last = self.bucket.tree.last();
-        last.is_none_or(|(_, last)| beginning == self.last && key > last)
+        let last = self.builder.last();
+        let last = last.or_else(|| self.bucket.tree.last().map(|(_, last)| last));
+        last.is_none_or(|last| beginning == self.last && key > last)
     }
 
     fn recover(

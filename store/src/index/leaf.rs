@@ -7,6 +7,10 @@
 //! - No version in it that the view of now sees is over before `soonest_ms`.
 //! - Capacity is kept within [`STEP_BYTES`] of what is used, so that a leaf costs what it holds.
 
+mod builder;
+
+pub(super) use builder::LeafBuilder;
+
 use super::version::{PackedVersion, Version};
 use alloc::vec::Vec;
 use core::cmp::Ordering;
@@ -73,6 +77,9 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
 pub(crate) struct Beginning(u64);
 
 impl Beginning {
+    /// No key's is behind it.
+    pub(crate) const LAST: Beginning = Beginning(u64::MAX);
+
     #[inline(always)]
     pub(crate) fn of(key: &[u8]) -> Beginning {
         let mut word = [0; 8];
@@ -84,7 +91,8 @@ impl Beginning {
     }
 
     /// Of a key of `len` bytes, of a word that may have more behind it.
-    fn cut(word: [u8; 8], len: usize) -> Beginning {
+    #[inline(always)]
+    pub(super) fn cut(word: [u8; 8], len: usize) -> Beginning {
         let word = u64::from_be_bytes(word);
         match len {
             0 => Beginning(0),
@@ -260,44 +268,6 @@ impl Leaf {
         if at == 0 {
             self.first = Beginning::of(key);
         }
-    }
-
-    /// Adds a version of a key behind all others. Others are likely to follow, so there is room
-    /// for as many as can be until [`end_filling`](Self::end_filling).
-    #[inline(always)]
-    pub(super) fn push(&mut self, key: &[u8], version: &Version) {
-        self.note_end(version);
-        let start = self.bytes.len();
-        let len = entry_len(key, version);
-        if self.bytes.capacity() < start + len {
-            self.bytes
-                .reserve_exact(LEAF_BYTES.max(start + len) - start);
-        }
-        if self.starts.len() == self.starts.capacity() {
-            self.starts.reserve_exact(4 * STEP_ENTRIES);
-        }
-        if self.starts.is_empty() {
-            self.first = Beginning::of(key);
-        }
-        self.starts.push(start as u16);
-        self.bytes
-            .extend_from_slice(&(key.len() as u16).to_le_bytes());
-        self.bytes.extend_from_slice(key);
-        match version.pack_plain() {
-            Some(packed) => self.bytes.extend_from_slice(&packed),
-            None => {
-                self.bytes.resize(start + len, 0);
-                version.pack(&mut self.bytes[start + 2 + key.len()..]);
-            }
-        }
-    }
-
-    /// No more will be pushed: gives back what is not needed.
-    pub(super) fn end_filling(&mut self) {
-        self.bytes
-            .shrink_to(self.bytes.len().next_multiple_of(STEP_BYTES));
-        self.starts
-            .shrink_to(self.len().next_multiple_of(STEP_ENTRIES));
     }
 
     /// Puts another version of the same key in its place.

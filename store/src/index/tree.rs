@@ -257,44 +257,23 @@ impl Tree {
         place
     }
 
-    /// Adds a version of a key that is behind all others.
-    #[inline(always)]
-    pub(super) fn push(&mut self, key: &[u8], version: &Version) {
-        let len = entry_len(key, version);
-        let last = self.branches.last().and_then(|branch| branch.0.last());
-        if last.is_none_or(|leaf| leaf.len_bytes() + len > LEAF_BYTES && leaf.len() > 1) {
-            self.push_leaf();
+    /// Adds a leaf behind all others.
+    pub(super) fn append(&mut self, leaf: Leaf) {
+        self.len += leaf.len();
+        let end = self.before(self.end());
+        if let Some(last) = end.and_then(|end| self.leaf(end).map(|last| (end, last)))
+            && last.1.len_bytes() + leaf.len_bytes() <= LEAF_BYTES
+        {
+            return self.change(last.0, |last| last.take_in(&leaf, 0));
         }
-        let branch = self.branches.last_mut().expect("one was pushed");
-        let leaf = branch.0.last_mut().expect("one was pushed");
-        let before = leaf.ram_bytes();
-        leaf.push(key, version);
-        self.ram_bytes = self.ram_bytes + leaf.ram_bytes() - before;
-        self.len += 1;
-    }
-
-    #[cold]
-    fn push_leaf(&mut self) {
-        self.end_filling();
         let full = self.branches.last();
         if full.is_none_or(|branch| branch.0.len() >= BRANCH_LEAVES) {
             self.branches.push(Branch::new(core::iter::empty()));
             self.ram_bytes += BRANCH_BYTES;
         }
-        let branch = self.branches.last_mut().expect("just pushed");
-        let leaf = Leaf::default();
         self.ram_bytes += leaf.ram_bytes();
+        let branch = self.branches.last_mut().expect("one was pushed");
         branch.0.push(leaf);
-    }
-
-    /// No more will be pushed.
-    pub(super) fn end_filling(&mut self) {
-        let last = self.branches.last_mut();
-        if let Some(leaf) = last.and_then(|branch| branch.0.last_mut()) {
-            let before = leaf.ram_bytes();
-            leaf.end_filling();
-            self.ram_bytes = self.ram_bytes + leaf.ram_bytes() - before;
-        }
     }
 
     /// The last entry, if there is one.

@@ -7,6 +7,8 @@ use crate::request::{Metadata, Seq};
 const WORD: usize = 6;
 /// Bytes of a packed version without what only some have.
 const FIXED: usize = 3 * WORD + 4 + 4 + 2 + 1;
+/// The same, of versions that have nothing of that.
+pub(super) const PLAIN_BYTES: usize = FIXED;
 /// The form's bits of the last byte.
 const FORM_BITS: u8 = 0b11;
 /// There is a count of dead put records.

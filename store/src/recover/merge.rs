@@ -38,20 +38,39 @@ pub(super) enum Came {
     ToTheLimit,
 }
 
-/// What competes for a run.
-#[derive(Clone, Copy, Debug)]
+/// What competes for a run: how its next key begins, and last of all if nothing competes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Head {
     beginning: Beginning,
     competes: bool,
+}
+
+impl Head {
+    const NONE: Head = Head {
+        beginning: Beginning::LAST,
+        competes: false,
+    };
+
+    #[inline(always)]
+    fn of(run: &Run) -> Head {
+        let beginning = match run.name.short_key() {
+            Some(key) => key.beginning(),
+            None => Beginning::of(run.name.key()),
+        };
+        Head {
+            beginning,
+            competes: true,
+        }
+    }
 }
 
 /// A tree of losers over the runs: the way of a new entry through it is as long as it is high.
 #[derive(Debug)]
 struct Contest {
     heads: Vec<Head>,
-    winner: usize,
-    /// Who lost at each node; node 0 is none.
-    losers: Vec<usize>,
+    winner: (Beginning, usize),
+    /// Who lost at each node, and with what; node 0 is none.
+    losers: Vec<(Beginning, usize)>,
 }
 
 impl Merge {
@@ -97,38 +116,61 @@ impl Merge {
     }
 
     /// Gives out so many entries, or all of one bucket.
+    #[inline(never)]
     fn give_out(&mut self, replay: &mut Replay, entries: u32) {
         let mut filling = replay.index.begin_filling(&self.bucket);
         for _ in 0..entries {
-            let winner = self.contest.winner;
-            if !self.contest.heads[winner].competes {
+            if !self.contest.competes() {
                 break;
             }
-            self.give_one(replay, &mut filling, winner);
+            self.give_one(replay, &mut filling);
         }
         replay.index.end_filling(filling);
-        let winner = self.contest.winner;
-        if !self.contest.heads[winner].competes {
+        for run in &mut self.runs {
+            let (bytes, seq) = core::mem::take(&mut run.uncounted);
+            replay.count_in_order(run.number, bytes, seq);
+        }
+        if !self.contest.competes() {
             self.next_bucket();
         }
     }
 
-    fn give_one(&mut self, replay: &mut Replay, filling: &mut Filling, winner: usize) {
+    #[inline(always)]
+    fn give_one(&mut self, replay: &mut Replay, filling: &mut Filling) {
+        let (beginning, winner) = self.contest.winner;
         let run = &mut self.runs[winner];
-        let record = (run.number, run.record_len);
-        replay.version_in_order(filling, run.name.key(), &run.entry, record);
+        match run.usual() {
+            Some((key, version, len)) if filling.push((key, beginning), version) => {
+                let (bytes, seq) = run.uncounted;
+                run.uncounted = (bytes + len, seq.max(version.seq));
+            }
+            _ => match run.entry() {
+                Some((entry, len)) => {
+                    replay.version_near(filling, run.name.key(), &entry, (run.number, len));
+                }
+                None => return self.end(winner, Next::Unsound),
+            },
+        }
         run.given += 1;
-        let next = run.advance();
-        let head = &mut self.contest.heads[winner];
-        head.beginning = Beginning::of(run.name.key());
-        head.competes = next == Next::SameBucket;
+        match run.advance() {
+            Next::SameBucket => {
+                let head = Head::of(run);
+                self.contest.enter(winner, head, &self.runs);
+            }
+            next => self.end(winner, next),
+        }
+    }
+
+    /// A run has nothing more in this bucket.
+    #[cold]
+    fn end(&mut self, winner: usize, next: Next) {
+        let run = &mut self.runs[winner];
         if matches!(next, Next::End | Next::Unsound) {
             run.end();
-            if next == Next::Unsound {
-                self.unsound.push(run.number);
-            }
+            let unsound = (next == Next::Unsound).then_some(run.number);
+            self.unsound.extend(unsound);
         }
-        self.contest.enter(winner, &self.runs);
+        self.contest.enter(winner, Head::NONE, &self.runs);
     }
 
     /// Lets those runs compete that have entries of the first bucket there is.
@@ -137,10 +179,13 @@ impl Merge {
         let names = self.runs.iter().map(|run| run.name.bucket());
         self.bucket.clear();
         self.bucket.push_str(names.min().unwrap_or_default());
-        let heads = self.runs.iter().map(|run| Head {
-            beginning: Beginning::of(run.name.key()),
-            competes: run.name.bucket() == self.bucket,
-        });
+        let heads = self
+            .runs
+            .iter()
+            .map(|run| match run.name.bucket() == self.bucket {
+                true => Head::of(run),
+                false => Head::NONE,
+            });
         self.contest.heads = heads.collect();
         self.contest.begin(&self.runs);
     }
@@ -150,19 +195,22 @@ impl Contest {
     fn new(runs: usize) -> Contest {
         Contest {
             heads: Vec::with_capacity(runs),
-            winner: 0,
+            winner: (Beginning::LAST, 0),
             losers: vec![],
         }
     }
 
+    /// Whether any run does.
+    #[inline(always)]
+    fn competes(&self) -> bool {
+        let (beginning, winner) = self.winner;
+        beginning != Beginning::LAST || self.heads.get(winner).is_some_and(|head| head.competes)
+    }
+
     /// Whether the entry of `one` comes before that of `other`.
     #[inline(always)]
-    fn is_before(&self, one: usize, other: usize, runs: &[Run]) -> bool {
-        let (mine, its) = (&self.heads[one], &self.heads[other]);
-        if mine.competes && its.competes && mine.beginning != its.beginning {
-            return mine.beginning < its.beginning;
-        }
-        self.is_just_before(one, other, runs)
+    fn is_before(&self, one: (Beginning, usize), other: (Beginning, usize), runs: &[Run]) -> bool {
+        one.0 < other.0 || (one.0 == other.0 && self.is_just_before(one.1, other.1, runs))
     }
 
     /// The same where the beginnings of keys do not tell.
@@ -175,37 +223,41 @@ impl Contest {
         let (mine, its) = (&runs[one], &runs[other]);
         let order = mine.name.key().cmp(its.name.key());
         // The newest first.
-        let seqs = (its.entry.version.seq, mine.entry.version.seq);
-        order.then_with(|| seqs.0.cmp(&seqs.1)) == Ordering::Less
+        order.then_with(|| its.seq().cmp(&mine.seq())) == Ordering::Less
     }
 
     /// All compete anew.
     fn begin(&mut self, runs: &[Run]) {
         let count = self.heads.len();
-        self.losers = vec![0; count];
+        let entry = |run: usize| (self.heads[run].beginning, run);
+        self.losers = (0..count).map(entry).collect();
         // The winner of each node; the leaves come behind the nodes.
-        let mut winners: Vec<usize> = (0..count).chain(0..count).collect();
+        let mut winners = [&self.losers[..], &self.losers[..]].concat();
         for node in (1..count).rev() {
             let (left, right) = (winners[2 * node], winners[2 * node + 1]);
             let is_right = self.is_before(right, left, runs);
             winners[node] = if is_right { right } else { left };
             self.losers[node] = if is_right { left } else { right };
         }
-        self.winner = if count > 1 { winners[1] } else { 0 };
+        let only = winners.first().copied();
+        let winner = winners.get(1).filter(|_| count > 1).copied().or(only);
+        self.winner = winner.unwrap_or((Beginning::LAST, 0));
     }
 
     /// The one that has won has another entry.
-    fn enter(&mut self, winner: usize, runs: &[Run]) {
-        let mut winner = winner;
+    #[inline(always)]
+    fn enter(&mut self, winner: usize, head: Head, runs: &[Run]) {
+        self.heads[winner] = head;
+        let mut best = (head.beginning, winner);
         let mut node = (winner + self.heads.len()) / 2;
         while node > 0 {
             let loser = self.losers[node];
-            if self.is_before(loser, winner, runs) {
-                self.losers[node] = winner;
-                winner = loser;
+            if self.is_before(loser, best, runs) {
+                self.losers[node] = best;
+                best = loser;
             }
             node /= 2;
         }
-        self.winner = winner;
+        self.winner = best;
     }
 }

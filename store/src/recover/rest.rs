@@ -9,7 +9,8 @@ use crate::disk::Disk;
 use crate::fetch::{Fetch, FetchError, Unreadable};
 use crate::format::codec::Cursor;
 use crate::format::segment::Footer;
-use crate::format::summary;
+use crate::format::summary::block::PAD_BYTES;
+use crate::format::summary::{self, Opened};
 use crate::replay::{EPOCH_END, SEQ_END};
 use crate::walk::{Event, Walk};
 use alloc::boxed::Box;
@@ -38,6 +39,16 @@ enum Part {
 
 /// There is no memory for it.
 struct Starved;
+
+/// What came of a summary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Believed {
+    /// All it says is taken in, or left to a merge.
+    Whole,
+    /// It is of a form that is not read any more.
+    Older,
+    Damaged,
+}
 
 /// A summary under way.
 struct Reading {
@@ -101,22 +112,33 @@ impl Recovery {
                 *budget = budget.saturating_sub(bytes + 512);
                 match read {
                     Poll::Pending => (Stage::Rest(Some(rest)), WentOn::Waits),
-                    Poll::Ready(true) if self.believe(&mut rest) => {
-                        (Stage::Rest(None), WentOn::Yes)
-                    }
-                    Poll::Ready(_) => {
-                        let start = self.layout.start(rest.number);
-                        log::warn!(
-                            "store: the summary of the segment at {start} is damaged; its groups are read instead"
-                        );
-                        rest.summary_is_damaged = true;
-                        rest.part = self.walk_of(&rest);
-                        (Stage::Rest(Some(rest)), WentOn::Yes)
+                    Poll::Ready(is_there) => {
+                        let summary = match is_there {
+                            true => self.believe(&mut rest),
+                            false => Believed::Damaged,
+                        };
+                        (self.behind_summary(rest, summary), WentOn::Yes)
                     }
                 }
             }
             Part::Walk(_) => self.walk_rest(disk, rest, budget),
         }
+    }
+
+    fn behind_summary(&mut self, mut rest: Box<Rest>, summary: Believed) -> Stage {
+        match summary {
+            Believed::Whole => return Stage::Rest(None),
+            Believed::Older => {}
+            Believed::Damaged => {
+                let start = self.layout.start(rest.number);
+                log::warn!(
+                    "store: the summary of the segment at {start} is damaged; its groups are read instead"
+                );
+                rest.summary_is_damaged = true;
+            }
+        }
+        rest.part = self.walk_of(&rest);
+        Stage::Rest(Some(rest))
     }
 
     fn next_rest(&mut self, disk: &mut Disk) -> (Stage, WentOn) {
@@ -202,7 +224,7 @@ impl Recovery {
         let start = offset - offset % sector;
         let end = (offset + len as u64).next_multiple_of(sector);
         let mut bytes = Vec::new();
-        let room = bytes.try_reserve_exact((end - start) as usize);
+        let room = bytes.try_reserve_exact((end - start) as usize + PAD_BYTES);
         room.map_err(|_| Starved)?;
         Ok(Some(Reading {
             offset,
@@ -216,20 +238,22 @@ impl Recovery {
     }
 
     /// Takes in what the summary says, if it is intact; its entries are left to a merge.
-    fn believe(&mut self, rest: &mut Rest) -> bool {
+    fn believe(&mut self, rest: &mut Rest) -> Believed {
         let (Part::Summary(reading), Some(footer)) = (&mut rest.part, rest.footer) else {
-            return false;
+            return Believed::Damaged;
         };
         let from = (reading.offset - reading.start) as usize;
         let bytes = &reading.bytes[from..from + reading.len];
         let place = (footer.generation, reading.offset);
-        let head = summary::open(bytes, self.seeds, place);
-        let is_right = |head: &summary::Head| {
-            head.chain == footer.chain && head.epoch < EPOCH_END && head.next_seq < SEQ_END
+        let head = match summary::open(bytes, self.seeds, place) {
+            Opened::Intact(head) => head,
+            Opened::Older => return Believed::Older,
+            Opened::Damaged => return Believed::Damaged,
         };
-        let Some(head) = head.filter(is_right) else {
-            return false;
-        };
+        let is_in_range = head.epoch < EPOCH_END && head.next_seq < SEQ_END;
+        if head.chain != footer.chain || !is_in_range {
+            return Believed::Damaged;
+        }
         let header = self.headers[rest.number as usize].expect("segments in use have headers");
         let start = self.layout.start(rest.number);
         let bounds = Bounds {
@@ -249,15 +273,14 @@ impl Recovery {
         let at = from + lists.position();
         let mut bytes = core::mem::take(&mut reading.bytes);
         bytes.truncate(from + reading.len);
-        let run =
-            told.and_then(|()| Run::of_summary((rest.number, bounds), bytes, at, head.entries));
+        let run = told.and_then(|()| Run::of_list((rest.number, bounds), bytes, at, head.entries));
         let Some(run) = run else {
             self.disbelieve(rest.number);
-            return false;
+            return Believed::Damaged;
         };
         self.walked += 1;
         self.take_run(run, rest.by);
-        true
+        Believed::Whole
     }
 
     /// An intact summary is no summary. What it said first has been taken in. So nothing will be

@@ -1,7 +1,10 @@
 //! What one segment tells of its keys, in their order, entry by entry.
 
 use crate::format::codec::Cursor;
-use crate::format::summary::{Base, Entry, Name};
+use crate::format::record;
+use crate::format::summary::block::{Block, PAD_BYTES, SEQ_RANGE, Shape, Widths};
+use crate::format::summary::entry::{self, Base, Entry, MS_MAX, Name};
+use crate::index::{ShortKey, Version};
 use crate::replay::SEQ_END;
 use alloc::vec::Vec;
 
@@ -33,19 +36,22 @@ pub(crate) struct Run {
     pub(super) number: u32,
     bounds: Bounds,
     bytes: Vec<u8>,
-    /// Where in `bytes` the next entry begins.
+    /// Where in `bytes` the entry that was taken out begins.
     at: usize,
-    /// Where the others begin, last first, if not each behind the one before.
-    places: Option<Vec<u32>>,
+    /// Where the one behind it begins.
+    next: usize,
     base: Base,
+    shape: Shape,
+    /// Of the varint of each sequence that a block says, if it is the same for all.
+    seq_len: Option<usize>,
     /// Entries in `bytes` that have not been taken out.
     left: u32,
     /// Entries that have been given out.
     pub(super) given: u32,
+    /// Of those that were given out and not counted yet: bytes of their records, and the highest
+    /// sequence.
+    pub(super) uncounted: (u64, u64),
     pub(super) name: Name,
-    pub(super) entry: Entry,
-    /// Length of its record.
-    pub(super) record_len: u64,
     /// There is no further one.
     pub(super) is_over: bool,
 }
@@ -63,10 +69,12 @@ pub(super) enum Next {
 }
 
 impl Run {
-    /// Of `count` entries that begin with their base at `at` of a summary of segment `number`.
-    pub(super) fn of_summary(
+    /// Of a list of `count` entries, at `at` of `bytes`, that tells of segment `number`.
+    ///
+    /// It becomes longer by [`PAD_BYTES`].
+    pub(crate) fn of_list(
         (number, bounds): (u32, Bounds),
-        bytes: Vec<u8>,
+        mut bytes: Vec<u8>,
         at: usize,
         count: u32,
     ) -> Option<Run> {
@@ -76,55 +84,32 @@ impl Run {
             seq: c.varint()?,
             modified_ms: c.varint()?,
         };
+        let shape = Shape::new(Widths::new(c.array()?))?;
+        // No sum of them and of what a block holds is too large, or is 0.
+        let is_sound = (1..SEQ_END - SEQ_RANGE).contains(&base.seq) && base.modified_ms <= MS_MAX;
+        (is_sound || count == 0).then_some(())?;
         let at = c.position();
-        Some(Run::new((number, bounds), (bytes, at), base, count))
-    }
-
-    /// Of entries that are told alone, by the places where they begin.
-    pub(crate) fn gathered(
-        (number, bounds): (u32, Bounds),
-        bytes: Vec<u8>,
-        mut places: Vec<u32>,
-        base: Base,
-    ) -> Run {
-        let count = places.len() as u32;
-        places.reverse();
-        let run = Run::new((number, bounds), (bytes, 0), base, count);
-        Run {
-            places: Some(places),
-            ..run
-        }
-    }
-
-    fn new(
-        (number, bounds): (u32, Bounds),
-        (bytes, at): (Vec<u8>, usize),
-        base: Base,
-        count: u32,
-    ) -> Run {
-        Run {
+        bytes.resize(bytes.len() + PAD_BYTES, 0);
+        Some(Run {
             number,
             bounds,
             bytes,
             at,
-            places: None,
+            next: at,
             base,
+            shape,
+            seq_len: shape.seq_len(base),
             left: count,
             given: 0,
+            uncounted: (0, 0),
             name: Name::default(),
-            entry: Entry::default(),
-            record_len: 0,
             is_over: false,
-        }
+        })
     }
 
     /// Memory it takes.
     pub(super) fn ram_bytes(&self) -> u64 {
-        let places = self
-            .places
-            .as_ref()
-            .map_or(0, |places| 4 * places.capacity());
-        (self.bytes.capacity() + places) as u64
+        self.bytes.capacity() as u64
     }
 
     /// Passes by entries that were given out before.
@@ -141,33 +126,53 @@ impl Run {
     pub(super) fn end(&mut self) {
         self.is_over = true;
         self.bytes = Vec::new();
-        self.places = None;
     }
 
     /// Takes the next entry out.
+    #[inline(always)]
     pub(super) fn advance(&mut self) -> Next {
         let Some(left) = self.left.checked_sub(1) else {
-            let is_all = self.places.is_some() || self.at == self.bytes.len();
+            let is_all = self.next + PAD_BYTES == self.bytes.len();
             return if is_all { Next::End } else { Next::Unsound };
         };
-        if let Some(place) = self.places.as_mut().and_then(Vec::pop) {
-            self.at = place as usize;
-        }
         self.left = left;
-        let mut c = Cursor::from(&self.bytes, self.at);
-        let Some((entry, is_other)) = self.name.take(&mut c, self.base) else {
+        self.at = self.next;
+        let by = (self.base, &self.shape);
+        let Some((next, is_other)) = self.name.come_to((&self.bytes, self.at), by) else {
             return Next::Unsound;
         };
-        self.at = c.position();
-        let version = &entry.version;
-        self.record_len = version.record_len(self.name.bucket(), self.name.key());
-        if !self.bounds.has(version.pos, self.record_len) || !(1..SEQ_END).contains(&version.seq) {
-            return Next::Unsound;
-        }
-        self.entry = entry;
+        self.next = next;
         match is_other {
             true => Next::OtherBucket,
             false => Next::SameBucket,
         }
+    }
+
+    /// The entry that was taken out, and the length of its record; `None` if no segment holds what
+    /// is said.
+    pub(super) fn entry(&self) -> Option<(Entry, u64)> {
+        let entry = entry::read((&self.bytes, self.at), (self.base, &self.shape))?;
+        let version = &entry.version;
+        let record_len = version.record_len(self.name.bucket(), self.name.key());
+        let is_sound = self.bounds.has(version.pos, record_len) && version.seq < SEQ_END;
+        is_sound.then_some((entry, record_len))
+    }
+
+    /// The same of what most are, with a short key.
+    #[inline(always)]
+    pub(super) fn usual(&self) -> Option<(ShortKey<'_>, Version, u64)> {
+        let block = Block::at(&self.bytes, self.at)??;
+        let version = self.shape.version(block, self.base)?;
+        let owner = (self.seq_len?, self.name.bucket().len());
+        let key = self.name.short_key()?;
+        let metadata = usize::from(version.metadata_len);
+        let len = record::usual_put_len(owner, key.len(), metadata, version.value_len as usize)?;
+        let is_sound = self.bounds.has(version.pos, len as u64);
+        is_sound.then_some((key, version, len as u64))
+    }
+
+    /// The sequence it says.
+    pub(super) fn seq(&self) -> u64 {
+        self.entry().map_or(0, |(entry, _)| entry.version.seq)
     }
 }

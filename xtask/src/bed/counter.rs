@@ -14,6 +14,12 @@ const RECIPE: Recipe = Recipe {
     packages: &["valgrind"],
 };
 
+/// The C library copies and clears with loops of vectors however long a run is. Callgrind counts
+/// each turn of a string instruction with a repeat prefix, so that a byte would be as much as any
+/// instruction.
+const NO_REPEATS: &str =
+    "glibc.cpu.x86_rep_movsb_threshold=0x10000000:glibc.cpu.x86_rep_stosb_threshold=0x10000000";
+
 /// It, unpacked.
 #[derive(Debug)]
 pub(crate) struct Counter(Tree);
@@ -29,6 +35,7 @@ impl Counter {
     pub(crate) fn command(&self, program: &Command, inside: Option<&str>) -> Command {
         let mut counted = self.0.program("usr/bin/valgrind.bin");
         counted.env("VALGRIND_LIB", self.0.path("usr/libexec/valgrind"));
+        counted.env("GLIBC_TUNABLES", NO_REPEATS);
         counted.args([
             "--tool=callgrind",
             "--log-fd=1",
