@@ -27,4 +27,6 @@ mod publish;
 mod report;
 mod shutdown;
 mod startup;
+mod status;
 mod token;
+mod toolstack;

@@ -1,4 +1,4 @@
-//! What the roof adds to `/metrics`, `/readyz` and the console's status.
+//! What the roof adds to `/metrics` and `/readyz`.
 
 use crate::logger;
 use crate::machine::HeapUsage;
@@ -12,7 +12,7 @@ use core::fmt::Write;
 use drivers::Phase;
 use drivers::blkfront::Blkfront;
 use drivers::netfront::Netfront;
-use service::{Environment, MetricsSource, Service};
+use service::{Environment, MetricsSource};
 use store::State;
 use xen::Xen;
 use xen::grant::GrantTable;
@@ -69,28 +69,6 @@ pub(crate) fn state_text(state: &State) -> String {
         State::Refused(why) => format!("refused: {why}"),
         State::Closed => "closed".into(),
     }
-}
-
-/// How things stand, on the console.
-pub(crate) fn log_status(service: &Service, net: net::Statistics) {
-    let store = service.store().statistics();
-    let keys = match store.in_part {
-        true => String::from("an unknown number of"),
-        false => format!("{}", store.keys),
-    };
-    log::info!(
-        "status: store {}, {keys} keys, {} of {} bytes used",
-        state_text(service.store().state()),
-        store.used_bytes,
-        store.limit_bytes
-    );
-    log::info!(
-        "status: {} connections, {} requests in progress, {} accepted, {} refused",
-        net.connections,
-        service.request_count(),
-        net.accepted,
-        net.refused
-    );
 }
 
 impl MetricsSource for Sources {

@@ -9,14 +9,15 @@ use crate::disk::Disk;
 use crate::entropy::Entropy;
 use crate::ether::{Ether, NoEther};
 use crate::http::Http;
-use crate::lifecycle::{End, Toolstack};
+use crate::lifecycle::End;
 use crate::machine::Host;
 use crate::operator::{Command, Operator};
 use crate::publish::Publisher;
 use crate::shutdown::Shutdown;
 use crate::startup::{Parts, Startup};
 use crate::token::{self, FirstToken};
-use crate::{logger, report};
+use crate::toolstack::{Asked, Toolstack};
+use crate::{logger, report, status};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
@@ -79,7 +80,7 @@ impl Appliance {
         let mut publisher = Publisher::new(attachment.xenstore.clone());
         publisher.introduce(report::VERSION, host.ram_bytes / 1024);
         Appliance {
-            toolstack: Toolstack::listen(attachment.xenstore.clone()),
+            toolstack: Toolstack::listen(attachment.xenstore.clone(), host.ram_bytes),
             entropy: Entropy::new(&host.seed),
             attachment,
             host,
@@ -150,20 +151,21 @@ impl Appliance {
 
     /// The toolstack, and whoever types on the console.
     fn listen_to_owners(&mut self, now: Now) {
-        let mut end = self.toolstack.step();
-        if let Some(console) = &self.attachment.console {
-            match self.operator.step(console) {
-                Some(Command::End(asked)) => {
-                    log::info!("lifecycle: {asked:?} asked on the console");
-                    end = end.or(Some(asked));
-                }
-                Some(Command::Status) => {
-                    if let Phase::Serving(serving) = &self.phase {
-                        report::log_status(&serving.service, serving.stack.statistics());
-                    }
-                }
-                None => {}
+        let mut end = None;
+        while let Some(asked) = self.toolstack.step() {
+            match asked {
+                Asked::End(asked) => end = end.or(Some(asked)),
+                Asked::Status => self.log_status(),
             }
+        }
+        let console = self.attachment.console.as_ref();
+        match console.and_then(|console| self.operator.step(console)) {
+            Some(Command::End(asked)) => {
+                log::info!("lifecycle: {asked:?} asked on the console");
+                end = end.or(Some(asked));
+            }
+            Some(Command::Status) => self.log_status(),
+            None => {}
         }
         let Some(end) = end else { return };
         if end == End::Crash {
@@ -176,6 +178,18 @@ impl Appliance {
             serving.service.begin_shutdown();
             serving.http.wake_all();
         }
+    }
+
+    /// How things stand, on the console.
+    fn log_status(&self) {
+        match &self.phase {
+            Phase::Starting(_) => log::info!("status: starting"),
+            Phase::Serving(serving) => {
+                status::log_service(&serving.service, serving.stack.statistics());
+                status::log_devices(serving.vif.as_deref(), serving.vbd.as_deref());
+            }
+        }
+        status::log_machine(&self.attachment, (self.host.heap)());
     }
 
     /// Advances an end that was asked for; whether there is more to do at once.

@@ -137,6 +137,7 @@ pub fn introduce(domain: &mut Domain, settings: &[(&str, &str)]) {
     for key in [
         "control",
         "control/shutdown",
+        "control/sysrq",
         "device",
         "data",
         "attr",
@@ -146,6 +147,9 @@ pub fn introduce(domain: &mut Domain, settings: &[(&str, &str)]) {
         xenstored.write(&path, b"");
         xenstored.set_owner(&path, DOMID);
     }
+    let target = format!("{home}/memory/target");
+    xenstored.write(&target, b"16384");
+    xenstored.allow(&target, DOMID, Access::Read);
     for (key, value) in settings {
         let path = format!("{home}/vm-data/{key}");
         xenstored.write(&path, value.as_bytes());

@@ -99,6 +99,32 @@ fn fifty_reboots_leak_nothing() {
     assert_eq!(guest.request("GET", "/kv/r/constant", b"").body, b"here");
 }
 
+/// Only real Xen has a toolstack that asks.
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn a_sysrq_and_another_memory_target_are_answered_on_the_console() {
+    let bed = Bed::from_environment();
+    let guest = Guest::serving(&bed, "owners", &Recipe::default());
+    if !bed.is_xen {
+        guest.type_line("status");
+        guest.wait_for_console("bytes of heap in use");
+        return;
+    }
+    bed.run("xl sysrq owners t");
+    let console = guest.wait_for_console("bytes of heap in use");
+    for words in [
+        "sysrq `t` asked",
+        "status: store ready",
+        "status: vif Connected",
+    ] {
+        assert!(console.contains(words), "{words}:\n{console}");
+    }
+    bed.run("xl mem-set owners 12m");
+    guest.wait_for_console("asks for 12288 KiB; there is no balloon");
+    assert_eq!(guest.request("PUT", "/kv/o/k", b"value").status, 201);
+    assert_eq!(guest.request("GET", "/kv/o/k", b"").body, b"value");
+}
+
 /// What must not grow from boot to boot.
 #[derive(Debug)]
 struct Held {

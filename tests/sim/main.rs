@@ -14,6 +14,7 @@ mod hostile;
 mod index;
 mod memory;
 mod million;
+mod owners;
 mod reconnect;
 mod resize;
 mod seeds;

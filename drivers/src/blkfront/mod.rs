@@ -202,6 +202,12 @@ impl Blkfront {
         self.counters
     }
 
+    /// Requests whose end the backend has not told yet.
+    pub fn in_flight(&self) -> usize {
+        let link = self.session.link_ref();
+        link.map_or(0, |link| link.queue.tags().len())
+    }
+
     /// Queues one request under a tag of the caller's.
     ///
     /// # Errors
