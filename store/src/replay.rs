@@ -249,13 +249,12 @@ impl Replay {
         self.count((bucket, key), filled, (number, record_len));
     }
 
-    /// Versions that were put into the index at once, in the order of their keys: so many bytes
-    /// are their records in a segment, and that is their highest sequence.
-    pub(crate) fn count_in_order(&mut self, number: u32, record_bytes: u64, seq: u64) {
-        if record_bytes > 0 {
-            self.segments.add_live_in(number, record_bytes);
-            self.see_seq(seq);
-        }
+    /// A version that was put into the index at once, in the order of keys: its record, of so
+    /// many bytes, lies in the segment of that `number`.
+    #[inline(always)]
+    pub(crate) fn count_in_order(&mut self, number: u32, record_len: u64, seq: u64) {
+        self.segments.add_live_in(number, record_len);
+        self.see_seq(seq);
     }
 
     /// The same as [`version`](Self::version), of changes that come in the order of their keys;

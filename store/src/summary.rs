@@ -81,6 +81,7 @@ impl Summary {
     pub(crate) fn len_bytes(&self) -> u64 {
         let lists = [&self.records, &self.views, &self.chunks, &self.entries];
         let lists: usize = lists.iter().map(|list| list.len()).sum();
+        let lists = lists - PAD_BYTES.min(self.entries.len());
         (HEAD_BYTES + EXTENTS_MAX * PAIR_BYTES_MAX + LIST_BYTES_MAX + lists) as u64
     }
 
@@ -247,6 +248,10 @@ impl Summary {
         head.records = self.record_count + u32::from(!self.views.is_empty());
         head.chunks = self.chunk_count;
         head.entries = self.places.len() as u32;
+        // Else it would reach into the groups: see the invariants.
+        if out.len() as u64 > self.len_bytes() {
+            return None;
+        }
         let place = place(out.len() as u64);
         summary::seal(&mut out, &head, seeds, place);
         Some(out)
@@ -265,7 +270,12 @@ impl Summary {
             let name = self.order(*place).0;
             let pairs = name.iter().zip(before);
             let shared = pairs.take_while(|(one, other)| one == other).count();
-            entry::put(out, (name, shared), &self.entry(*place), (base, &shape));
+            let entry = self.entry(*place);
+            // What was none before may take less as it is than as a block.
+            match entry::is_block(&self.entries, *place as usize) {
+                true => entry::put(out, (name, shared), &entry, (base, &shape)),
+                false => entry::put_special(out, (shared, &name[shared..]), &entry, base),
+            }
             before = name;
         }
     }
@@ -296,5 +306,64 @@ impl Summary {
             by_digits.then_with(|| self.order(one.1).cmp(&self.order(other.1)))
         });
         sorted.into_iter().map(|(_, place)| place).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::record::Owner;
+    use crate::tests::bed::Random;
+    use alloc::format;
+    use alloc::string::String;
+
+    /// Any number of at most so many bits, small ones as often as large ones.
+    fn number(random: &mut Random, bits: u64) -> u64 {
+        let bits = 1 + random.below(bits);
+        random.below(1 << bits)
+    }
+
+    /// Keys as long as a name can be told in a byte, and a little shorter and longer; times and
+    /// sequences that take few bytes alone, and more as those of a block.
+    #[test]
+    fn no_summary_is_longer_than_it_is_said_to_be() {
+        let mut random = Random(23);
+        for round in 0..60 {
+            let mut summary = Summary::new(1 << 20, u64::MAX);
+            let small = 4 + 2 * (round % 4);
+            for at in 0..400 {
+                let any = [3, 16, 250, 253, 255, 300][random.below(6) as usize];
+                let key_len = if random.below(20) > 0 { 254 } else { any };
+                let mut key: String = format!("{:016x}", random.below(u64::MAX));
+                key.push_str(&"k".repeat(300));
+                let is_usual = random.below(100) > 0;
+                let bits = if is_usual { small } else { 41 };
+                let owner = Owner {
+                    seq: 1 + number(&mut random, small + 6),
+                    bucket: "b",
+                    key: &key.as_bytes()[..key_len],
+                    modified_wall_ns: 1_000_000 * number(&mut random, bits),
+                };
+                let value = [0; 300];
+                let len = if is_usual { 0 } else { 300 };
+                let record = Record::Put {
+                    owner,
+                    metadata: &value[..len / 2],
+                    value_crc: 7,
+                    value: &value[..len],
+                };
+                let pos = (1 << 20) + 128 * at;
+                summary.note(&record, &[], pos).expect("there is memory");
+            }
+            let said = summary.len_bytes();
+            let mut out = Vec::new();
+            summary.encode_entries(&mut out);
+            let most = said - (HEAD_BYTES + EXTENTS_MAX * PAIR_BYTES_MAX) as u64;
+            assert!(
+                out.len() as u64 <= most,
+                "{} bytes, and not {most}",
+                out.len()
+            );
+        }
     }
 }

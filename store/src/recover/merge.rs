@@ -126,10 +126,6 @@ impl Merge {
             self.give_one(replay, &mut filling);
         }
         replay.index.end_filling(filling);
-        for run in &mut self.runs {
-            let (bytes, seq) = core::mem::take(&mut run.uncounted);
-            replay.count_in_order(run.number, bytes, seq);
-        }
         if !self.contest.competes() {
             self.next_bucket();
         }
@@ -141,8 +137,7 @@ impl Merge {
         let run = &mut self.runs[winner];
         match run.usual() {
             Some((key, version, len)) if filling.push((key, beginning), version) => {
-                let (bytes, seq) = run.uncounted;
-                run.uncounted = (bytes + len, seq.max(version.seq));
+                replay.count_in_order(run.number, len, version.seq);
             }
             _ => match run.entry() {
                 Some((entry, len)) => {

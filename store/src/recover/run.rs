@@ -2,7 +2,7 @@
 
 use crate::format::codec::Cursor;
 use crate::format::record;
-use crate::format::summary::block::{Block, PAD_BYTES, SEQ_RANGE, Shape, Widths};
+use crate::format::summary::block::{Block, PAD_BYTES, Shape, Widths};
 use crate::format::summary::entry::{self, Base, Entry, MS_MAX, Name};
 use crate::index::{ShortKey, Version};
 use crate::replay::SEQ_END;
@@ -48,9 +48,6 @@ pub(crate) struct Run {
     left: u32,
     /// Entries that have been given out.
     pub(super) given: u32,
-    /// Of those that were given out and not counted yet: bytes of their records, and the highest
-    /// sequence.
-    pub(super) uncounted: (u64, u64),
     pub(super) name: Name,
     /// There is no further one.
     pub(super) is_over: bool,
@@ -85,8 +82,8 @@ impl Run {
             modified_ms: c.varint()?,
         };
         let shape = Shape::new(Widths::new(c.array()?))?;
-        // No sum of them and of what a block holds is too large, or is 0.
-        let is_sound = (1..SEQ_END - SEQ_RANGE).contains(&base.seq) && base.modified_ms <= MS_MAX;
+        // No sum of them and of what a block holds is too large for its type, or is 0.
+        let is_sound = (1..SEQ_END).contains(&base.seq) && base.modified_ms <= MS_MAX;
         (is_sound || count == 0).then_some(())?;
         let at = c.position();
         bytes.resize(bytes.len() + PAD_BYTES, 0);
@@ -101,7 +98,6 @@ impl Run {
             seq_len: shape.seq_len(base),
             left: count,
             given: 0,
-            uncounted: (0, 0),
             name: Name::default(),
             is_over: false,
         })
@@ -167,7 +163,7 @@ impl Run {
         let key = self.name.short_key()?;
         let metadata = usize::from(version.metadata_len);
         let len = record::usual_put_len(owner, key.len(), metadata, version.value_len as usize)?;
-        let is_sound = self.bounds.has(version.pos, len as u64);
+        let is_sound = self.bounds.has(version.pos, len as u64) && version.seq < SEQ_END;
         is_sound.then_some((key, version, len as u64))
     }
 

@@ -1,5 +1,7 @@
 //! What runs tell together is what their entries tell one by one.
 
+mod lists;
+
 use super::merge::{Came, Merge};
 use super::run::{Bounds, Next, Run};
 use crate::format::layout::Layout;

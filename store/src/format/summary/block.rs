@@ -8,7 +8,7 @@
 //! | 1 | 1 | how many bytes of the name are those of the one before |
 //! | 2 | 1 | how many follow behind the block |
 //! | 3 | 4 | CRC32C of the value |
-//! | 7 | … | offset, sequence, time, length of the value and of the metadata |
+//! | 7 | … | offset, sequence, length of the value and of the metadata, time |
 //!
 //! How many bytes each of the last five takes is the list's [`Shape`].
 
@@ -24,13 +24,10 @@ const FIXED: usize = 7;
 /// More bytes than any block has, and a word behind each of its numbers: in memory a list ends
 /// with so many zeros.
 pub(crate) const PAD_BYTES: usize = 32;
-/// No number takes more, in their order: the last byte of a block is the metadata's.
-const WIDTHS_MAX: [u8; 5] = [3, 4, 6, 2, 1];
+/// No number takes more, in their order. That of the times is last, so that it may be long.
+const WIDTHS_MAX: [u8; 5] = [3, 6, 2, 1, 6];
 /// No number begins so far behind what is fixed.
 const FIELDS_END: usize = 16;
-/// So far sequences of a list of blocks lie apart.
-pub(crate) const SEQ_RANGE: u64 = 1 << 32;
-
 /// The bytes of a block, and what stands behind them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Block<'a>(&'a [u8; PAD_BYTES]);
@@ -97,7 +94,7 @@ impl Shape {
 
     /// How many bytes the varint of each sequence takes that a block can say, if all take as many.
     pub(crate) fn seq_len(&self, base: Base) -> Option<usize> {
-        let last = base.seq + self.fields[1].mask;
+        let last = base.seq.checked_add(self.fields[1].mask)?;
         let len = varint_len(base.seq);
         (varint_len(last) == len).then_some(len)
     }
@@ -111,7 +108,7 @@ impl Shape {
     /// What a block says; `None` if no record says that.
     #[inline(always)]
     pub(crate) fn version(&self, block: Block<'_>, base: Base) -> Option<Version> {
-        let [offset, seq, modified, value_len, metadata_len] = self.fields;
+        let [offset, seq, value_len, metadata_len, modified] = self.fields;
         let [_, _, _, a, b, c, d, ..] = *block.0;
         let version = Version {
             pos: base.start + block.number(offset),
@@ -209,7 +206,7 @@ impl Reach {
 
     /// As few bytes as are enough for all, or for as many as can be.
     pub(crate) fn widths(&self, base: Base) -> Widths {
-        let lowest = [base.start, base.seq, base.modified_ms, 0, 0];
+        let lowest = [base.start, base.seq, 0, 0, base.modified_ms];
         let mut widths = WIDTHS_MAX;
         for ((width, highest), lowest) in widths.iter_mut().zip(self.highest).zip(lowest) {
             let bits = u64::BITS - highest.saturating_sub(lowest).leading_zeros();
@@ -225,9 +222,9 @@ fn numbers(version: &Version, base: Base) -> Option<[u64; 5]> {
     is_usual.then_some([
         version.pos - base.start,
         version.seq - base.seq,
-        version.modified_ms - base.modified_ms,
         u64::from(version.value_len),
         u64::from(version.metadata_len),
+        version.modified_ms - base.modified_ms,
     ])
 }
 
@@ -245,7 +242,7 @@ mod tests {
     fn version(random: &mut Random) -> Version {
         Version {
             pos: 4096 + number(random, 25),
-            seq: 7 + number(random, 33),
+            seq: 7 + number(random, 47),
             modified_ms: 5_000 + number(random, 47),
             value_len: number(random, 17) as u32,
             checksum: number(random, 32) as u32,
@@ -266,7 +263,7 @@ mod tests {
             for version in versions {
                 let mut out = Vec::new();
                 let fits = shape.put(&mut out, (3, b"rest"), &version, base);
-                let most = [1 << 24, 1 << 32, 1 << 48, 1 << 16, 1 << 8];
+                let most = [1 << 24, 1 << 48, 1 << 16, 1 << 8, 1 << 48];
                 let numbers = numbers(&version, base).expect("a put");
                 let expected = numbers
                     .iter()
@@ -291,7 +288,7 @@ mod tests {
     #[test]
     fn what_no_block_says_is_none() {
         assert!(Shape::new(Widths([4, 0, 0, 0, 0])).is_none());
-        assert!(Shape::new(Widths([0, 0, 7, 0, 0])).is_none());
+        assert!(Shape::new(Widths([0, 0, 0, 0, 7])).is_none());
         let shape = Shape::widest();
         let long = [0x61; 256];
         let version = Version::default();

@@ -201,7 +201,18 @@ pub(crate) fn put(
     }
 }
 
-fn put_special(out: &mut Vec<u8>, (shared, added): (usize, &[u8]), entry: &Entry, base: Base) {
+/// Whether the entry at `at` of a list is a block.
+pub(crate) fn is_block(bytes: &[u8], at: usize) -> bool {
+    Block::at(bytes, at).flatten().is_some()
+}
+
+/// Appends an entry that is no block.
+pub(crate) fn put_special(
+    out: &mut Vec<u8>,
+    (shared, added): (usize, &[u8]),
+    entry: &Entry,
+    base: Base,
+) {
     let version = &entry.version;
     let kind = match version.form {
         Form::Whole => PUT,
