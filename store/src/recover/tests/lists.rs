@@ -12,8 +12,11 @@ use alloc::vec::Vec;
 
 const WIDTHS: [u8; 5] = [3, 2, 2, 1, 2];
 
-/// A list in the order given, of names with the sequences of their versions.
-fn list(number: u32, entries: &[(&[u8], u64)]) -> Vec<u8> {
+/// Names with the sequences of their versions, in any order.
+type Told<'a> = &'a [(&'a [u8], u64)];
+
+/// A list of them in that order.
+fn list(number: u32, entries: Told<'_>) -> Vec<u8> {
     let base = Base {
         start: bounds(number).start,
         seq: 1000,
@@ -38,7 +41,7 @@ fn list(number: u32, entries: &[(&[u8], u64)]) -> Vec<u8> {
     out
 }
 
-fn run(number: u32, entries: &[(&[u8], u64)]) -> Run {
+fn run(number: u32, entries: Told<'_>) -> Run {
     let list = list(number, entries);
     let run = Run::of_list((number, bounds(number)), list, 0, entries.len() as u32);
     let mut run = run.expect("a list");
@@ -49,7 +52,7 @@ fn run(number: u32, entries: &[(&[u8], u64)]) -> Run {
 /// Whatever the order, each record that counts lives in its segment, and no other does.
 #[test]
 fn lists_out_of_order_are_counted_as_what_they_say() {
-    let lists: [[&[(&[u8], u64)]; 2]; 4] = [
+    let lists: [[Told<'_>; 2]; 4] = [
         // The same key twice, the older version first.
         [&[(b"b\0k", 1000), (b"b\0k", 1001)], &[(b"b\0z", 1002)]],
         // The older one first in another list.
