@@ -132,6 +132,15 @@ impl<C: Connect> Session<C> {
         }
     }
 
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.handles.timers.now_ns()
+    }
+
+    /// A step is wanted then.
+    pub(crate) fn wake_at(&self, deadline_ns: u64) {
+        self.handles.timers.register(deadline_ns);
+    }
+
     pub(crate) fn link(&mut self) -> Option<&mut C::Link> {
         match &mut self.state {
             State::Connected(link, ..) => Some(link),
@@ -192,6 +201,21 @@ impl<C: Connect> Session<C> {
                 Advance::Nowhere
             }
         }
+    }
+
+    /// The domain goes on in another one: nobody there knows of a connection, nor of a lie.
+    pub(crate) fn renew(&mut self) {
+        self.failed = None;
+        self.state = self.begin();
+        self.step();
+    }
+
+    /// No connection comes about in time: the device is over.
+    pub(crate) fn give_up(&mut self) {
+        let path = &self.path;
+        log::error!("{path}: no backend answers; reboot the domain to use the device again");
+        self.state = State::Broken(Some(farewell(&self.handles, path)));
+        self.step();
     }
 
     /// The backend lied: the device is over.

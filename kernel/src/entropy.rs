@@ -30,4 +30,13 @@ impl Entropy {
         self.generator.fill_bytes(&mut bytes);
         bytes
     }
+
+    /// Another seed is mixed in: a domain that was saved may go on more than once.
+    pub(crate) fn reseed(&mut self, seed: &Seed) {
+        let mut bytes = self.draw();
+        for (byte, more) in bytes.iter_mut().zip(seed.bytes) {
+            *byte ^= more;
+        }
+        self.generator = ChaCha20Rng::from_seed(bytes);
+    }
 }

@@ -28,5 +28,6 @@ mod report;
 mod shutdown;
 mod startup;
 mod status;
+mod suspend;
 mod token;
 mod toolstack;

@@ -10,11 +10,12 @@ mod arch;
 mod boot;
 mod mem;
 mod panic;
+mod resume;
 
 use kernel::boot_info::BootInfo;
 use kernel::logger;
 use kernel::machine::Host;
-use kernel::run::Appliance;
+use kernel::run::{Appliance, Wake};
 use xen::Attachment;
 
 /// From the entry, on our own stack, with the boot page tables.
@@ -48,7 +49,9 @@ fn kernel_main(mut boot: BootInfo) -> ! {
     }
     let mut appliance = Appliance::new(attachment, boot.command_line(), host);
     loop {
-        let wake = appliance.step(arch::cpu::tsc());
-        arch::cpu::idle_until(&appliance, wake);
+        match appliance.step(arch::cpu::tsc()) {
+            Wake::Suspend => resume::suspend(&mut appliance, &mut mapper),
+            wake => arch::cpu::idle_until(&appliance, wake),
+        }
     }
 }

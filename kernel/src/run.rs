@@ -15,12 +15,14 @@ use crate::operator::{Command, Operator};
 use crate::publish::Publisher;
 use crate::shutdown::Shutdown;
 use crate::startup::{Parts, Startup};
+use crate::suspend::Suspension;
 use crate::token::{self, FirstToken};
 use crate::toolstack::{Asked, Toolstack};
 use crate::{logger, report, status};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
+use alloc::string::String;
 use core::cell::RefCell;
 use core::net::Ipv4Addr;
 use drivers::blkfront::Blkfront;
@@ -32,13 +34,17 @@ use store::block::BlockDevice;
 use store::{Now, State};
 use xen::Attachment;
 
+mod resume;
+
 /// When to run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wake {
     /// At once.
     Now,
-    /// At an event, or at this system time in ns.
+    /// At an event, or at this time in ns.
     At(Option<u64>),
+    /// When the domain was saved: [`Appliance::suspend`] is next.
+    Suspend,
 }
 
 /// The whole appliance.
@@ -51,6 +57,7 @@ pub struct Appliance {
     publisher: Publisher,
     phase: Phase,
     shutdown: Shutdown,
+    suspension: Suspension,
 }
 
 enum Phase {
@@ -66,11 +73,21 @@ struct Serving {
     service: Service,
     http: Http,
     token: FirstToken,
-    token_shown_until_ns: Option<u64>,
+    /// The token that the owner can read, and until when.
+    token_shown: Option<(String, u64)>,
     linked: bool,
     lease: Option<Lease>,
     state: State,
     domid: Option<u32>,
+}
+
+impl Phase {
+    fn vbd(&self) -> Option<&RefCell<Blkfront>> {
+        match self {
+            Phase::Serving(serving) => serving.vbd.as_deref(),
+            Phase::Starting(_) => None,
+        }
+    }
 }
 
 impl Appliance {
@@ -80,7 +97,7 @@ impl Appliance {
         let mut publisher = Publisher::new(attachment.xenstore.clone());
         publisher.introduce(report::VERSION, host.ram_bytes / 1024);
         Appliance {
-            toolstack: Toolstack::listen(attachment.xenstore.clone(), host.ram_bytes),
+            toolstack: Toolstack::listen(attachment.xenstore.clone(), &host),
             entropy: Entropy::new(&host.seed),
             attachment,
             host,
@@ -88,6 +105,7 @@ impl Appliance {
             publisher,
             phase: Phase::Starting(Box::new(startup)),
             shutdown: Shutdown::default(),
+            suspension: Suspension::default(),
         }
     }
 
@@ -127,10 +145,13 @@ impl Appliance {
         self.take_back_grants();
         self.publisher.step();
         let ending = self.end(now);
+        let suspends = self.rests();
         if let Some(console) = &self.attachment.console {
             logger::drain(|bytes| console.write(bytes));
         }
-        if more || ending {
+        if suspends {
+            Wake::Suspend
+        } else if more || ending {
             Wake::Now
         } else {
             Wake::At(self.deadline_ns())
@@ -145,6 +166,8 @@ impl Appliance {
         if self.attachment.events.any_pending() {
             return false;
         }
+        let clock = &self.attachment.clock;
+        let deadline = deadline.map(|deadline| clock.system_ns(deadline));
         self.attachment.xen.set_timer(deadline.unwrap_or(0));
         true
     }
@@ -155,6 +178,7 @@ impl Appliance {
         while let Some(asked) = self.toolstack.step() {
             match asked {
                 Asked::End(asked) => end = end.or(Some(asked)),
+                Asked::Suspend => self.begin_suspend(now),
                 Asked::Status => self.log_status(),
             }
         }
@@ -171,6 +195,7 @@ impl Appliance {
         if end == End::Crash {
             panic!("a crash was asked for by the toolstack");
         }
+        self.suspension.end(self.phase.vbd());
         self.publisher.set("data/lampion/state", "stopping");
         let running_ns = self.attachment.xen.vcpu_running_ns(0);
         self.shutdown.begin(end, now.monotonic_ns, running_ns);
@@ -209,6 +234,11 @@ impl Appliance {
         }
         self.attachment.xen.shutdown(reason);
         true
+    }
+
+    /// What has been given to us.
+    pub fn attachment(&self) -> &Attachment {
+        &self.attachment
     }
 
     /// Tries again, from time to time, to take back pages that a backend kept mapped.
@@ -271,7 +301,7 @@ impl Appliance {
             service,
             http,
             token: FirstToken::Waiting,
-            token_shown_until_ns: None,
+            token_shown: None,
             linked: false,
             lease: None,
             state: State::Opening,
@@ -360,6 +390,8 @@ impl Serving {
                 mac: link.mac,
                 mtu_bytes: link.mtu_bytes,
             }));
+            // Whoever knew another place for our address learns this one.
+            self.stack.announce();
         }
     }
 
@@ -372,15 +404,15 @@ impl Serving {
     ) {
         if let Some(token) = self.token.step(&mut self.service, entropy) {
             log::info!("{}", token::announce(&token, self.domid));
-            publisher.set("data/lampion/token", token);
-            self.token_shown_until_ns = Some(now.monotonic_ns + token::SHOWN_NS);
+            publisher.set("data/lampion/token", &token);
+            self.token_shown = Some((token, now.monotonic_ns + token::SHOWN_NS));
         }
-        let Some(until_ns) = self.token_shown_until_ns else {
+        let Some((_, until_ns)) = self.token_shown else {
             return;
         };
         if now.monotonic_ns >= until_ns || self.service.login_count() > 0 {
             publisher.remove("data/lampion/token");
-            self.token_shown_until_ns = None;
+            self.token_shown = None;
         } else {
             attachment.timers.register(until_ns);
         }

@@ -41,6 +41,11 @@ impl Shutdown {
         }
     }
 
+    /// Whether an end was asked for.
+    pub(crate) fn is_asked(&self) -> bool {
+        self.phase != Phase::NotAsked
+    }
+
     /// Advances; the reason to tell the hypervisor when all is done.
     pub(crate) fn step(
         &mut self,

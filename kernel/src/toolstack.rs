@@ -6,6 +6,7 @@
 //! `memory/target`), Xen 4.17.
 
 use crate::lifecycle::End;
+use crate::machine::Host;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -20,6 +21,8 @@ use xen::xenstore::{Watch, Xenstore, XsError};
 pub(crate) enum Asked {
     /// The domain's end.
     End(End),
+    /// To be saved, and maybe to go on elsewhere.
+    Suspend,
     /// How things stand, on the console.
     Status,
 }
@@ -28,28 +31,46 @@ type Requests = Rc<RefCell<VecDeque<Asked>>>;
 
 /// The listeners.
 pub(crate) struct Toolstack {
-    listeners: Vec<Task<()>>,
+    xenstore: Option<Xenstore>,
+    can_suspend: bool,
+    walks: Vec<Task<()>>,
     asked: Requests,
 }
 
 impl Toolstack {
-    /// Says what we can do and listens. The domain has so many bytes of RAM.
-    pub(crate) fn listen(xenstore: Option<Xenstore>, ram_bytes: u64) -> Toolstack {
+    /// Says what we can do and listens.
+    pub(crate) fn listen(xenstore: Option<Xenstore>, host: &Host) -> Toolstack {
         let asked = Requests::default();
-        let listeners = xenstore.map_or_else(Vec::new, |xenstore| -> Vec<Task<()>> {
-            Vec::from([
-                Box::pin(shutdown(xenstore.clone(), Rc::clone(&asked))) as Task<()>,
-                Box::pin(sysrq(xenstore.clone(), Rc::clone(&asked))),
-                Box::pin(memory_target(xenstore, ram_bytes)),
-            ])
-        });
-        Toolstack { listeners, asked }
+        let can_suspend = !host.emulated;
+        let mut toolstack = Toolstack {
+            xenstore,
+            can_suspend,
+            walks: Vec::new(),
+            asked: Rc::clone(&asked),
+        };
+        toolstack.introduce();
+        if let Some(xenstore) = &toolstack.xenstore {
+            let walks: [Task<()>; 3] = [
+                Box::pin(shutdown(xenstore.clone(), Rc::clone(&asked), can_suspend)),
+                Box::pin(sysrq(xenstore.clone(), asked)),
+                Box::pin(memory_target(xenstore.clone(), host.ram_bytes)),
+            ];
+            toolstack.walks.extend(walks);
+        }
+        toolstack
+    }
+
+    /// Says what we can do: in each domain that we go on in.
+    pub(crate) fn introduce(&mut self) {
+        if let Some(xenstore) = &self.xenstore {
+            let walk = features(xenstore.clone(), self.can_suspend);
+            self.walks.push(Box::pin(walk));
+        }
     }
 
     /// The next thing that was asked for.
     pub(crate) fn step(&mut self) -> Option<Asked> {
-        self.listeners
-            .retain_mut(|listener| task::poll(listener).is_pending());
+        self.walks.retain_mut(|walk| task::poll(walk).is_pending());
         self.asked.borrow_mut().pop_front()
     }
 }
@@ -82,15 +103,26 @@ async fn acknowledge(xenstore: &Xenstore, node: &str) {
     }
 }
 
-/// Listens until an end is asked for: another one after it changes nothing.
-async fn shutdown(xenstore: Xenstore, asked: Requests) {
-    const NODE: &str = "control/shutdown";
-    for (feature, value) in [("poweroff", b"1"), ("reboot", b"1"), ("suspend", b"0")] {
+async fn features(xenstore: Xenstore, can_suspend: bool) {
+    let suspend = if can_suspend { b"1" } else { b"0" };
+    for (feature, value) in [("poweroff", b"1"), ("reboot", b"1"), ("suspend", suspend)] {
         // A toolstack that lets us write none of these knows anyway.
         let _ = xenstore
             .write(&format!("control/feature-{feature}"), value)
             .await;
     }
+}
+
+fn parse(word: &[u8], can_suspend: bool) -> Option<Asked> {
+    match word {
+        b"suspend" if can_suspend => Some(Asked::Suspend),
+        _ => End::parse(word).map(Asked::End),
+    }
+}
+
+/// Listens until an end is asked for: another one after it changes nothing.
+async fn shutdown(xenstore: Xenstore, asked: Requests, can_suspend: bool) {
+    const NODE: &str = "control/shutdown";
     let Some(watch) = watched(&xenstore, NODE, "xl shutdown").await else {
         return;
     };
@@ -99,14 +131,16 @@ async fn shutdown(xenstore: Xenstore, asked: Requests) {
             continue;
         };
         let word = request.escape_ascii();
-        let Some(end) = End::parse(&request) else {
-            log::warn!("lifecycle: `{word}` was asked, which this release does not do");
+        let Some(known) = parse(&request, can_suspend) else {
+            log::warn!("lifecycle: `{word}` was asked, which is not done here");
             continue;
         };
         acknowledge(&xenstore, NODE).await;
         log::info!("lifecycle: {word} asked by the toolstack and acknowledged");
-        asked.borrow_mut().push_back(Asked::End(end));
-        return;
+        asked.borrow_mut().push_back(known);
+        if matches!(known, Asked::End(_)) {
+            return;
+        }
     }
 }
 

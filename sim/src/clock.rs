@@ -45,6 +45,7 @@ pub struct Clock {
     rate: TscRate,
     wall_s: u32,
     version: u32,
+    skew_ns: u64,
 }
 
 impl Default for Clock {
@@ -55,6 +56,7 @@ impl Default for Clock {
             rate: TscRate::default(),
             wall_s: WALL_S,
             version: 0,
+            skew_ns: 0,
         }
     }
 }
@@ -77,6 +79,25 @@ impl Clock {
         self.wall_s = wall_s;
     }
 
+    /// The guest sees another system time from now on: so far ahead, modulo 2^64. Its wall clock
+    /// stays.
+    pub(crate) fn set_skew(&mut self, skew_ns: u64) {
+        self.skew_ns = skew_ns;
+    }
+
+    /// When it is, of a system time as the guest sees it.
+    pub(crate) fn unskewed(&self, system_ns: u64) -> u64 {
+        system_ns.wrapping_sub(self.skew_ns)
+    }
+
+    /// Wall time when the system clock began that the guest sees: seconds and nanoseconds.
+    fn wall_base(&self) -> (u32, u32) {
+        const NS_PER_S: i64 = 1_000_000_000;
+        let base_ns = i64::from(self.wall_s) * NS_PER_S - self.skew_ns.cast_signed();
+        let (seconds, ns) = (base_ns.div_euclid(NS_PER_S), base_ns.rem_euclid(NS_PER_S));
+        (seconds as u32, ns as u32)
+    }
+
     /// Writes both records into the shared info page.
     pub(crate) fn show(&mut self, arena: &Arena, gfn: u64) {
         self.version += 2;
@@ -92,14 +113,16 @@ impl Clock {
         arena.store_u64(
             gfn,
             at(offset_of!(VcpuTimeInfo, system_time)),
-            self.stamp_ns,
+            self.stamp_ns.wrapping_add(self.skew_ns),
         );
         arena.store_u32(gfn, at(offset_of!(VcpuTimeInfo, tsc_to_system_mul)), MUL);
         let shift_at = at(offset_of!(VcpuTimeInfo, tsc_shift));
         arena.store_u8(gfn, shift_at, shift.cast_unsigned());
         arena.store_u32(gfn, version_at, self.version);
         arena.store_u32(gfn, offset_of!(SharedInfo, wc_version), self.version - 1);
-        arena.store_u32(gfn, offset_of!(SharedInfo, wc_sec), self.wall_s);
+        let (wc_sec, wc_nsec) = self.wall_base();
+        arena.store_u32(gfn, offset_of!(SharedInfo, wc_sec), wc_sec);
+        arena.store_u32(gfn, offset_of!(SharedInfo, wc_nsec), wc_nsec);
         arena.store_u32(gfn, offset_of!(SharedInfo, wc_version), self.version);
     }
 }

@@ -5,9 +5,10 @@ use crate::clock::{Clock, TscRate};
 use crate::event::{Events, PortKind};
 use crate::grant::Grants;
 use crate::random::Random;
+use crate::resume::Save;
 use crate::trace::Trace;
 use crate::xenstored::{Client, Quotas, Xenstored};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use xen_sys::errno::Errno;
 use xen_sys::event_channel::VIRQ_TIMER;
 use xen_sys::hvm::{
@@ -76,6 +77,10 @@ pub struct Domain {
     pub refuse: Option<(u64, Errno)>,
     /// Hypercalls that were refused.
     pub refused: Vec<String>,
+    /// What becomes of the next suspends; others are refused.
+    pub saves: VecDeque<Save>,
+    /// The domain is another one, and its devices are not there yet.
+    pub(crate) has_moved: bool,
     pub(crate) clock: Clock,
     pub(crate) params: BTreeMap<u32, u64>,
     pub(crate) timer_ns: Option<u64>,
@@ -119,6 +124,8 @@ impl Domain {
             hypercalls: 0,
             refuse: None,
             refused: Vec::new(),
+            saves: VecDeque::new(),
+            has_moved: false,
             clock: Clock::default(),
             params,
             timer_ns: None,

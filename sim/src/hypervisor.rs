@@ -58,7 +58,8 @@ impl Domain {
     }
 
     fn set_timer(&mut self, deadline_ns: u64) -> Outcome {
-        self.timer_ns = (deadline_ns != 0).then_some(deadline_ns);
+        let deadline_ns = (deadline_ns != 0).then_some(deadline_ns);
+        self.timer_ns = deadline_ns.map(|deadline_ns| self.clock.unskewed(deadline_ns));
         Ok(0)
     }
 
@@ -74,6 +75,7 @@ impl Domain {
         match add.space {
             memory::XENMAPSPACE_SHARED_INFO if add.idx == 0 => {
                 self.events.shared_info = Some(add.gpfn);
+                self.arena.copy_in(add.gpfn, 0, &[0; PAGE_BYTES]);
                 self.show_clocks();
                 Ok(0)
             }
@@ -193,6 +195,9 @@ impl Domain {
         }
         // SAFETY: the argument is of the command's type, as the caller vouches.
         let shutdown = unsafe { &*with_exposed_provenance_mut::<sched::SchedShutdown>(argument) };
+        if shutdown.reason == sched::SHUTDOWN_SUSPEND {
+            return self.suspend();
+        }
         self.ended = Some(match shutdown.reason {
             sched::SHUTDOWN_POWEROFF => Ended::Poweroff,
             sched::SHUTDOWN_REBOOT => Ended::Reboot,

@@ -19,6 +19,7 @@ pub mod machine;
 pub mod netback;
 pub mod peer;
 pub mod random;
+pub mod resume;
 pub mod trace;
 pub mod wire;
 pub mod xenstored;

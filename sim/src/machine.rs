@@ -178,6 +178,7 @@ mod instruction {
             self.with(|world| {
                 // SAFETY: passed on from the caller.
                 let result = unsafe { world.domain.call(op, args) };
+                world.follow();
                 world.interleave();
                 result
             })

@@ -19,6 +19,7 @@ mod reconnect;
 mod resize;
 mod seeds;
 mod starved;
+mod suspend;
 mod sweeps;
 
 use tests::simulated::{LIMIT_NS, Options, Outcome, Simulation, faults, request, until_ready};

@@ -100,6 +100,11 @@ impl Guest {
         guest
     }
 
+    /// Where its HTTP port is.
+    pub fn address(&self) -> &str {
+        &self.http
+    }
+
     /// A fresh connection.
     ///
     /// # Panics

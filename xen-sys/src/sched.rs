@@ -7,6 +7,8 @@ pub const SCHEDOP_SHUTDOWN: u32 = 2;
 pub const SHUTDOWN_POWEROFF: u32 = 0;
 /// Clean up, kill, and start again.
 pub const SHUTDOWN_REBOOT: u32 = 1;
+/// Save the state, and maybe go on in another domain.
+pub const SHUTDOWN_SUSPEND: u32 = 2;
 /// Tell the controller that we crashed.
 pub const SHUTDOWN_CRASH: u32 = 3;
 
@@ -26,6 +28,7 @@ mirror! {
         SCHEDOP_SHUTDOWN => "SCHEDOP_shutdown",
         SHUTDOWN_POWEROFF => "SHUTDOWN_poweroff",
         SHUTDOWN_REBOOT => "SHUTDOWN_reboot",
+        SHUTDOWN_SUSPEND => "SHUTDOWN_suspend",
         SHUTDOWN_CRASH => "SHUTDOWN_crash",
     ]
 }

@@ -1,8 +1,9 @@
 //! All that Xen gave us: ports, grants, watches, mappings, the timer's VIRQ.
 //!
 //! One value owns it and carries an epoch. After a resume in a new domain the
-//! old epoch is dropped without revoking anything (those handles belong to a
-//! domain that is gone) and the next is made; no adapter keeps a raw handle.
+//! next one begins, in place: ports of before are dead (`event`), grants of
+//! before are over (`grant`), xenstore is asked again (`xenstore::renew`), and
+//! no adapter has to be handed anything.
 
 use crate::clock::Clock;
 use crate::console::Console;
@@ -46,6 +47,8 @@ pub struct Attachment {
     pub console: Option<Console>,
     /// Xenstore, where there is one.
     pub xenstore: Option<Xenstore>,
+    /// Where the pages are that Xen lends us.
+    window: Gfn,
 }
 
 /// What Xen refused.
@@ -91,10 +94,8 @@ impl Attachment {
         let events = Events::new(xen, Rc::clone(&shared_info));
         let timer = events.bind_timer().map_err(AttachError::Timer)?;
 
-        let console = given(xen, HVM_PARAM_CONSOLE_PFN, HVM_PARAM_CONSOLE_EVTCHN);
-        let console =
-            console.map(|(gfn, port)| Console::new(map_foreign(mapper, gfn), port, events.clone()));
-        let store = given(xen, HVM_PARAM_STORE_PFN, HVM_PARAM_STORE_EVTCHN);
+        let console = console(xen, mapper, &events);
+        let store = given(xen, &events, STORE);
         let timers = Timers::default();
         let xenstore = store.map(|(gfn, port)| {
             let page = map_foreign(mapper, gfn);
@@ -113,13 +114,48 @@ impl Attachment {
             timers,
             console,
             xenstore,
+            window,
         })
+    }
+
+    /// Takes over the domain that this one was resumed in: what it was given is given anew, and
+    /// whoever holds a handle of before keeps it. Backends have to be met again, and the
+    /// hypervisor be told again how to deliver events.
+    ///
+    /// # Errors
+    /// [`AttachError`]: the domain cannot go on.
+    pub fn resume(&mut self, mapper: &mut dyn MapFrame) -> Result<(), AttachError> {
+        self.epoch += 1;
+        let xen = self.xen;
+        xen.add_to_physmap(XENMAPSPACE_SHARED_INFO, 0, self.window)
+            .map_err(AttachError::SharedInfo)?;
+        let grants = self.grants.borrow_mut().renew();
+        grants.map_err(AttachError::GrantTable)?;
+        self.events.renew();
+        self.timer = self.events.bind_timer().map_err(AttachError::Timer)?;
+        self.clock.renew();
+        self.console = console(xen, mapper, &self.events);
+        let store = given(xen, &self.events, STORE);
+        if let (Some(xenstore), Some((gfn, port))) = (&self.xenstore, store) {
+            xenstore.renew(map_foreign(mapper, gfn), port, self.events.clone());
+        }
+        Ok(())
     }
 }
 
+/// The parameters of xenstore's ring: frame and port.
+const STORE: (u32, u32) = (HVM_PARAM_STORE_PFN, HVM_PARAM_STORE_EVTCHN);
+/// The console's.
+const CONSOLE: (u32, u32) = (HVM_PARAM_CONSOLE_PFN, HVM_PARAM_CONSOLE_EVTCHN);
+
+fn console(xen: Xen, mapper: &mut dyn MapFrame, events: &Events) -> Option<Console> {
+    let (gfn, port) = given(xen, events, CONSOLE)?;
+    Some(Console::new(map_foreign(mapper, gfn), port, events.clone()))
+}
+
 /// A ring the toolstack set up: its frame and port, or nothing.
-fn given(xen: Xen, frame: u32, port: u32) -> Option<(Gfn, Port)> {
+fn given(xen: Xen, events: &Events, (frame, port): (u32, u32)) -> Option<(Gfn, Port)> {
     let gfn = xen.hvm_param(frame).ok().filter(|gfn| *gfn != 0)?;
-    let port = Port::given(xen.hvm_param(port).ok()?)?;
+    let port = events.given(xen.hvm_param(port).ok()?)?;
     Some((Gfn(gfn), port))
 }

@@ -33,6 +33,15 @@ pub enum ShutdownReason {
     Crash,
 }
 
+/// How a suspend ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspended {
+    /// It did not come about: this is still the same domain.
+    Cancelled,
+    /// This is another domain, with the same memory.
+    Resumed,
+}
+
 impl core::fmt::Debug for Xen {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Xen")
@@ -249,5 +258,19 @@ impl Xen {
         let mut argument = sched::SchedShutdown { reason };
         let op = hypercall::HYPERVISOR_SCHED_OP;
         let _ = self.command(op, sched::SCHEDOP_SHUTDOWN, &mut argument);
+    }
+
+    /// Lets the toolstack save the domain; returns when it goes on, here or elsewhere.
+    ///
+    /// # Errors
+    /// Xen's error; QEMU's emulation has no such operation.
+    pub fn suspend(self) -> Result<Suspended, Errno> {
+        let reason = sched::SHUTDOWN_SUSPEND;
+        let mut argument = sched::SchedShutdown { reason };
+        let op = hypercall::HYPERVISOR_SCHED_OP;
+        match self.command(op, sched::SCHEDOP_SHUTDOWN, &mut argument)? {
+            0 => Ok(Suspended::Resumed),
+            _ => Ok(Suspended::Cancelled),
+        }
     }
 }

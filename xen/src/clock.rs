@@ -3,6 +3,9 @@
 //! A TSC value is handed in; the vCPU's time record turns it into system time.
 //! Both records are guarded by a version that is odd while Xen writes.
 //!
+//! Another host's system time may be far ahead or behind. Ours goes on where it was when the
+//! domain is resumed, so that no deadline is missed and none is far away.
+//!
 //! Source: `xen/include/public/xen.h` (`vcpu_time_info`, `wc_*`), Xen 4.17.
 
 use crate::page::SharedPage;
@@ -23,6 +26,10 @@ pub struct Clock {
     shared_info: Rc<SharedPage>,
     /// Never goes back, whatever the records say.
     last_ns: Cell<u64>,
+    /// What is added to the hypervisor's system time, modulo 2^64.
+    ahead_ns: Cell<u64>,
+    /// The next record is the first of another life.
+    is_renewed: Cell<bool>,
 }
 
 impl Clock {
@@ -30,10 +37,23 @@ impl Clock {
         Clock {
             shared_info,
             last_ns: Cell::new(0),
+            ahead_ns: Cell::new(0),
+            is_renewed: Cell::new(false),
         }
     }
 
-    /// System time at `tsc`, in ns since the hypervisor booted; never goes back.
+    /// The domain was resumed: time goes on where it was.
+    pub(crate) fn renew(&self) {
+        self.is_renewed.set(true);
+    }
+
+    /// The hypervisor's system time at a time of ours that has not gone by.
+    pub fn system_ns(&self, monotonic_ns: u64) -> u64 {
+        let monotonic_ns = monotonic_ns.max(self.last_ns.get());
+        monotonic_ns.wrapping_sub(self.ahead_ns.get())
+    }
+
+    /// Time at `tsc` in ns, at first since the hypervisor booted; never goes back.
     pub fn monotonic_ns(&self, tsc: u64) -> u64 {
         let info = &self.shared_info;
         let version_at = TIME + offset_of!(VcpuTimeInfo, version);
@@ -49,14 +69,19 @@ impl Clock {
             fence(Ordering::Acquire);
             if version & 1 == 0 && info.load_u32(version_at, Ordering::Relaxed) == version {
                 let now = system.wrapping_add(scale(tsc.saturating_sub(stamp), mul, shift));
-                self.last_ns.set(self.last_ns.get().max(now));
+                let last = self.last_ns.get();
+                if self.is_renewed.take() {
+                    self.ahead_ns.set(last.wrapping_sub(now));
+                }
+                self.last_ns
+                    .set(last.max(now.wrapping_add(self.ahead_ns.get())));
                 break;
             }
         }
         self.last_ns.get()
     }
 
-    /// Wall time at a system time, in ns since 1970.
+    /// Wall time at a time of ours that has not gone by, in ns since 1970.
     pub fn wall_ns(&self, monotonic_ns: u64) -> u64 {
         let info = &self.shared_info;
         let u32_at = |field: usize| info.load_u32(field, Ordering::Relaxed);
@@ -70,7 +95,7 @@ impl Clock {
             if version & 1 == 0 && u32_at(version_at) == version {
                 let seconds = high << 32 | low;
                 let base = seconds.saturating_mul(NS_PER_S).saturating_add(nsec);
-                return base.saturating_add(monotonic_ns);
+                return base.saturating_add(self.system_ns(monotonic_ns));
             }
         }
         monotonic_ns

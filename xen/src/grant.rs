@@ -62,6 +62,9 @@ impl Grant {
 /// The domain's grant table.
 #[derive(Debug)]
 pub struct GrantTable {
+    xen: Xen,
+    /// Where the first frame is.
+    first: Gfn,
     frames: Vec<SharedPage>,
     free: Vec<GrantRef>,
     quarantine: Vec<Grant>,
@@ -86,11 +89,25 @@ impl GrantTable {
             .map(GrantRef)
             .collect();
         Ok(GrantTable {
+            xen,
+            first,
             frames,
             free,
             quarantine: Vec::new(),
             in_use: 0,
         })
+    }
+
+    /// The domain was resumed: its table is a new, empty one. Grants of before are over, whoever
+    /// had their pages mapped, and are taken back like others.
+    pub(crate) fn renew(&mut self) -> Result<(), Errno> {
+        let _ = self.xen.grant_version_1();
+        for index in 0..self.frames.len() as u64 {
+            let gfn = Gfn(self.first.0 + index);
+            self.xen
+                .add_to_physmap(XENMAPSPACE_GRANT_TABLE, index, gfn)?;
+        }
+        Ok(())
     }
 
     /// Lets `domid` use the page.

@@ -30,7 +30,7 @@ pub mod xenbus;
 pub mod xenstore;
 
 pub use attachment::Attachment;
-pub use call::{ShutdownReason, Xen};
+pub use call::{ShutdownReason, Suspended, Xen};
 pub use xen_sys::errno::Errno;
 pub use xen_sys::io;
 

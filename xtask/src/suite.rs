@@ -36,15 +36,22 @@ pub(crate) struct Suite {
     older: bool,
     /// Runs only with `--full`.
     pub(crate) is_long: bool,
+    /// What its tests print is shown.
+    shows_output: bool,
     /// Run against the image that is wrong on purpose: words of the failure to be seen.
     pub(crate) wrong: Option<&'static str>,
 }
 
 /// Every bed there is a suite for. A target that does not exist yet is
 /// skipped, and said to be.
-pub(crate) const SUITES: [Suite; 8] = [
+pub(crate) const SUITES: [Suite; 9] = [
     Suite::on("image", Hypervisor::Xen),
     Suite::on("image", Hypervisor::Emulation),
+    Suite {
+        // What it measures is part of the result.
+        shows_output: true,
+        ..Suite::on("suspend", Hypervisor::Xen)
+    },
     Suite {
         older: true,
         is_long: true,
@@ -70,6 +77,7 @@ pub(crate) const SUITES: [Suite; 8] = [
     Suite {
         icount: true,
         linux_guest: true,
+        shows_output: true,
         ..Suite::on("counts", Hypervisor::Xen)
     },
 ];
@@ -92,6 +100,7 @@ impl Suite {
             recorded_disk: false,
             older: false,
             is_long: false,
+            shows_output: false,
             wrong: None,
         }
     }
@@ -115,8 +124,7 @@ impl Suite {
         tests
             .args(["--test-threads=1", "--include-ignored"])
             .args(filter);
-        // What was counted is part of the result.
-        tests.args(self.icount.then_some("--show-output"));
+        tests.args(self.shows_output.then_some("--show-output"));
         tests.current_dir(crate::checkout().join("tests"));
         environment(&mut tests, self, &bed, &disks);
         let result = match self.wrong {

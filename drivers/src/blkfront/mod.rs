@@ -11,6 +11,7 @@
 //! Source: `xen/include/public/io/blkif.h`, Xen 4.17.
 
 mod config;
+mod hold;
 mod queue;
 
 use crate::fault::BackendFault;
@@ -21,6 +22,8 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use config::Handshake;
 use core::cell::Cell;
+pub use hold::Quiet;
+use hold::{Hold, OWN_TAG};
 use queue::Queue;
 use xen::Attachment;
 use xen::event::Port;
@@ -154,6 +157,9 @@ pub struct Blkfront {
     /// Tags of requests that were in flight when the connection was lost.
     lost: alloc::vec::Vec<u64>,
     counters: Counters,
+    hold: Hold,
+    /// A connection that is to come about has to by then.
+    until_ns: Option<u64>,
 }
 
 impl Blkfront {
@@ -168,6 +174,8 @@ impl Blkfront {
             info: None,
             lost,
             counters: Counters::default(),
+            hold: Hold::default(),
+            until_ns: None,
         })
     }
 
@@ -179,7 +187,10 @@ impl Blkfront {
         }
         if let Some(link) = self.session.link_ref() {
             self.info = Some(link.info.get());
+            self.until_ns = None;
         }
+        self.give_up_in_time();
+        self.flush_held();
     }
 
     /// Where the device stands.
@@ -216,6 +227,14 @@ impl Blkfront {
     /// # Panics
     /// When a length is not as [`Operation`] says: that is the caller's bug.
     pub fn submit(&mut self, tag: u64, operation: Operation<'_>) -> Result<(), SubmitError> {
+        assert!(tag != OWN_TAG, "a tag of the frontend's own");
+        match self.hold.is_held() {
+            true => Err(SubmitError::Busy),
+            false => self.send(tag, operation),
+        }
+    }
+
+    fn send(&mut self, tag: u64, operation: Operation<'_>) -> Result<(), SubmitError> {
         let Some(link) = self.session.link() else {
             return Err(SubmitError::Detached);
         };
@@ -232,6 +251,10 @@ impl Blkfront {
     pub fn poll(&mut self, take: &mut dyn FnMut(Completed<'_>)) -> bool {
         if let Some(tag) = self.lost.pop() {
             self.counters.errors += 1;
+            if tag == OWN_TAG {
+                self.hold.ended(Err(IoError::Detached));
+                return self.poll(take);
+            }
             take(Completed {
                 tag,
                 result: Err(IoError::Detached),
@@ -245,7 +268,11 @@ impl Blkfront {
         match link.queue.pop(&mut self.counters) {
             Ok(None) => false,
             Ok(Some(slot)) => {
-                take(link.queue.completed(slot));
+                let ended = link.queue.completed(slot);
+                match ended.tag {
+                    OWN_TAG => self.hold.ended(ended.result),
+                    _ => take(ended),
+                }
                 link.queue.release(slot);
                 true
             }
@@ -258,17 +285,7 @@ impl Blkfront {
             self.lost = link.queue.tags();
         }
         self.session.break_off(fault);
-        match self.lost.pop() {
-            Some(tag) => {
-                take(Completed {
-                    tag,
-                    result: Err(IoError::Detached),
-                    data: None,
-                });
-                true
-            }
-            None => false,
-        }
+        !self.lost.is_empty() && self.poll(take)
     }
 
     /// Shows the backend all that was queued, with at most one notification.

@@ -88,6 +88,11 @@ impl Netfront {
         })
     }
 
+    /// The domain goes on in another one: connects anew.
+    pub fn renew(&mut self) {
+        self.session.renew();
+    }
+
     /// Advances the connection and takes back what the backend has sent.
     pub fn step(&mut self) {
         self.session.step();

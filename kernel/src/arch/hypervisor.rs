@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "the hypercall MSR")]
 
 use super::cpu::{cpuid, write_msr};
+use core::sync::atomic::{AtomicBool, Ordering};
 use xen::count::HypercallCounts;
 use xen::{Errno, Xen};
 use xen_sys::hypercall::{Hypercall, Vmcall, Vmmcall};
@@ -19,6 +20,21 @@ struct HypercallPage(core::cell::UnsafeCell<[u8; 4096]>);
 // SAFETY: only the hypervisor writes it, nobody reads it.
 unsafe impl Sync for HypercallPage {}
 
+/// The instruction of the CPU that was found last: a resume may be on another maker's.
+struct Chosen;
+
+static IS_INTEL: AtomicBool = AtomicBool::new(false);
+
+// SAFETY: whichever is chosen implements the ABI.
+unsafe impl Hypercall for Chosen {
+    unsafe fn hypercall(&self, op: usize, args: [usize; 5]) -> isize {
+        let is_intel = IS_INTEL.load(Ordering::Relaxed);
+        let chosen: &dyn Hypercall = if is_intel { &Vmcall } else { &Vmmcall };
+        // SAFETY: passed on from the caller.
+        unsafe { chosen.hypercall(op, args) }
+    }
+}
+
 /// Hypercalls made since boot, the panic path's included.
 static HYPERCALLS: HypercallCounts = HypercallCounts::new();
 
@@ -29,6 +45,17 @@ static HYPERCALL_PAGE: HypercallPage = HypercallPage(core::cell::UnsafeCell::new
 /// # Panics
 /// When there is no Xen: nothing of this image works without.
 pub(crate) fn detect() -> Xen {
+    latch();
+    instruction()
+}
+
+/// The domain was resumed, maybe on another CPU: the same for handles that are there.
+pub(crate) fn detect_again() {
+    latch();
+    choose();
+}
+
+fn latch() {
     let Some(base) = leaves() else {
         panic!(
             "no Xen hypervisor found in CPUID; boot this image with xl create (type=\"pvh\") or \
@@ -39,7 +66,6 @@ pub(crate) fn detect() -> Xen {
     let page = HYPERCALL_PAGE.0.get().expose_provenance() as u64;
     // SAFETY: the register is Xen's, and the page is ours to give.
     unsafe { write_msr(register, page) };
-    instruction()
 }
 
 /// Xen, for a panic before [`detect`]: nothing is latched, none is no panic.
@@ -48,8 +74,12 @@ pub(crate) fn detect_quietly() -> Option<Xen> {
 }
 
 fn instruction() -> Xen {
-    let hypercall: &'static dyn Hypercall = if is_intel() { &Vmcall } else { &Vmmcall };
-    Xen::new(hypercall, &HYPERCALLS)
+    choose();
+    Xen::new(&Chosen, &HYPERCALLS)
+}
+
+fn choose() {
+    IS_INTEL.store(is_intel(), Ordering::Relaxed);
 }
 
 /// The first of Xen's CPUID leaves; other hypervisors' may come before it.

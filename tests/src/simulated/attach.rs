@@ -13,7 +13,8 @@ use xen_sys::Hypercall;
 
 static COUNTS: HypercallCounts = HypercallCounts::new();
 
-struct Frames(&'static Machine);
+/// Frames of the machine's domain.
+pub(super) struct Frames(pub(super) &'static Machine);
 
 fn pointer(machine: &Machine, gfn: u64) -> NonNull<u8> {
     let pointer = machine.with(|world| world.domain.arena.pointer(gfn));

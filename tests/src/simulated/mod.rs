@@ -197,13 +197,8 @@ impl Simulation {
         heap::begin();
         let turn = heap::guests_turn();
         let attachment = attach::attach(self.machine, pool_pages(&self.options) as u32)?;
-        let mut bytes = [0; 32];
-        self.random.fill(&mut bytes);
         let host = Host {
-            seed: Seed {
-                bytes,
-                strong: true,
-            },
+            seed: strong_seed(&mut self.random),
             ram_bytes: self.options.ram_bytes,
             emulated: false,
             heap: heap::usage,
@@ -257,8 +252,14 @@ impl Simulation {
             world.domain.advance_to(now_ns);
             world.step();
         });
-        let appliance = self.appliance.as_ref().expect("a guest is loaded");
-        self.asleep = wake != Wake::Now && appliance.arm(wake);
+        let appliance = self.appliance.as_mut().expect("a guest is loaded");
+        if wake == Wake::Suspend {
+            let _turn = heap::guests_turn();
+            let random = &mut self.random;
+            let mut arrived = || strong_seed(random);
+            appliance.suspend(&mut attach::Frames(self.machine), &mut arrived);
+        }
+        self.asleep = appliance.arm(wake);
         Ok(())
     }
 
@@ -392,4 +393,12 @@ fn new_world(domain: Domain, random: &mut Random) -> World {
 fn pool_pages(options: &Options) -> u64 {
     let budget = kernel::budget::Budget::from_ram(options.ram_bytes);
     options.pool_pages.unwrap_or(budget.pool_pages).into()
+}
+
+/// Randomness as a CPU gives it.
+fn strong_seed(random: &mut Random) -> Seed {
+    let mut bytes = [0; 32];
+    random.fill(&mut bytes);
+    let strong = true;
+    Seed { bytes, strong }
 }

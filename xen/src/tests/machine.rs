@@ -13,7 +13,7 @@ use sim::wire::Wire;
 
 static COUNTS: HypercallCounts = HypercallCounts::new();
 
-struct Frames(&'static Machine);
+pub(super) struct Frames(pub(super) &'static Machine);
 
 fn pointer(machine: &Machine, gfn: u64) -> NonNull<u8> {
     let pointer = machine.with(|world| world.domain.arena.pointer(gfn));

@@ -7,4 +7,5 @@ mod events;
 mod grants;
 mod machine;
 mod pages;
+mod resume;
 mod rings;

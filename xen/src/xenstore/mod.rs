@@ -14,6 +14,7 @@
 //! Source: `xen/include/public/io/xs_wire.h`, `docs/misc/xenstore.txt`, Xen 4.17.
 
 mod link;
+mod renew;
 
 use crate::event::{Events, Port};
 use crate::page::SharedPage;
@@ -91,26 +92,62 @@ pub struct Xenstore {
 #[derive(Debug)]
 struct Client {
     link: Link,
+    /// Which connection it is.
+    life: u32,
     next_id: u32,
-    /// Requests sent, with their reply once it is there.
-    waiting: BTreeMap<u32, Option<Message>>,
-    /// Watches by token, and whether they fired since last asked.
-    watches: BTreeMap<u32, bool>,
+    /// Requests sent.
+    waiting: BTreeMap<u32, Request>,
+    /// Watches by token.
+    watches: BTreeMap<u32, Watched>,
     next_token: u32,
+}
+
+/// A request that was sent.
+#[derive(Debug)]
+struct Request {
+    kind: u32,
+    transaction: Transaction,
+    payload: Vec<u8>,
+    /// Once it is there.
+    reply: Option<Message>,
+}
+
+impl Request {
+    fn header(&self, id: u32) -> XsdSockmsg {
+        XsdSockmsg {
+            kind: self.kind,
+            req_id: id,
+            tx_id: self.transaction.number,
+            len: self.payload.len() as u32,
+        }
+    }
+}
+
+/// A watch that is registered, or about to be.
+#[derive(Debug)]
+struct Watched {
+    path: String,
+    /// Whether it fired since last asked.
+    fired: bool,
 }
 
 /// A transaction; reads and writes through it are seen together or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Transaction(u32);
+pub struct Transaction {
+    number: u32,
+    /// Of the connection that knows it.
+    life: u32,
+}
 
 /// No transaction.
-const OUTSIDE: Transaction = Transaction(0);
+const OUTSIDE: Transaction = Transaction { number: 0, life: 0 };
 
 impl Xenstore {
     pub(crate) fn new(page: SharedPage, port: Port, events: Events, timers: Timers) -> Self {
         events.unmask(port);
         let client = Rc::new(RefCell::new(Client {
             link: Link::new(page, port, events),
+            life: 1,
             next_id: 1,
             waiting: BTreeMap::new(),
             watches: BTreeMap::new(),
@@ -199,12 +236,17 @@ impl Xenstore {
     /// # Errors
     /// [`XsError`]; then nothing was written.
     pub async fn write_all(&self, nodes: &[(String, String)]) -> Result<(), XsError> {
-        for _ in 0..TRANSACTION_ATTEMPTS {
+        'again: for _ in 0..TRANSACTION_ATTEMPTS {
             let transaction = self.begin().await?;
             for (path, value) in nodes {
-                if let Err(error) = self.write_in(transaction, path, value.as_bytes()).await {
-                    let _ = self.end(transaction, false).await;
-                    return Err(error);
+                match self.write_in(transaction, path, value.as_bytes()).await {
+                    Ok(()) => {}
+                    // The daemon that knew it is another one's.
+                    Err(XsError::Again) => continue 'again,
+                    Err(error) => {
+                        let _ = self.end(transaction, false).await;
+                        return Err(error);
+                    }
                 }
             }
             match self.end(transaction, true).await {
@@ -224,7 +266,8 @@ impl Xenstore {
             let mut client = self.client.borrow_mut();
             let token = client.next_token;
             client.next_token += 1;
-            client.watches.insert(token, false);
+            let (path, fired) = (path.into(), false);
+            client.watches.insert(token, Watched { path, fired });
             token
         };
         let watch = Watch {
@@ -250,7 +293,9 @@ impl Xenstore {
         let number = core::str::from_utf8(digits)
             .ok()
             .and_then(|text| text.parse().ok());
-        number.map(Transaction).ok_or(XsError::Malformed)
+        let life = self.client.borrow().life;
+        let begun = number.map(|number| Transaction { number, life });
+        begun.ok_or(XsError::Malformed)
     }
 
     async fn end(&self, transaction: Transaction, commit: bool) -> Result<(), XsError> {
@@ -310,27 +355,43 @@ impl Client {
         if self.link.is_down() {
             return Poll::Ready(Err(XsError::LinkDown));
         }
+        if transaction != OUTSIDE && transaction.life != self.life {
+            return Poll::Ready(Err(XsError::Again));
+        }
         if self.waiting.len() >= IN_FLIGHT_MAX {
             return Poll::Pending;
         }
         let id = self.next_id;
         self.next_id = self.next_id.checked_add(1).unwrap_or(1);
+        let request = Request {
+            kind,
+            transaction,
+            payload: payload.concat(),
+            reply: None,
+        };
+        self.link.send(request.header(id), &[&request.payload]);
+        self.waiting.insert(id, request);
+        Poll::Ready(Ok(id))
+    }
+
+    /// Sends what nobody waits for the reply of.
+    fn send_unasked(&mut self, kind: u32, payload: &[&[u8]]) {
+        let len: usize = payload.iter().map(|part| part.len()).sum();
+        // Id 0 is nobody's: the reply is ignored.
         let header = XsdSockmsg {
             kind,
-            req_id: id,
-            tx_id: transaction.0,
+            req_id: 0,
+            tx_id: 0,
             len: len as u32,
         };
         self.link.send(header, payload);
-        self.waiting.insert(id, None);
-        Poll::Ready(Ok(id))
     }
 
     fn try_take(&mut self, id: u32) -> Poll<Result<Message, XsError>> {
         match self.waiting.get(&id) {
-            Some(Some(_)) => {
-                let message = self.waiting.remove(&id).flatten();
-                Poll::Ready(message.ok_or(XsError::Malformed))
+            Some(Request { reply: Some(_), .. }) => {
+                let reply = self.waiting.remove(&id).and_then(|request| request.reply);
+                Poll::Ready(reply.ok_or(XsError::Malformed))
             }
             _ if self.link.is_down() => Poll::Ready(Err(XsError::LinkDown)),
             _ => Poll::Pending,
@@ -344,11 +405,11 @@ impl Client {
                 .nth(1)
                 .and_then(|token| core::str::from_utf8(token).ok());
             let token = token.and_then(|token| token.parse::<u32>().ok());
-            if let Some(fired) = token.and_then(|token| self.watches.get_mut(&token)) {
-                *fired = true;
+            if let Some(watched) = token.and_then(|token| self.watches.get_mut(&token)) {
+                watched.fired = true;
             }
-        } else if let Some(reply) = self.waiting.get_mut(&message.id) {
-            *reply = Some(message);
+        } else if let Some(request) = self.waiting.get_mut(&message.id) {
+            request.reply = Some(message);
         }
     }
 }
@@ -389,10 +450,8 @@ impl Watch {
     /// Whether it fired since last asked. A dead link never fires.
     pub fn take_fired(&self) -> bool {
         let mut client = self.store.client.borrow_mut();
-        client
-            .watches
-            .get_mut(&self.token)
-            .is_some_and(core::mem::take)
+        let watched = client.watches.get_mut(&self.token);
+        watched.is_some_and(|watched| core::mem::take(&mut watched.fired))
     }
 }
 
@@ -405,15 +464,7 @@ impl Drop for Watch {
         }
         let token = format!("{}", self.token);
         let payload = [self.path.as_bytes(), b"\0", token.as_bytes(), b"\0"];
-        let len: usize = payload.iter().map(|part| part.len()).sum();
-        // Id 0 is nobody's: the reply is ignored.
-        let header = XsdSockmsg {
-            kind: XS_UNWATCH,
-            req_id: 0,
-            tx_id: 0,
-            len: len as u32,
-        };
-        client.link.send(header, &payload);
+        client.send_unasked(XS_UNWATCH, &payload);
     }
 }
 

@@ -1,0 +1,85 @@
+//! Saved by the toolstack, and going on, here or in another domain.
+
+use super::{Appliance, Phase, Serving};
+use crate::machine::Seed;
+use crate::publish::Publisher;
+use crate::report;
+use store::{Now, State};
+use xen::Suspended;
+use xen::page::MapFrame;
+
+impl Appliance {
+    pub(super) fn begin_suspend(&mut self, now: Now) {
+        if self.shutdown.is_asked() {
+            log::warn!("lifecycle: a domain that ends is not suspended");
+            return;
+        }
+        self.suspension.begin(self.phase.vbd(), now.monotonic_ns);
+    }
+
+    /// Whether a suspend was asked for, and nothing is in flight any more.
+    pub(super) fn rests(&mut self) -> bool {
+        let timers = &self.attachment.timers;
+        self.suspension.is_ready(self.phase.vbd(), timers)
+    }
+
+    /// Lets the toolstack save the domain; whether this is another one then. `arrived` is called
+    /// in that first of all, and finds out how to call its hypervisor, and a seed.
+    ///
+    /// # Panics
+    /// If the hypervisor of the other domain refuses what this one has given.
+    pub fn suspend(
+        &mut self,
+        mapper: &mut dyn MapFrame,
+        arrived: &mut dyn FnMut() -> Seed,
+    ) -> bool {
+        let suspended = self.attachment.xen.suspend();
+        self.suspension.end(self.phase.vbd());
+        match suspended {
+            Err(error) => log::error!("lifecycle: the hypervisor does not suspend: {error}"),
+            Ok(Suspended::Cancelled) => {
+                log::warn!("lifecycle: the suspend was cancelled; the domain goes on");
+            }
+            Ok(Suspended::Resumed) => {
+                let seed = arrived();
+                if let Err(error) = self.attachment.resume(mapper) {
+                    panic!("{error}");
+                }
+                self.go_on(&seed);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// All that others knew of us has to be said again.
+    fn go_on(&mut self, seed: &Seed) {
+        let epoch = self.attachment.epoch;
+        log::info!("lifecycle: resumed in another domain, the {epoch}. of this appliance");
+        self.entropy.reseed(seed);
+        self.toolstack.introduce();
+        let memory_kib = self.host.ram_bytes / 1024;
+        self.publisher.introduce(report::VERSION, memory_kib);
+        if let Phase::Serving(serving) = &mut self.phase {
+            serving.go_on(self.entropy.draw(), &mut self.publisher);
+        }
+    }
+}
+
+impl Serving {
+    /// This is another domain: devices are connected anew, and news are said again.
+    fn go_on(&mut self, seed: [u8; 32], publisher: &mut Publisher) {
+        if let Some(vbd) = &self.vbd {
+            vbd.borrow_mut().renew();
+        }
+        if let Some(vif) = &self.vif {
+            vif.borrow_mut().renew();
+        }
+        self.stack.reseed(&seed);
+        self.lease = None;
+        self.state = State::Opening;
+        if let Some((token, _)) = &self.token_shown {
+            publisher.set("data/lampion/token", token);
+        }
+    }
+}

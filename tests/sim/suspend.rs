@@ -1,0 +1,144 @@
+//! The domain is saved and goes on, here or elsewhere, while clients write all the time.
+//!
+//! Each connection outlives it, no acknowledged write is lost though the old backend loses all
+//! that was not durable, and the guest holds afterwards what it held before.
+
+use crate::{request, seeds, until_ready};
+use sim::domain::DOMID;
+use sim::random::Random;
+use sim::resume::Save;
+use std::collections::BTreeMap;
+use tests::data::value;
+use tests::simulated::{Client, Held, LIMIT_NS, Options, Outcome, Simulation, faults};
+
+const SEEDS: u64 = 12;
+const ROUNDS: u64 = 4;
+const CLIENTS: u64 = 4;
+/// Each client's puts in a round; the suspend is asked for somewhere between them.
+const PUTS: u64 = 12;
+/// Other hosts' system time, ahead of ours.
+const SKEWS_NS: [u64; 3] = [0, 0_u64.wrapping_sub(3_000_000_000), 7_000_000_000_000_000];
+const VALUE_BYTES: usize = 9_000;
+
+fn ask_for_suspend(simulation: &mut Simulation, save: Save) {
+    simulation.world(|world| {
+        world.domain.saves.push_back(save);
+        let path = format!("/local/domain/{DOMID}/control/shutdown");
+        world.domain.xenstored.write(&path, b"suspend");
+    });
+}
+
+/// What each key was last acknowledged to hold.
+type Acknowledged = BTreeMap<u64, u64>;
+
+/// Clients put one value after the other, each on one connection; a suspend comes between.
+fn write_through(
+    simulation: &mut Simulation,
+    random: &mut Random,
+    save: Save,
+    acknowledged: &mut Acknowledged,
+) {
+    let mut clients: Vec<(Client, u64)> = (0..CLIENTS)
+        .map(|_| (simulation.world(Client::connect), 0))
+        .collect();
+    let all = CLIENTS * PUTS;
+    let asked_after = random.below(all);
+    let (mut done, mut asked) = (0, false);
+    let version = acknowledged.values().copied().max().unwrap_or(0) + 1;
+    let put = |key: u64| (format!("/kv/b/{key}"), value(key, version, VALUE_BYTES));
+    for (number, (client, _)) in (0..).zip(&mut clients) {
+        let (target, body) = put(number * PUTS);
+        simulation.world(|world| client.ask(world, "PUT", &target, &body));
+    }
+    while done < all {
+        if !asked && done >= asked_after {
+            ask_for_suspend(simulation, save);
+            asked = true;
+        }
+        let mut ended = None;
+        let waited = simulation.run(LIMIT_NS, |world| {
+            let answers = (0..).zip(&mut clients);
+            ended = answers
+                .filter_map(|(number, (client, _))| Some((number, client.answer(world)?)))
+                .next();
+            ended.is_some()
+        });
+        let console = simulation.console();
+        assert_eq!(waited, Ok(()), "nobody answers:\n{console}");
+        let (number, outcome) = ended.expect("an answer");
+        let Outcome::Answer(answer) = outcome else {
+            panic!("a connection did not outlive it: {outcome:?}\n{console}");
+        };
+        assert!(matches!(answer.status, 201 | 204), "{}", answer.text());
+        let (client, nth) = &mut clients[number as usize];
+        acknowledged.insert(number * PUTS + *nth, version);
+        *nth += 1;
+        done += 1;
+        if *nth < PUTS {
+            let (target, body) = put(number * PUTS + *nth);
+            simulation.world(|world| client.ask(world, "PUT", &target, &body));
+        }
+    }
+    for (client, _) in clients {
+        simulation.world(|world| client.abort(world));
+    }
+}
+
+fn all_is_there(simulation: &mut Simulation, acknowledged: &Acknowledged) {
+    for (key, version) in acknowledged {
+        let got = request(simulation, "GET", &format!("/kv/b/{key}"), b"");
+        let Outcome::Answer(answer) = got else {
+            panic!("{key}: {got:?}");
+        };
+        let expected = value(*key, *version, VALUE_BYTES);
+        assert!(answer.status == 200 && answer.body == expected, "{key}");
+    }
+}
+
+fn play(seed: u64) {
+    let mut random = Random::new(seed ^ 0x505);
+    let mut simulation = Simulation::begin(Options {
+        interleaving: [0, 2_000, 20_000][random.below(3) as usize],
+        ..Options::new(seed)
+    });
+    until_ready(&mut simulation);
+    let mut acknowledged = Acknowledged::new();
+    let mut before = None;
+    let mut moves = 0;
+    for round in 0..ROUNDS {
+        let skew_ns = SKEWS_NS[random.below(3) as usize];
+        let save = match random.chance(1, 4) {
+            true => Save::Fails,
+            false => Save::Moves(skew_ns),
+        };
+        moves += u64::from(save != Save::Fails);
+        write_through(&mut simulation, &mut random, save, &mut acknowledged);
+        let _ = simulation.run(LIMIT_NS, |_| false);
+        all_is_there(&mut simulation, &acknowledged);
+        let _ = simulation.run(LIMIT_NS, |_| false);
+        let console = simulation.console();
+        let left = simulation.world(|world| world.domain.saves.len());
+        assert_eq!(left, 0, "round {round}: it was not suspended:\n{console}");
+        assert_eq!(
+            console.matches("resumed in another domain").count() as u64,
+            moves
+        );
+        let held = simulation.world(|world| Held::by(world));
+        assert_eq!(
+            held,
+            *before.get_or_insert(held),
+            "round {round}:\n{console}"
+        );
+        let feature = simulation.world(|world| {
+            let path = format!("/local/domain/{DOMID}/control/feature-suspend");
+            world.domain.xenstored.read_text(&path)
+        });
+        assert_eq!(feature.as_deref(), Some("1"));
+        assert_eq!(faults(&simulation), [""; 0]);
+    }
+}
+
+#[test]
+fn nothing_is_lost_and_nobody_is_cut_off_when_the_domain_goes_on_elsewhere() {
+    seeds::each(SEEDS, play);
+}

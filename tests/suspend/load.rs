@@ -1,0 +1,164 @@
+//! Clients that put values and get them back, each on one connection, and know what they are owed.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+use tests::data::value;
+use tests::guest::Guest;
+use tests::http::Client;
+
+const CLIENTS: u64 = 16;
+const KEYS_EACH: u64 = 8;
+const VALUE_BYTES: usize = 3_000;
+/// Answers after which the clients count as at work again.
+const SOME: u64 = 64;
+/// How long that may take, on a loaded machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The clients.
+pub(crate) struct Load {
+    shared: Arc<Shared>,
+    clients: Vec<JoinHandle<[Known; KEYS_EACH as usize]>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    stop: AtomicBool,
+    answers: AtomicU64,
+    resets: AtomicU64,
+    /// Longest time in which one client got no answer.
+    silence_ms: AtomicU64,
+    wrong: Mutex<Vec<String>>,
+}
+
+/// What one key may hold: what was acknowledged last, and what was sent last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Known {
+    stands: u64,
+    sent: u64,
+}
+
+impl Load {
+    pub(crate) fn begin(guest: &Guest) -> Load {
+        let shared = Arc::new(Shared::default());
+        let clients = (0..CLIENTS).map(|number| {
+            let (shared, address) = (Arc::clone(&shared), guest.address().to_owned());
+            thread::spawn(move || work(number, &address, &shared))
+        });
+        Load {
+            clients: clients.collect(),
+            shared,
+        }
+    }
+
+    /// Waits until clients have had some answers more, and nothing was wrong.
+    pub(crate) fn wait_for_some(&self) {
+        let begin = self.shared.answers.load(Ordering::Relaxed);
+        let until = Instant::now() + PATIENCE;
+        while self.shared.answers.load(Ordering::Relaxed) < begin + SOME {
+            self.assert_right();
+            assert!(Instant::now() < until, "the clients get no answers");
+            thread::sleep(Duration::from_millis(20));
+        }
+        self.assert_right();
+    }
+
+    fn assert_right(&self) {
+        let wrong = self
+            .shared
+            .wrong
+            .lock()
+            .expect("no client panicked")
+            .clone();
+        assert_eq!(wrong, [""; 0]);
+    }
+
+    /// Ends the clients, and holds each key against what they know; what there is to tell.
+    pub(crate) fn end(mut self, guest: &Guest) -> String {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        let mut client = guest.client();
+        for (number, known) in (0..).zip(self.clients.drain(..)) {
+            let known = known.join().expect("no client panicked");
+            for (nth, known) in (0..).zip(known) {
+                let key = number * KEYS_EACH + nth;
+                let answer = client.request("GET", &target(key), b"").expect("an answer");
+                let may_be = |version| answer.body == value(key, version, VALUE_BYTES);
+                let is_known = (known.stands..=known.sent).any(may_be);
+                assert!(known.stands == 0 || is_known, "key {key}: {known:?}");
+            }
+        }
+        let shared = &self.shared;
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
+        assert_eq!(*shared.wrong.lock().expect("no client panicked"), [""; 0]);
+        format!(
+            "{} answers, {} connections cut off, at most {} ms without an answer",
+            count(&shared.answers),
+            count(&shared.resets),
+            count(&shared.silence_ms)
+        )
+    }
+}
+
+/// A test that fails leaves nobody behind who would write to the next one's guest.
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        for client in self.clients.drain(..) {
+            let _ = client.join();
+        }
+    }
+}
+
+fn target(key: u64) -> String {
+    format!("/kv/load/{key}")
+}
+
+/// Puts and gets until it is over; what is known then.
+fn work(number: u64, address: &str, shared: &Shared) -> [Known; KEYS_EACH as usize] {
+    let mut known = [Known::default(); KEYS_EACH as usize];
+    let mut connection = None;
+    for turn in 0.. {
+        if shared.stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let nth = turn % KEYS_EACH;
+        let (key, of_key) = (number * KEYS_EACH + nth, &mut known[nth as usize]);
+        let client = match connection
+            .take()
+            .map_or_else(|| Client::connect(address), Ok)
+        {
+            Ok(client) => client,
+            Err(_) => continue,
+        };
+        let begun = Instant::now();
+        match turn_of(client, key, of_key, shared) {
+            Some(client) => connection = Some(client),
+            None => _ = shared.resets.fetch_add(1, Ordering::Relaxed),
+        }
+        let silence_ms = begun.elapsed().as_millis() as u64;
+        shared.silence_ms.fetch_max(silence_ms, Ordering::Relaxed);
+    }
+    known
+}
+
+/// One put, and the same value back; the connection, if it is still one.
+fn turn_of(mut client: Client, key: u64, known: &mut Known, shared: &Shared) -> Option<Client> {
+    known.sent += 1;
+    let body = value(key, known.sent, VALUE_BYTES);
+    let put = client.request("PUT", &target(key), &body).ok()?;
+    let wrong = |what: String| {
+        let mut wrong = shared.wrong.lock().expect("no client panicked");
+        wrong.push(what);
+    };
+    if !matches!(put.status, 201 | 204) {
+        wrong(format!("PUT of key {key}: {}: {}", put.status, put.text()));
+    }
+    known.stands = known.sent;
+    let got = client.request("GET", &target(key), b"").ok()?;
+    if got.status != 200 || got.body != body {
+        wrong(format!("GET of key {key}: {} with other bytes", got.status));
+    }
+    shared.answers.fetch_add(2, Ordering::Relaxed);
+    Some(client)
+}

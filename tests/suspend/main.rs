@@ -1,0 +1,96 @@
+//! Saved, restored and migrated on real Xen, while clients write and read all the time.
+//!
+//! QEMU's emulation has no suspend: there `control/feature-suspend` is 0, which nobody can read.
+
+#![forbid(unsafe_code)]
+
+mod load;
+
+use load::Load;
+use std::time::Duration;
+use tests::bed::Bed;
+use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
+use tests::offline;
+
+/// How often each is done; `LAMPION_SUSPENDS` says otherwise.
+const ROUNDS: u64 = 3;
+/// What clients do between two suspends.
+const BETWEEN: Duration = Duration::from_secs(1);
+/// So many clients can write at once.
+const MEMORY_MIB: u32 = 64;
+/// What is held does not grow from life to life.
+const STEADY: [&str; 4] = [
+    "lampion_grants_in_use",
+    "lampion_grants_quarantined",
+    "lampion_shared_pages_lost",
+    "lampion_xenstore_watches",
+];
+
+fn rounds() -> u64 {
+    let given = std::env::var("LAMPION_SUSPENDS").ok();
+    given.map_or(ROUNDS, |text| text.parse().expect("a number"))
+}
+
+fn held(guest: &Guest) -> [u64; 4] {
+    STEADY.map(|name| guest.metric(name))
+}
+
+/// Does something to the domain again and again while clients are at work; each time the console
+/// says these words once more.
+fn again_and_again(name: &str, words: &str, act: impl Fn(&Bed)) {
+    let bed = Bed::from_environment();
+    let disk = blank_disk(&bed, name, DISK_BYTES);
+    let recipe = Recipe {
+        memory: MEMORY_MIB,
+        ..Recipe::on_disk(&disk)
+    };
+    let guest = Guest::serving(&bed, name, &recipe);
+    let load = Load::begin(&guest);
+    load.wait_for_some();
+    let before = held(&guest);
+    for round in 1..=rounds() {
+        std::thread::sleep(BETWEEN);
+        act(&bed);
+        load.wait_for_some();
+        let console = guest.console();
+        let said = console.matches(words).count() as u64;
+        assert_eq!(said, round, "`{words}` in round {round}:\n{console}");
+        assert_eq!(held(&guest), before, "round {round}:\n{console}");
+    }
+    let told = load.end(&guest);
+    println!("{name}: {} times: {told}", rounds());
+    guest.shut_down(60);
+    drop(guest);
+    offline::assert_in_order(offline::fetched(&bed, &disk));
+}
+
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn saved_and_restored_again_and_again() {
+    again_and_again("restored", "resumed in another domain", |bed| {
+        bed.run("xl save restored /tmp/restored.save && xl restore /tmp/restored.save");
+        bed.run("rm /tmp/restored.save");
+    });
+}
+
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn migrated_again_and_again() {
+    again_and_again("migrated", "resumed in another domain", |bed| {
+        bed.run("xl migrate -s '' migrated 'xl migrate-receive'");
+    });
+}
+
+/// There is no room for what is saved: the toolstack lets the domain go on.
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn a_save_that_fails_half_way_is_cancelled_and_nothing_is_lost() {
+    let full = "mkdir -p /tmp/full && mount -t tmpfs -o size=4m none /tmp/full";
+    Bed::from_environment().run(full);
+    again_and_again("cancelled", "the suspend was cancelled", |bed| {
+        let saved = bed.try_run("xl save cancelled /tmp/full/save");
+        assert_ne!(saved.code, 0, "there was room for it");
+        bed.run("rm -f /tmp/full/save");
+    });
+    Bed::from_environment().run("umount /tmp/full");
+}
