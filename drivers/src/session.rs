@@ -213,7 +213,10 @@ impl<C: Connect> Session<C> {
     /// No connection comes about in time: the device is over.
     pub(crate) fn give_up(&mut self) {
         let path = &self.path;
-        log::error!("{path}: no backend answers; reboot the domain to use the device again");
+        log::error!(
+            "{path}: no backend has answered in time after the resume; reboot the domain to use \
+             the device again"
+        );
         self.state = State::Broken(Some(farewell(&self.handles, path)));
         self.step();
     }

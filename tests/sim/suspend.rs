@@ -142,3 +142,102 @@ fn play(seed: u64) {
 fn nothing_is_lost_and_nobody_is_cut_off_when_the_domain_goes_on_elsewhere() {
     seeds::each(SEEDS, play);
 }
+
+fn begun(seed: u64) -> Simulation {
+    let mut simulation = Simulation::begin(Options::new(seed));
+    until_ready(&mut simulation);
+    simulation
+}
+
+/// Somebody puts a value and does not wait for what becomes of it.
+fn put_and_leave(simulation: &mut Simulation, after_ns: u64) {
+    let mut client = simulation.world(Client::connect);
+    simulation.world(|world| client.ask(world, "PUT", "/kv/b/1", &value(1, 1, VALUE_BYTES)));
+    let _ = simulation.run(after_ns, |_| false);
+    simulation.world(|world| client.abort(world));
+}
+
+fn disk(simulation: &Simulation, act: impl FnOnce(&mut sim::disk::Disk)) {
+    simulation.world(|world| act(&mut world.vbd.as_mut().expect("a disk").1));
+}
+
+fn puts(simulation: &mut Simulation) -> u16 {
+    match request(simulation, "PUT", "/kv/b/2", b"value") {
+        Outcome::Answer(answer) => answer.status,
+        Outcome::Lost(why) => panic!("{why}\n{}", simulation.console()),
+    }
+}
+
+/// Also when nobody else brings the step that flushes once the last request has ended.
+#[test]
+fn a_domain_that_nobody_asks_anything_is_saved_at_once() {
+    for nth in 0..60 {
+        let mut simulation = begun(31);
+        put_and_leave(&mut simulation, nth * 40_000);
+        ask_for_suspend(&mut simulation, Save::Moves(0));
+        let moved = simulation.run(1_000_000_000, |world| world.domain.saves.is_empty());
+        assert_eq!(moved, Ok(()), "{nth}:\n{}", simulation.console());
+    }
+}
+
+#[test]
+fn a_disk_that_does_not_come_to_rest_is_no_reason_to_lose_anything() {
+    let mut simulation = begun(32);
+    let slow_ns = 40_000_000_000;
+    disk(&simulation, |disk| {
+        disk.faults().slow = sim::disk::Latency {
+            min_ns: slow_ns,
+            max_ns: slow_ns,
+        };
+    });
+    put_and_leave(&mut simulation, 50_000_000);
+    ask_for_suspend(&mut simulation, Save::Moves(0));
+    let _ = simulation.run(35_000_000_000, |_| false);
+    let console = simulation.console();
+    assert!(console.contains("did not end in 30 s"), "{console}");
+    assert_eq!(simulation.world(|world| world.domain.saves.len()), 1);
+    disk(&simulation, |disk| disk.faults().slow = Default::default());
+    let _ = simulation.run(60_000_000_000, |_| false);
+    assert!(matches!(puts(&mut simulation), 201 | 204));
+}
+
+#[test]
+fn a_disk_that_does_not_flush_is_not_left_behind() {
+    let mut simulation = begun(33);
+    disk(&simulation, |disk| disk.faults().flush_error = 1_000_000);
+    ask_for_suspend(&mut simulation, Save::Moves(0));
+    let _ = simulation.run(1_000_000_000, |_| false);
+    let console = simulation.console();
+    assert!(console.contains("could not be flushed"), "{console}");
+    assert_eq!(simulation.world(|world| world.domain.saves.len()), 1);
+    disk(&simulation, |disk| disk.faults().flush_error = 0);
+    assert_eq!(puts(&mut simulation), 201);
+}
+
+#[test]
+fn a_disk_that_is_not_there_elsewhere_is_told_of_and_nobody_waits_for_ever() {
+    let mut simulation = begun(34);
+    ask_for_suspend(&mut simulation, Save::Moves(0));
+    let moved = simulation.run(LIMIT_NS, |world| world.domain.saves.is_empty());
+    assert_eq!(moved, Ok(()));
+    // Its nodes say that it waits, and it does nothing.
+    drop(simulation.world(|world| world.vbd.take()));
+    let mut client = simulation.world(Client::connect);
+    simulation.world(|world| client.ask(world, "PUT", "/kv/b/1", b"value"));
+    let mut outcome = None;
+    let _ = simulation.run(2 * LIMIT_NS, |world| {
+        outcome = outcome.take().or_else(|| client.answer(world));
+        outcome.is_some()
+    });
+    let console = simulation.console();
+    assert!(
+        console.contains("no backend has answered in time"),
+        "{console}"
+    );
+    let Some(Outcome::Answer(answer)) = outcome else {
+        panic!("{outcome:?}:\n{console}");
+    };
+    // What waited may have been written, for all that is known; what comes now is not.
+    assert_eq!(answer.status, 500, "{}", answer.text());
+    assert_eq!(puts(&mut simulation), 503);
+}

@@ -36,7 +36,12 @@ impl Appliance {
         let suspended = self.attachment.xen.suspend();
         self.suspension.end(self.phase.vbd());
         match suspended {
-            Err(error) => log::error!("lifecycle: the hypervisor does not suspend: {error}"),
+            Err(error) => {
+                log::error!(
+                    "lifecycle: the hypervisor refuses to suspend ({error}); the domain goes on, \
+                     and xl save fails"
+                );
+            }
             Ok(Suspended::Cancelled) => {
                 log::warn!("lifecycle: the suspend was cancelled; the domain goes on");
             }
