@@ -4,12 +4,12 @@
 //! that was not durable, and the guest holds afterwards what it held before.
 
 use crate::{request, seeds, until_ready};
-use sim::domain::DOMID;
+use sim::domain::{DOMID, Ended};
 use sim::random::Random;
 use sim::resume::Save;
 use std::collections::BTreeMap;
 use tests::data::value;
-use tests::simulated::{Client, Held, LIMIT_NS, Options, Outcome, Simulation, faults};
+use tests::simulated::{Client, Held, LIMIT_NS, Options, Outcome, Simulation, Stuck, faults};
 
 const SEEDS: u64 = 12;
 const ROUNDS: u64 = 4;
@@ -240,4 +240,24 @@ fn a_disk_that_is_not_there_elsewhere_is_told_of_and_nobody_waits_for_ever() {
     // What waited may have been written, for all that is known; what comes now is not.
     assert_eq!(answer.status, 500, "{}", answer.text());
     assert_eq!(puts(&mut simulation), 503);
+}
+
+/// An end takes the place of a suspend that has not come about yet.
+#[test]
+fn an_end_that_is_asked_for_while_the_domain_comes_to_rest_is_one() {
+    let mut simulation = begun(35);
+    let slow = sim::disk::Latency {
+        min_ns: 2_000_000_000,
+        max_ns: 2_000_000_000,
+    };
+    disk(&simulation, |disk| disk.faults().slow = slow);
+    put_and_leave(&mut simulation, 50_000_000);
+    ask_for_suspend(&mut simulation, Save::Moves(0));
+    let _ = simulation.run(100_000_000, |_| false);
+    simulation.world(|world| world.domain.typed.extend(b"poweroff\n"));
+    let ended = simulation.run(LIMIT_NS, |_| false);
+    let console = simulation.console();
+    assert_eq!(ended, Err(Stuck::Ended(Ended::Poweroff)), "{console}");
+    assert_eq!(simulation.world(|world| world.domain.saves.len()), 1);
+    assert!(!console.contains("did not answer in time"), "{console}");
 }
