@@ -105,21 +105,21 @@ pub(crate) struct Session<C: Connect> {
     handles: Handles,
     path: String,
     state: State<C::Link>,
-    /// A device whose loss cannot be mended begins only once.
-    once: bool,
+    /// How many have come about.
+    connections: u32,
     /// Why the last try failed, if it did.
     failed: Option<ConnectError>,
 }
 
 impl<C: Connect> Session<C> {
-    pub(crate) fn new(connect: C, handles: Handles, path: String, once: bool) -> Self {
+    pub(crate) fn new(connect: C, handles: Handles, path: String) -> Self {
         let first = connect.connect(handles.clone(), path.clone());
         Session {
             connect,
             handles,
             path,
             state: State::Connecting(first),
-            once,
+            connections: 0,
             failed: None,
         }
     }
@@ -132,13 +132,9 @@ impl<C: Connect> Session<C> {
         }
     }
 
-    pub(crate) fn now_ns(&self) -> u64 {
-        self.handles.timers.now_ns()
-    }
-
-    /// A step is wanted then.
-    pub(crate) fn wake_at(&self, deadline_ns: u64) {
-        self.handles.timers.register(deadline_ns);
+    /// How many connections have come about.
+    pub(crate) fn connections(&self) -> u32 {
+        self.connections
     }
 
     pub(crate) fn link(&mut self) -> Option<&mut C::Link> {
@@ -210,17 +206,6 @@ impl<C: Connect> Session<C> {
         self.step();
     }
 
-    /// No connection comes about in time: the device is over.
-    pub(crate) fn give_up(&mut self) {
-        let path = &self.path;
-        log::error!(
-            "{path}: no backend has answered in time after the resume; reboot the domain to use \
-             the device again"
-        );
-        self.state = State::Broken(Some(farewell(&self.handles, path)));
-        self.step();
-    }
-
     /// The backend lied: the device is over.
     pub(crate) fn break_off(&mut self, fault: BackendFault) {
         log::error!(
@@ -240,10 +225,6 @@ impl<C: Connect> Session<C> {
     /// What becomes of a connection whose backend went away.
     fn lost(&self) -> State<C::Link> {
         let path = &self.path;
-        if self.once {
-            log::error!("{path}: the backend went away; reboot the domain to use the device again");
-            return State::Broken(Some(farewell(&self.handles, path)));
-        }
         let since_ns = match &self.state {
             State::Connected(_, _, since_ns) => *since_ns,
             _ => 0,
@@ -276,6 +257,7 @@ impl<C: Connect> Session<C> {
                 watch,
                 reread,
             }) => {
+                self.connections += 1;
                 let since_ns = self.handles.timers.now_ns();
                 let monitor = Box::pin(until_lost(frontend, watch, reread));
                 State::Connected(link, monitor, since_ns)

@@ -8,7 +8,8 @@ use drivers::Phase;
 use drivers::blkfront::{self, Blkfront, Operation, TRANSFER_BYTES_MAX};
 use store::blob::PageRun;
 use store::block::{
-    BlockDevice, Completion, Durability, Geometry, IoError, Request, RequestId, SubmitError,
+    BlockDevice, Completion, Durability, Geometry, IoError, Presence, Request, RequestId,
+    SubmitError,
 };
 
 const SECTOR_BYTES: u64 = 512;
@@ -102,7 +103,14 @@ impl BlockDevice for Disk {
         completion
     }
 
-    fn is_gone(&self) -> bool {
-        self.front.borrow().phase() == Phase::Broken
+    fn presence(&self) -> Presence {
+        let front = self.front.borrow();
+        match front.phase() {
+            Phase::Connecting => Presence::Away,
+            Phase::Connected => Presence::Here {
+                connections: front.connections(),
+            },
+            Phase::Broken => Presence::Gone,
+        }
     }
 }

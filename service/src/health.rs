@@ -11,6 +11,9 @@ use store::block::Durability;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
+const AWAY: &str = "the disk's backend is away; what is asked waits 10 s for it, and what comes \
+                    later is refused until it is back";
+
 /// `GET /healthz`: that this is answered at all is the answer.
 pub(crate) fn healthz() -> Answer {
     Answer::text(200, TEXT, "ok\n".into())
@@ -34,6 +37,8 @@ pub(crate) fn readyz(service: &Service, query: Option<&str>) -> Result<Answer, P
         State::Refused(why) => (false, false, &**why),
         State::Closed => (false, false, "the store is closed"),
     };
+    let away = service.store.disk_away_since_ns().is_some() && (reads || writes);
+    let (reads, writes) = (reads && !away, writes && !away);
     let draining = service.is_draining();
     let ready = !draining && if for_write { writes } else { reads };
     let mut text = String::new();
@@ -42,6 +47,9 @@ pub(crate) fn readyz(service: &Service, query: Option<&str>) -> Result<Answer, P
     line(&mut text, "writes", yes_no(writes));
     if draining {
         line(&mut text, "why", "shutting down");
+    }
+    if away {
+        line(&mut text, "why", AWAY);
     }
     if !why.is_empty() {
         line(&mut text, "why", why);

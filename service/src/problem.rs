@@ -75,6 +75,7 @@ kinds! {
     StoreRefused 503 "store-refused" "The store is not open."
     StoreBusy 503 "store-busy" "Too much is waiting for the store."
     StoreRestoring 503 "store-restoring" "A backup is being restored."
+    DiskAway 503 "disk-away" "The disk is away."
     StoreSlow 503 "store-slow" "The store did not answer in time."
     NoMemory 503 "no-memory" "There is no memory for this now."
     VersionUnknown 505 "version-unknown" "Only HTTP/1.0 and HTTP/1.1 are spoken."

@@ -64,6 +64,12 @@ pub(crate) fn unavailable(why: Unavailable) -> Problem {
             Kind::StoreBusy,
             "Too many requests wait for the store; try again soon.",
         ),
+        Unavailable::Away => Problem::new(
+            Kind::DiskAway,
+            "The disk's backend is away, so nothing can be written, nor read that is not in \
+             memory; nothing was changed. Attach the disk again, or wait for the backend: work \
+             goes on by itself then.",
+        ),
         Unavailable::Restoring => Problem::new(
             Kind::StoreRestoring,
             "A backup is being restored; until that has ended, what was there can be read, \

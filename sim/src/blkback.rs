@@ -29,6 +29,8 @@ pub struct Blkback {
     /// Under way, by the time at which they complete and the order of coming.
     under_way: BTreeMap<(u64, u64), Request>,
     taken: u64,
+    /// Nobody is there, or the toolstack takes the device away: it does not open again by itself.
+    is_leaving: bool,
     /// Requests that no frontend may send.
     pub errors: Vec<String>,
 }
@@ -102,6 +104,7 @@ impl Blkback {
             attention: Attention::default(),
             under_way: BTreeMap::new(),
             taken: 0,
+            is_leaving: false,
             errors: Vec::new(),
         };
         backend.restart(domain);
@@ -111,6 +114,7 @@ impl Blkback {
     /// Starts, for the first time or after it was gone, and waits for the frontend.
     pub fn restart(&mut self, domain: &mut Domain) {
         self.disconnect(domain);
+        self.is_leaving = false;
         self.nodes.write(domain, "mode", "w");
         self.nodes.write(domain, "device-type", "disk");
         self.nodes.renew(domain);
@@ -141,10 +145,14 @@ impl Blkback {
         let frontend = self.nodes.frontend_state(domain);
         match (self.state, frontend) {
             (XenbusState::InitWait, XenbusState::Initialised) => self.connect(domain, disk),
-            (XenbusState::Connected, XenbusState::Closing | XenbusState::Closed) => {
+            (
+                XenbusState::Connected | XenbusState::Closing,
+                XenbusState::Closing | XenbusState::Closed,
+            ) => {
                 self.disconnect(domain);
                 self.become_state(domain, XenbusState::Closed);
             }
+            _ if self.is_leaving => {}
             (XenbusState::Connected, XenbusState::Initialising) => {
                 self.disconnect(domain);
                 self.become_state(domain, XenbusState::InitWait);
@@ -230,6 +238,28 @@ impl Blkback {
     pub fn leave(&mut self, domain: &mut Domain) {
         self.disconnect(domain);
         self.become_state(domain, XenbusState::Closed);
+    }
+
+    /// Its domain dies: all that it had not made durable may be lost. It comes back by
+    /// [`Blkback::restart`].
+    pub fn die(&mut self, domain: &mut Domain, disk: &mut Disk) {
+        self.cut_power(domain, disk);
+        disk.crash();
+        self.disconnect(domain);
+        self.is_leaving = true;
+        self.become_state(domain, XenbusState::Closed);
+    }
+
+    /// The toolstack begins to take the device away.
+    pub fn begin_detach(&mut self, domain: &mut Domain) {
+        self.is_leaving = true;
+        self.nodes.write(domain, "online", 0);
+        self.become_state(domain, XenbusState::Closing);
+    }
+
+    /// Whether both ends are done.
+    pub fn is_closed(&self) -> bool {
+        self.state == XenbusState::Closed
     }
 
     /// Lets go of the frontend; what is under way is forgotten.

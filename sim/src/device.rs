@@ -87,6 +87,12 @@ impl Nodes {
         self.show(domain);
     }
 
+    /// Removes both directories, as the toolstack does with a device that is closed.
+    pub fn remove(&self, domain: &mut Domain) {
+        domain.xenstored.remove(&self.frontend);
+        domain.xenstored.remove(&self.backend);
+    }
+
     /// Changes the backend's state.
     pub fn switch_to(&self, domain: &mut Domain, state: XenbusState) {
         domain.note(|| format!("{}: {state:?}", self.backend));

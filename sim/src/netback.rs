@@ -25,6 +25,8 @@ pub struct Netback {
     kept: Option<Rings>,
     /// It is not there at all.
     is_away: bool,
+    /// The toolstack takes the device away: it does not open again.
+    is_leaving: bool,
     /// Requests that no frontend may send.
     pub errors: Vec<String>,
     /// Frames dropped because the guest had posted no page.
@@ -64,6 +66,7 @@ impl Netback {
             rings: None,
             kept: None,
             is_away: false,
+            is_leaving: false,
             errors: Vec::new(),
             starved: 0,
             is_deaf: false,
@@ -113,10 +116,14 @@ impl Netback {
             (XenbusState::InitWait, XenbusState::Initialised | XenbusState::Connected) => {
                 self.connect(domain);
             }
-            (XenbusState::Connected, XenbusState::Closing | XenbusState::Closed) => {
+            (
+                XenbusState::Connected | XenbusState::Closing,
+                XenbusState::Closing | XenbusState::Closed,
+            ) => {
                 self.disconnect(domain);
                 self.become_state(domain, XenbusState::Closed);
             }
+            _ if self.is_leaving => {}
             (XenbusState::Connected | XenbusState::Closed, XenbusState::Initialising) => {
                 self.disconnect(domain);
                 self.become_state(domain, XenbusState::InitWait);
@@ -212,6 +219,18 @@ impl Netback {
         self.kept = self.rings.take();
         self.is_away = true;
         self.become_state(domain, XenbusState::Closed);
+    }
+
+    /// The toolstack begins to take the device away.
+    pub fn begin_detach(&mut self, domain: &mut Domain) {
+        self.is_leaving = true;
+        self.nodes.write(domain, "online", 0);
+        self.become_state(domain, XenbusState::Closing);
+    }
+
+    /// Whether both ends are done.
+    pub fn is_closed(&self) -> bool {
+        self.state == XenbusState::Closed
     }
 
     /// What it had mapped when it went away is unmapped.

@@ -6,8 +6,9 @@
 //! - A flush covers the writes that had *completed* before it was submitted.
 //! - Offsets and lengths are multiples of [`Geometry::sector_bytes`], lengths
 //!   at most [`Geometry::max_transfer_bytes`]; anything else is the caller's bug.
-//! - A device that is away answers [`SubmitError::Detached`]; one that comes
-//!   back has kept every completed, unflushed write and rewritten it in order.
+//! - A device that goes away ends what is in flight with [`IoError::Detached`], and forgets what
+//!   has completed and no flush has covered; it may come back, as the same disk or as another
+//!   one, and tells by [`Presence`] that it did.
 //! - A device that is gone for good says so, asked or not: nobody waits for it.
 
 use crate::blob::PageRun;
@@ -89,7 +90,7 @@ pub enum IoError {
     Failed,
     /// The backend does not know this operation although it may have offered it.
     Unsupported,
-    /// The device went away for good with the request in flight: outcome unknown.
+    /// The device went away with the request in flight: outcome unknown.
     Detached,
 }
 
@@ -103,6 +104,20 @@ pub struct Completion {
     pub result: Result<(), IoError>,
 }
 
+/// Whether the device can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It can.
+    Here {
+        /// How often it has come (back): what was before is another connection.
+        connections: u32,
+    },
+    /// Not now; it may come back.
+    Away,
+    /// It does not come back in this life.
+    Gone,
+}
+
 /// A disk.
 pub trait BlockDevice {
     /// What the disk is; `None` until it has been connected once.
@@ -114,8 +129,9 @@ pub trait BlockDevice {
     fn submit(&mut self, id: RequestId, request: Request) -> Result<(), SubmitError>;
     /// One ended request, if any.
     fn poll(&mut self) -> Option<Completion>;
-    /// Whether the device is away and does not come back in this life.
-    fn is_gone(&self) -> bool {
-        false
+    /// Whether it can be asked. What it has forgotten since is told by the number of connections,
+    /// and not before all that was in flight has been polled.
+    fn presence(&self) -> Presence {
+        Presence::Here { connections: 0 }
     }
 }

@@ -3,19 +3,27 @@
 //! Each request has a [`Slot`]; its owner looks into it, and may drop it: then
 //! the completion is dropped too. What the device cannot take now waits here.
 //!
+//! A device may go away and come back ([`link`]): who waits learns of it by the time it takes.
+//!
 //! # Invariants
 //!
 //! - After [`Disk::stop_writing`] no write, flush or discard is handed out.
 //! - A slot's hold (a segment's token) lives until the device is done.
 
+mod kept;
+mod link;
+
 use crate::blob::{PageRun, Pages};
 use crate::block::{
-    BlockDevice, Completion, Durability, Geometry, IoError, Request, RequestId, SubmitError,
+    BlockDevice, Completion, Durability, Geometry, IoError, Presence, Request, RequestId,
+    SubmitError,
 };
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::rc::Rc;
 use core::cell::{Cell, RefCell};
+use kept::Kept;
+use link::Link;
 
 /// Completions taken per step.
 const COMPLETIONS_PER_PUMP: usize = 256;
@@ -25,8 +33,16 @@ pub(crate) struct Slot {
     ended: RefCell<Option<Ended>>,
     /// Keeps a segment from being reused while the device works on it.
     _hold: Option<Rc<()>>,
-    len_bytes: Option<usize>,
-    is_discard: bool,
+    asked: Asked,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Read { offset_bytes: u64, len_bytes: usize },
+    Write { offset_bytes: u64 },
+    Flush,
+    Discard { offset_bytes: u64, len_bytes: u64 },
 }
 
 /// How a request ended.
@@ -50,6 +66,10 @@ pub(crate) struct Disk {
     next_id: u64,
     outbox: VecDeque<(RequestId, Request)>,
     under_way: BTreeMap<u64, Rc<Slot>>,
+    /// How many requests the device has.
+    in_device: usize,
+    link: Link,
+    kept: Kept,
     writing_stopped: bool,
     starved: Cell<bool>,
     /// Sectors that stand as zeros because they cannot be read.
@@ -73,6 +93,9 @@ impl Disk {
             next_id: 0,
             outbox: VecDeque::new(),
             under_way: BTreeMap::new(),
+            in_device: 0,
+            link: Link::default(),
+            kept: Kept::default(),
             writing_stopped: false,
             starved: Cell::new(false),
             unread_sectors: 0,
@@ -145,7 +168,7 @@ impl Disk {
 
     /// Whether the device does not come back.
     pub(crate) fn is_gone(&self) -> bool {
-        self.device.is_gone()
+        self.device.presence() == Presence::Gone
     }
 
     /// Whether writes are still handed out.
@@ -166,22 +189,20 @@ impl Disk {
         });
     }
 
-    fn enqueue(
-        &mut self,
-        request: Request,
-        len_bytes: Option<usize>,
-        hold: Option<Rc<()>>,
-    ) -> Rc<Slot> {
+    fn enqueue(&mut self, request: Request, hold: Option<Rc<()>>) -> Rc<Slot> {
         let id = self.next_id;
         self.next_id += 1;
         let slot = Rc::new(Slot {
             ended: RefCell::new(None),
             _hold: hold,
-            len_bytes,
-            is_discard: matches!(request, Request::Discard { .. }),
+            asked: Asked::of(&request),
         });
         self.under_way.insert(id, Rc::clone(&slot));
-        self.outbox.push_back((RequestId(id), request));
+        let queue = match self.link.is_asking() {
+            true => &mut self.link.own,
+            false => &mut self.outbox,
+        };
+        queue.push_back((RequestId(id), request));
         slot
     }
 
@@ -191,23 +212,19 @@ impl Disk {
         into: Box<dyn PageRun>,
         hold: Option<Rc<()>>,
     ) -> Rc<Slot> {
-        let len_bytes = into.bytes().len();
-        self.enqueue(Request::Read { offset_bytes, into }, Some(len_bytes), hold)
+        self.enqueue(Request::Read { offset_bytes, into }, hold)
     }
 
     pub(crate) fn write(&mut self, offset_bytes: u64, from: Box<dyn PageRun>) -> Rc<Slot> {
         assert!(!self.writing_stopped, "a write after writing was stopped");
         self.written_bytes += from.bytes().len() as u64;
-        self.enqueue(Request::Write { offset_bytes, from }, None, None)
+        self.enqueue(Request::Write { offset_bytes, from }, None)
     }
 
     /// A flush of everything that has completed; where there is no flush, it ends at once.
     pub(crate) fn flush(&mut self) -> Rc<Slot> {
         assert!(!self.writing_stopped, "a flush after writing was stopped");
-        if self
-            .geometry
-            .is_some_and(|geometry| geometry.durability == Durability::Backend)
-        {
+        if !self.is_flushing() {
             let ended = Some(Ended {
                 run: None,
                 result: Ok(()),
@@ -215,23 +232,25 @@ impl Disk {
             return Rc::new(Slot {
                 ended: RefCell::new(ended),
                 _hold: None,
-                len_bytes: None,
-                is_discard: false,
+                asked: Asked::Flush,
             });
         }
-        self.enqueue(Request::Flush, None, None)
+        self.enqueue(Request::Flush, None)
+    }
+
+    /// Whether what has completed is durable only after a flush.
+    fn is_flushing(&self) -> bool {
+        self.geometry
+            .is_none_or(|geometry| geometry.durability != Durability::Backend)
     }
 
     pub(crate) fn discard(&mut self, offset_bytes: u64, len_bytes: u64, hold: Rc<()>) {
         assert!(!self.writing_stopped, "a discard after writing was stopped");
-        self.enqueue(
-            Request::Discard {
-                offset_bytes,
-                len_bytes,
-            },
-            None,
-            Some(hold),
-        );
+        let request = Request::Discard {
+            offset_bytes,
+            len_bytes,
+        };
+        self.enqueue(request, Some(hold));
     }
 
     /// The result of a flush; "unsupported" is a missing feature, said once.
@@ -253,24 +272,21 @@ impl Disk {
 
     /// Moves requests out and completions in; whether anything moved.
     pub(crate) fn pump(&mut self) -> Moved {
-        let mut moved = self.send();
+        let mut moved = self.follow_device() | self.send();
         for _ in 0..COMPLETIONS_PER_PUMP {
             let Some(completion) = self.device.poll() else {
                 break;
             };
+            self.in_device = self.in_device.saturating_sub(1);
             self.settle(completion);
             moved = Moved::Yes;
         }
-        if self.send() == Moved::Yes {
-            Moved::Yes
-        } else {
-            moved
-        }
+        moved | self.send()
     }
 
     fn send(&mut self) -> Moved {
         let mut moved = Moved::No;
-        while let Some((id, request)) = self.outbox.pop_front() {
+        while let Some((id, request)) = self.next_request() {
             let wanted = self
                 .under_way
                 .get(&id.0)
@@ -279,14 +295,18 @@ impl Disk {
                 self.under_way.remove(&id.0);
                 continue;
             }
+            let asked = Asked::of(&request);
             match self.device.submit(id, request) {
-                Ok(()) => moved = Moved::Yes,
-                Err(SubmitError::Detached(request)) if self.device.is_gone() => {
+                Ok(()) => {
+                    self.note_begun(id.0, asked);
+                    moved = Moved::Yes;
+                }
+                Err(SubmitError::Detached(request)) if self.is_gone() => {
                     self.settle(detached(id, request));
                     moved = Moved::Yes;
                 }
                 Err(SubmitError::Busy(request) | SubmitError::Detached(request)) => {
-                    self.outbox.push_front((id, request));
+                    self.put_back(id, request);
                     break;
                 }
             }
@@ -294,32 +314,81 @@ impl Disk {
         moved
     }
 
+    fn note_begun(&mut self, id: u64, asked: Asked) {
+        self.in_device += 1;
+        match asked {
+            Asked::Write { offset_bytes } if self.is_flushing() => {
+                self.kept.begin_write(id, offset_bytes);
+            }
+            Asked::Flush => self.kept.begin_flush(id),
+            _ => {}
+        }
+    }
+
     fn settle(&mut self, completion: Completion) {
+        let Some(completion) = self.settle_repeated(completion) else {
+            return;
+        };
+        if completion.result == Err(IoError::Detached) && !self.is_gone() {
+            self.ask_again(completion);
+            return;
+        }
         let Completion {
             id,
-            run,
+            mut run,
             mut result,
         } = completion;
         let Some(slot) = self.under_way.remove(&id.0) else {
             log::error!("the disk ended request {} which was never begun", id.0);
             return;
         };
-        if let Some(len_bytes) = slot.len_bytes {
-            let whole = run
-                .as_ref()
-                .is_some_and(|run| run.bytes().len() == len_bytes);
-            if !whole {
-                result = Err(IoError::Failed);
+        match slot.asked {
+            Asked::Read { len_bytes, .. } => {
+                if run
+                    .as_ref()
+                    .is_none_or(|run| run.bytes().len() != len_bytes)
+                {
+                    result = Err(IoError::Failed);
+                }
             }
+            Asked::Write { .. } if result.is_ok() => self.kept.written(id.0, run.take()),
+            Asked::Write { .. } => self.kept.forget(id.0),
+            Asked::Flush if result.is_ok() => self.kept.flushed(id.0),
+            Asked::Flush => self.kept.not_flushed(id.0),
+            Asked::Discard { .. } if result == Err(IoError::Unsupported) => self.note_no_discard(),
+            Asked::Discard { .. } => {}
         }
-        if slot.is_discard
-            && result == Err(IoError::Unsupported)
-            && let Some(geometry) = &mut self.geometry
-        {
+        *slot.ended.borrow_mut() = Some(Ended { run, result });
+    }
+
+    fn note_no_discard(&mut self) {
+        if let Some(geometry) = &mut self.geometry {
             log::warn!("the disk takes no discard: what is freed stays allocated behind it");
             geometry.discard = false;
         }
-        *slot.ended.borrow_mut() = Some(Ended { run, result });
+    }
+}
+
+impl Asked {
+    fn of(request: &Request) -> Asked {
+        match *request {
+            Request::Read {
+                offset_bytes,
+                ref into,
+            } => Asked::Read {
+                offset_bytes,
+                len_bytes: into.bytes().len(),
+            },
+            Request::Write { offset_bytes, .. } => Asked::Write { offset_bytes },
+            Request::Flush => Asked::Flush,
+            Request::Discard {
+                offset_bytes,
+                len_bytes,
+            } => Asked::Discard {
+                offset_bytes,
+                len_bytes,
+            },
+        }
     }
 }
 
@@ -338,4 +407,16 @@ fn detached(id: RequestId, request: Request) -> Completion {
 pub(crate) enum Moved {
     Yes,
     No,
+}
+
+impl core::ops::BitOr for Moved {
+    type Output = Moved;
+
+    /// Both are done; whether either got anywhere.
+    fn bitor(self, other: Moved) -> Moved {
+        match (self, other) {
+            (Moved::No, Moved::No) => Moved::No,
+            _ => Moved::Yes,
+        }
+    }
 }

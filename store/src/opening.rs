@@ -12,11 +12,14 @@ use crate::format::layout::{
     DEVICE_BYTES_MIN, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSETS, UNIT_BYTES_MAX,
 };
 use crate::format::superblock::{Found, Superblock};
-use crate::guard::{self, CopyRead};
+use crate::guard::{self, CopyRead, Guard};
+use crate::index::Index;
+use crate::large::Large;
 use crate::options::{FormatPermission, State};
 use crate::recover::{Failure, Recovery};
 use crate::replay::Replay;
 use crate::replay::SEQ_END;
+use crate::segments::Segments;
 use crate::store::{Phase, Store};
 use crate::walk::Taken;
 use alloc::boxed::Box;
@@ -96,6 +99,16 @@ pub(crate) fn hex(id: &[u8; 16]) -> String {
 }
 
 impl Store {
+    /// Begins again: the device has come, or is another one.
+    pub(crate) fn open_anew(&mut self) -> Moved {
+        self.phase = Phase::Opening(Box::new(Opening::new()));
+        (self.log, self.superblock, self.identity) = (None, None, None);
+        (self.in_flight, self.relogged) = (None, None);
+        (self.segments, self.index) = (Segments::none(), Index::default());
+        (self.large, self.guard) = (Large::default(), Guard::default());
+        Moved::Yes
+    }
+
     /// Goes on opening.
     pub(crate) fn advance_opening(&mut self) -> Moved {
         let Phase::Opening(opening) = core::mem::replace(&mut self.phase, Phase::Open) else {
@@ -401,6 +414,7 @@ impl Store {
             replay.group(aside);
         }
         self.disk.stop_writing();
+        self.expect_disk();
         self.install(replay);
         self.state = State::ReadOnly(reason.into());
     }

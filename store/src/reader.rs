@@ -374,6 +374,11 @@ impl core::fmt::Debug for Reader {
 }
 
 impl Reader {
+    /// Whether all of it is in memory.
+    pub(crate) fn is_cached(&self) -> bool {
+        self.headers.is_some()
+    }
+
     /// Leaves only `bytes` of the value to [`Store::read`]; to be said before it is asked.
     ///
     /// Chunks without a byte of them are not read, so that damage there goes unseen.

@@ -268,6 +268,8 @@ pub enum Unavailable {
     InPart(Box<str>),
     /// Too many requests are waiting: try again soon.
     Busy,
+    /// The disk has been away for some time; it may come back.
+    Away,
     /// A backup is being restored: nothing else is changed until that has ended.
     Restoring,
 }

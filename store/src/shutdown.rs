@@ -69,12 +69,27 @@ impl Store {
         let closed = || Unavailable::Refused("the store is closed".into());
         Err(Refusal::Unavailable(match (&self.state, &self.phase) {
             (State::Ready, Phase::Closing(_)) => closed(),
-            (State::Ready, _) => return Ok(()),
+            (State::Ready, _) => return self.reachable().map_err(Refusal::Unavailable),
             (State::Opening, _) => Unavailable::Opening,
             (State::ReadOnly(why), _) => Unavailable::ReadOnly(why.clone()),
             (State::Refused(why), _) => Unavailable::Refused(why.clone()),
             (State::Closed, _) => closed(),
         }))
+    }
+
+    /// Whether it is worth waiting for the disk.
+    pub(crate) fn reachable(&self) -> Result<(), Unavailable> {
+        match self.disk.is_overdue() {
+            true => Err(Unavailable::Away),
+            false => Ok(()),
+        }
+    }
+
+    /// Only the disk of this superblock is the right one from now on.
+    pub(crate) fn expect_disk(&mut self) {
+        if let Some(superblock) = &self.superblock {
+            self.disk.expect(superblock);
+        }
     }
 
     /// Whether reads are answered.
@@ -168,6 +183,7 @@ impl Store {
             || self.may_gain()
             || self.guard.is_busy()
             || self.disk.is_starved()
+            || self.disk.away_since_ns().is_some()
             || available < self.segments.free_count();
         if !waits || hope {
             return Moved::No;

@@ -167,9 +167,11 @@ impl Store {
     /// Does what can be done now, within a budget, without waiting.
     pub fn step(&mut self, now: Now) -> Wake {
         self.note_time(now);
+        self.disk.note_time(now.monotonic_ns);
         self.disk.pump();
         for _ in 0..ROUNDS_PER_STEP {
             let moved = match self.phase {
+                Phase::Opening(_) if self.disk.take_fresh() => self.open_anew(),
                 Phase::Opening(_) => self.advance_opening(),
                 Phase::Open | Phase::Closing(_) => self.advance(),
             };
@@ -183,6 +185,7 @@ impl Store {
                 let (undoing, group) = (self.next_undoing_ns(), self.next_group_ns());
                 let wakes = retry.into_iter().chain(expiry).chain(cut);
                 let wakes = wakes.chain(scrub).chain(undoing).chain(group);
+                let wakes = wakes.chain(self.disk.overdue_at_ns());
                 return Wake::At(wakes.min());
             }
         }
@@ -195,6 +198,10 @@ impl Store {
         }
         if self.disk.is_gone() {
             self.stop_writing("the disk went away", RESTART);
+            return Moved::Yes;
+        }
+        if let Some(failure) = self.disk.take_failure() {
+            self.stop_writing(&failure, RESTART);
             return Moved::Yes;
         }
         if let Some((was, is)) = self.disk.cropped()
@@ -256,6 +263,11 @@ impl Store {
         self.disk
             .known_geometry()
             .map(|geometry| geometry.durability)
+    }
+
+    /// Since when the disk is away that is to come back, in monotonic ns.
+    pub fn disk_away_since_ns(&self) -> Option<u64> {
+        self.disk.away_since_ns()
     }
 
     /// Numbers.
@@ -327,7 +339,12 @@ impl Store {
     ) -> Result<Option<(Metadata, Reader)>, Unavailable> {
         self.readable()?;
         self.is_known(bucket, key)?;
-        Ok(self.begin_reader(at, bucket, key))
+        let begun = self.begin_reader(at, bucket, key);
+        match &begun {
+            Some((_, reader)) if !reader.is_cached() => self.reachable()?,
+            _ => {}
+        }
+        Ok(begun)
     }
 
     /// The headers of the value, once the first record has been read.

@@ -11,6 +11,7 @@ mod events;
 mod expiry;
 mod flushes;
 mod hostile;
+mod hotplug;
 mod index;
 mod memory;
 mod million;

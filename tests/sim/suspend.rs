@@ -221,7 +221,7 @@ fn a_disk_that_is_not_there_elsewhere_is_told_of_and_nobody_waits_for_ever() {
     let moved = simulation.run(LIMIT_NS, |world| world.domain.saves.is_empty());
     assert_eq!(moved, Ok(()));
     // Its nodes say that it waits, and it does nothing.
-    drop(simulation.world(|world| world.vbd.take()));
+    let disk = simulation.world(|world| world.vbd.take());
     let mut client = simulation.world(Client::connect);
     simulation.world(|world| client.ask(world, "PUT", "/kv/b/1", b"value"));
     let mut outcome = None;
@@ -231,15 +231,21 @@ fn a_disk_that_is_not_there_elsewhere_is_told_of_and_nobody_waits_for_ever() {
     });
     let console = simulation.console();
     assert!(
-        console.contains("no backend has answered in time"),
+        console.contains("the disk has been away for 10 s"),
         "{console}"
     );
     let Some(Outcome::Answer(answer)) = outcome else {
         panic!("{outcome:?}:\n{console}");
     };
     // What waited may have been written, for all that is known; what comes now is not.
-    assert_eq!(answer.status, 500, "{}", answer.text());
-    assert_eq!(puts(&mut simulation), 503);
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    let Outcome::Answer(answer) = request(&mut simulation, "PUT", "/kv/b/2", b"value") else {
+        panic!("no answer:\n{}", simulation.console());
+    };
+    assert!(answer.status == 503 && answer.text().contains("disk-away"));
+    simulation.world(|world| world.vbd = disk);
+    let _ = simulation.run(LIMIT_NS, |_| false);
+    assert_eq!(puts(&mut simulation), 201);
 }
 
 /// An end takes the place of a suspend that has not come about yet.

@@ -50,7 +50,7 @@ pub(crate) const SUITES: [Suite; 9] = [
     Suite {
         // What it measures is part of the result.
         shows_output: true,
-        ..Suite::on("suspend", Hypervisor::Xen)
+        ..Suite::on("lifecycle", Hypervisor::Xen)
     },
     Suite {
         older: true,

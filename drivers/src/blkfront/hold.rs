@@ -7,8 +7,6 @@ use super::{Blkfront, DiskInfo, IoError, Operation};
 
 /// The tag of the frontend's own flush.
 pub(super) const OWN_TAG: u64 = u64::MAX;
-/// How long the backend of the domain that goes on may take.
-const CONNECT_NS: u64 = 60_000_000_000;
 
 /// Whether requests are taken, and how far the rest is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,20 +79,7 @@ impl Blkfront {
         if let Some(link) = self.session.link_ref() {
             self.lost.extend(link.queue.tags());
         }
-        self.until_ns = Some(self.session.now_ns().saturating_add(CONNECT_NS));
         self.session.renew();
-    }
-
-    pub(super) fn give_up_in_time(&mut self) {
-        let Some(until_ns) = self.until_ns else {
-            return;
-        };
-        if self.session.now_ns() >= until_ns {
-            self.until_ns = None;
-            self.session.give_up();
-        } else {
-            self.session.wake_at(until_ns);
-        }
     }
 
     /// Once nothing is in flight any more, what was written is made durable.

@@ -158,8 +158,6 @@ pub struct Blkfront {
     lost: alloc::vec::Vec<u64>,
     counters: Counters,
     hold: Hold,
-    /// A connection that is to come about has to by then.
-    until_ns: Option<u64>,
 }
 
 impl Blkfront {
@@ -167,7 +165,7 @@ impl Blkfront {
     pub fn new(attachment: &Attachment, number: u32, requests: u32) -> Option<Blkfront> {
         let handles = Handles::of(attachment)?;
         let path: String = format!("device/vbd/{number}");
-        let session = Session::new(Handshake { number, requests }, handles, path, true);
+        let session = Session::new(Handshake { number, requests }, handles, path);
         let lost = alloc::vec::Vec::new();
         Some(Blkfront {
             session,
@@ -175,7 +173,6 @@ impl Blkfront {
             lost,
             counters: Counters::default(),
             hold: Hold::default(),
-            until_ns: None,
         })
     }
 
@@ -187,15 +184,19 @@ impl Blkfront {
         }
         if let Some(link) = self.session.link_ref() {
             self.info = Some(link.info.get());
-            self.until_ns = None;
         }
-        self.give_up_in_time();
         self.flush_held();
     }
 
     /// Where the device stands.
     pub fn phase(&self) -> Phase {
         self.session.phase()
+    }
+
+    /// How many connections have come about. What an earlier one had completed and not flushed
+    /// may be lost.
+    pub fn connections(&self) -> u32 {
+        self.session.connections()
     }
 
     /// What the disk is; `None` until it was connected once.

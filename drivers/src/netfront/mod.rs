@@ -81,7 +81,7 @@ impl Netfront {
     pub fn new(attachment: &Attachment, index: u32, pages: Pages) -> Option<Netfront> {
         let handles = Handles::of(attachment)?;
         let path = format!("device/vif/{index}");
-        let session = Session::new(Handshake { pages }, handles, path, false);
+        let session = Session::new(Handshake { pages }, handles, path);
         Some(Netfront {
             session,
             counters: Counters::default(),

@@ -1,7 +1,9 @@
 //! A device that is only read, by the look and by the store it opens, and what it failed to read.
 
 use crate::blob::{PageRun, Pages};
-use crate::block::{BlockDevice, Completion, Geometry, IoError, Request, RequestId, SubmitError};
+use crate::block::{
+    BlockDevice, Completion, Geometry, IoError, Presence, Request, RequestId, SubmitError,
+};
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::rc::Rc;
@@ -116,8 +118,8 @@ impl BlockDevice for Lane {
         shared.ended[self.number].pop_front()
     }
 
-    fn is_gone(&self) -> bool {
-        self.shared.borrow().device.is_gone()
+    fn presence(&self) -> Presence {
+        self.shared.borrow().device.presence()
     }
 }
 

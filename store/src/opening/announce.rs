@@ -175,6 +175,7 @@ impl Store {
         let log = self.log_mut();
         log.durable_seq = last_seq;
         log.proof_wanted = !records.is_empty();
+        self.expect_disk();
         self.state = State::Ready;
         let buckets = self.index.buckets.keys().cloned().collect();
         self.watch_limits(buckets);

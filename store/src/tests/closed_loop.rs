@@ -55,8 +55,11 @@ impl BlockDevice for SlowDisk {
         under_way.remove(at).map(|(_, ended)| ended)
     }
 
-    fn is_gone(&self) -> bool {
-        self.is_gone.get()
+    fn presence(&self) -> Presence {
+        match self.is_gone.get() {
+            true => Presence::Gone,
+            false => Presence::Here { connections: 0 },
+        }
     }
 }
 

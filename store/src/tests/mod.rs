@@ -1,5 +1,6 @@
 //! The store as a whole, over disks made of memory.
 
+mod away;
 mod backup;
 mod basic;
 pub(crate) mod bed;

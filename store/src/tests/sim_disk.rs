@@ -8,6 +8,7 @@
 //! - At a crash each dirty sector is independently any of its versions.
 //! - The n-th flush may fail.
 //! - A sector may be unreadable until it is written.
+//! - It may go away, and lose what no flush has covered, and come back.
 
 use super::bed::Random;
 use crate::block::*;
@@ -94,6 +95,8 @@ pub(crate) struct Sim {
     pub(crate) flush_result: Result<(), IoError>,
     pub(crate) flushes: u64,
     pub(crate) queue_max: usize,
+    pub(crate) presence: Presence,
+    connections: u32,
     /// Each write's first sector, and what its sectors were before it; if somebody asks for it.
     pub(crate) replaced: Option<Vec<(u64, Vec<[u8; 512]>)>>,
 }
@@ -127,6 +130,8 @@ impl SimDisk {
             flush_result: Ok(()),
             flushes: 0,
             queue_max: 24,
+            presence: Presence::Here { connections: 0 },
+            connections: 0,
             replaced: None,
         })))
     }
@@ -134,6 +139,32 @@ impl SimDisk {
     /// Ends one waiting request; whether there was one.
     pub(crate) fn tick(&self) -> bool {
         self.0.borrow_mut().tick()
+    }
+
+    /// Its backend goes: of what is not durable some stays, and all that waits ends so.
+    pub(crate) fn go_away(&self) {
+        let image = self.crash_point().sample(&mut self.0.borrow_mut().random);
+        let mut sim = self.0.borrow_mut();
+        sim.presence = Presence::Away;
+        (sim.durable, sim.current) = (image.clone(), image);
+        sim.dirty.clear();
+        for Waiting { id, request, .. } in core::mem::take(&mut sim.waiting) {
+            let run = match request {
+                Request::Read { into: run, .. } | Request::Write { from: run, .. } => Some(run),
+                Request::Flush | Request::Discard { .. } => None,
+            };
+            let result = Err(IoError::Detached);
+            sim.ended.push(Completion { id, run, result });
+        }
+    }
+
+    /// It is back.
+    pub(crate) fn come_back(&self) {
+        let mut sim = self.0.borrow_mut();
+        sim.connections += 1;
+        sim.presence = Presence::Here {
+            connections: sim.connections,
+        };
     }
 
     /// What a crash now may leave: the durable image, and each dirty sector's later versions.
@@ -334,6 +365,9 @@ impl BlockDevice for SimDisk {
 
     fn submit(&mut self, id: RequestId, request: Request) -> Result<(), SubmitError> {
         let mut sim = self.0.borrow_mut();
+        if !matches!(sim.presence, Presence::Here { .. }) {
+            return Err(SubmitError::Detached(request));
+        }
         if sim.waiting.len() >= sim.queue_max {
             return Err(SubmitError::Busy(request));
         }
@@ -365,5 +399,9 @@ impl BlockDevice for SimDisk {
 
     fn poll(&mut self) -> Option<Completion> {
         self.0.borrow_mut().ended.pop()
+    }
+
+    fn presence(&self) -> Presence {
+        self.0.borrow().presence
     }
 }

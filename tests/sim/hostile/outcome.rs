@@ -17,8 +17,6 @@ pub(super) enum Outcome {
     Broken(Device, &'static str),
     /// The device does not connect, and lines with these words say why.
     Unconnected(Device, &'static str),
-    /// The device is lost until a reboot, and one line with these words says so.
-    Lost(Device, &'static str),
     /// It is broken, or nothing has happened.
     Either(Device),
     /// Nothing has happened.
@@ -53,11 +51,6 @@ impl Outcome {
                 Some(device)
             }
             Outcome::Unconnected(device, words) => {
-                assert!(says(&console, device, words), "no `{words}`:\n{console}");
-                Some(device)
-            }
-            Outcome::Lost(device, words) => {
-                assert_eq!(count(&console, words), 1, "{console}");
                 assert!(says(&console, device, words), "no `{words}`:\n{console}");
                 Some(device)
             }

@@ -46,7 +46,7 @@ enum Trouble {
     Outages,
     /// Writes and flushes fail.
     FailingDisk,
-    /// The disk's backend goes for good.
+    /// The disk's backend goes and comes back.
     DiskLeaves,
     /// Clocks are set, the TSC's rate changes, the vCPU does not run for a while.
     Clocks,
@@ -62,12 +62,10 @@ pub(super) struct Life {
     slow_ns: u64,
     /// How many of a million unflushed sectors a power cut makes unreadable.
     torn: u32,
-    /// The network's backend comes back then.
+    /// The backend that is away comes back then.
     away_until_ns: Option<u64>,
     /// How long nobody ran, in all.
     pub(super) stalled_ns: u64,
-    /// The disk's backend has gone.
-    disk_left: bool,
 }
 
 impl Life {
@@ -100,7 +98,6 @@ impl Life {
             torn: 0,
             away_until_ns: None,
             stalled_ns: 0,
-            disk_left: false,
         }
     }
 
@@ -127,7 +124,7 @@ impl Life {
 
     /// How long an answer may take.
     pub(super) fn answer_ns_max(&self) -> u64 {
-        if self.loses_frames() || self.has_outages() {
+        if self.loses_frames() || self.has_outages() || self.trouble == Trouble::DiskLeaves {
             2 * LIMIT_NS
         } else {
             ANSWER_NS_MAX
@@ -185,15 +182,7 @@ impl Life {
         match self.trouble {
             Trouble::Nothing | Trouble::FailingDisk => {}
             Trouble::Outages => self.step_outages(simulation, random, now_ns),
-            Trouble::DiskLeaves if !self.disk_left && random.chance(1, 800) => {
-                self.disk_left = true;
-                simulation.world(|world| {
-                    if let Some((vbd, _)) = &mut world.vbd {
-                        vbd.leave(&mut world.domain);
-                    }
-                });
-            }
-            Trouble::DiskLeaves => {}
+            Trouble::DiskLeaves => self.step_disk(simulation, random, now_ns),
             Trouble::Clocks if random.chance(1, 300) => self.step_clocks(simulation, random),
             Trouble::Clocks => {}
         }
@@ -213,6 +202,31 @@ impl Life {
                     let away_ns = [MS, 200 * MS, 4 * SECOND_NS][random.below(3) as usize];
                     self.away_until_ns = Some(now_ns + away_ns);
                     vif.leave(&mut world.domain);
+                }
+                None => {}
+            }
+        });
+    }
+
+    fn step_disk(&mut self, simulation: &Simulation, random: &mut Random, now_ns: u64) {
+        simulation.world(|world| {
+            let Some((vbd, disk)) = &mut world.vbd else {
+                return;
+            };
+            match self.away_until_ns {
+                Some(until_ns) if now_ns >= until_ns => {
+                    self.away_until_ns = None;
+                    vbd.restart(&mut world.domain);
+                }
+                Some(_) => {}
+                None if random.chance(1, 800) => {
+                    let away_ns = [MS, 200 * MS, 12 * SECOND_NS][random.below(3) as usize];
+                    self.away_until_ns = Some(now_ns + away_ns);
+                    match self.nature {
+                        Nature::Honest => vbd.die(&mut world.domain, disk),
+                        // What it takes with it would have been durable.
+                        _ => vbd.leave(&mut world.domain),
+                    }
                 }
                 None => {}
             }
@@ -241,10 +255,13 @@ impl Life {
 
     /// The last moment: who was away comes back, so that the guest can be looked at.
     pub(super) fn mend(&mut self, world: &mut World) {
-        if self.away_until_ns.take().is_some()
-            && let Some(vif) = &mut world.vif
-        {
-            vif.restart(&mut world.domain);
+        if self.away_until_ns.take().is_none() {
+            return;
+        }
+        match (self.trouble, &mut world.vif, &mut world.vbd) {
+            (Trouble::DiskLeaves, _, Some((vbd, _))) => vbd.restart(&mut world.domain),
+            (_, Some(vif), _) => vif.restart(&mut world.domain),
+            _ => {}
         }
     }
 }

@@ -13,6 +13,8 @@ const KEYS_EACH: u64 = 8;
 const VALUE_BYTES: usize = 3_000;
 /// Answers after which the clients count as at work again.
 const SOME: u64 = 64;
+/// Between a refusal and the next request.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long that may take, on a loaded machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -27,6 +29,8 @@ struct Shared {
     stop: AtomicBool,
     answers: AtomicU64,
     resets: AtomicU64,
+    /// Answers that say that it cannot be done now.
+    refused: AtomicU64,
     /// Longest time in which one client got no answer.
     silence_ms: AtomicU64,
     wrong: Mutex<Vec<String>>,
@@ -64,6 +68,11 @@ impl Load {
         self.assert_right();
     }
 
+    /// Answers with 503 so far.
+    pub(crate) fn refused(&self) -> u64 {
+        self.shared.refused.load(Ordering::Relaxed)
+    }
+
     fn assert_right(&self) {
         let wrong = self
             .shared
@@ -92,8 +101,9 @@ impl Load {
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
         assert_eq!(*shared.wrong.lock().expect("no client panicked"), [""; 0]);
         format!(
-            "{} answers, {} connections cut off, at most {} ms without an answer",
+            "{} answers, {} refused, {} connections cut off, at most {} ms without an answer",
             count(&shared.answers),
+            count(&shared.refused),
             count(&shared.resets),
             count(&shared.silence_ms)
         )
@@ -151,11 +161,21 @@ fn turn_of(mut client: Client, key: u64, known: &mut Known, shared: &Shared) -> 
         let mut wrong = shared.wrong.lock().expect("no client panicked");
         wrong.push(what);
     };
+    if put.status == 503 {
+        // It is not asked again at once.
+        thread::sleep(PAUSE);
+        shared.refused.fetch_add(1, Ordering::Relaxed);
+        return Some(client);
+    }
     if !matches!(put.status, 201 | 204) {
         wrong(format!("PUT of key {key}: {}: {}", put.status, put.text()));
     }
     known.stands = known.sent;
     let got = client.request("GET", &target(key), b"").ok()?;
+    if got.status == 503 {
+        shared.refused.fetch_add(1, Ordering::Relaxed);
+        return Some(client);
+    }
     if got.status != 200 || got.body != body {
         wrong(format!("GET of key {key}: {} with other bytes", got.status));
     }

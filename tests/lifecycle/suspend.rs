@@ -1,12 +1,9 @@
-//! Saved, restored and migrated on real Xen, while clients write and read all the time.
+//! Saved, restored and migrated.
 //!
 //! QEMU's emulation has no suspend: there `control/feature-suspend` is 0, which nobody can read.
 
-#![forbid(unsafe_code)]
-
-mod load;
-
-use load::Load;
+use crate::load::Load;
+use crate::{MEMORY_MIB, held};
 use std::time::Duration;
 use tests::bed::Bed;
 use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
@@ -16,23 +13,8 @@ use tests::offline;
 const ROUNDS: u64 = 3;
 /// What clients do between two suspends.
 const BETWEEN: Duration = Duration::from_secs(1);
-/// So many clients can write at once.
-const MEMORY_MIB: u32 = 64;
-/// What is held does not grow from life to life.
-const STEADY: [&str; 4] = [
-    "lampion_grants_in_use",
-    "lampion_grants_quarantined",
-    "lampion_shared_pages_lost",
-    "lampion_xenstore_watches",
-];
-
 fn rounds() -> u64 {
-    let given = std::env::var("LAMPION_SUSPENDS").ok();
-    given.map_or(ROUNDS, |text| text.parse().expect("a number"))
-}
-
-fn held(guest: &Guest) -> [u64; 4] {
-    STEADY.map(|name| guest.metric(name))
+    crate::rounds("LAMPION_SUSPENDS", ROUNDS)
 }
 
 /// Does something to the domain again and again while clients are at work; each time the console
@@ -57,6 +39,7 @@ fn again_and_again(name: &str, words: &str, act: impl Fn(&Bed)) {
         assert_eq!(said, round, "`{words}` in round {round}:\n{console}");
         assert_eq!(held(&guest), before, "round {round}:\n{console}");
     }
+    assert_eq!(load.refused(), 0, "requests wait meanwhile");
     let told = load.end(&guest);
     println!("{name}: {} times: {told}", rounds());
     end(&bed, &guest, name);

@@ -1,0 +1,97 @@
+//! Disk and network interface are detached and attached again.
+
+use crate::load::Load;
+use crate::{MEMORY_MIB, held, rounds};
+use std::thread;
+use std::time::Duration;
+use tests::bed::Bed;
+use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
+use tests::offline;
+
+/// How often; `LAMPION_HOTPLUGS` says otherwise.
+const ROUNDS: u64 = 3;
+/// What clients do between two of them.
+const BETWEEN: Duration = Duration::from_secs(1);
+/// A guest tries every five seconds.
+const ATTACHED: Duration = Duration::from_secs(40);
+
+/// Has a device taken away and given back while clients are at work.
+fn again_and_again(name: &str, act: impl Fn(&Bed, &Guest, &str)) {
+    let bed = Bed::from_environment();
+    let disk = blank_disk(&bed, name, DISK_BYTES);
+    let recipe = Recipe {
+        memory: MEMORY_MIB,
+        ..Recipe::on_disk(&disk)
+    };
+    let guest = Guest::serving(&bed, name, &recipe);
+    let load = Load::begin(&guest);
+    load.wait_for_some();
+    let before = held(&guest);
+    let all = rounds("LAMPION_HOTPLUGS", ROUNDS);
+    for round in 1..=all {
+        thread::sleep(BETWEEN);
+        act(&bed, &guest, &disk);
+        load.wait_for_some();
+        let console = guest.console();
+        assert!(
+            settles(&guest, before),
+            "round {round}: {before:?} became {:?}\n{console}",
+            held(&guest)
+        );
+    }
+    let told = load.end(&guest);
+    println!("{name}: {all} times: {told}");
+    guest.shut_down(60);
+    drop(guest);
+    offline::assert_in_order(offline::fetched(&bed, &disk));
+}
+
+/// What a backend keeps mapped for a while is taken back when it lets go.
+fn settles(guest: &Guest, before: [u64; 4]) -> bool {
+    (0..40).any(|_| {
+        let is_settled = held(guest) == before;
+        if !is_settled {
+            thread::sleep(Duration::from_millis(500));
+        }
+        is_settled
+    })
+}
+
+fn wait_for(bed: &Bed, name: &str, metric: &str, guest: &Guest) {
+    let until = std::time::Instant::now() + ATTACHED;
+    while guest.metric(metric) != 1 {
+        assert!(
+            std::time::Instant::now() < until,
+            "{name}: {metric} stays 0:\n{}\n{}",
+            guest.console(),
+            bed.run("xl list")
+        );
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn a_disk_is_detached_and_attached_again_and_again() {
+    again_and_again("unplugged", |bed, guest, disk| {
+        bed.run("xl block-detach unplugged xvda");
+        assert_eq!(guest.request("GET", "/readyz?for=write", b"").status, 503);
+        let spec = "format=raw,vdev=xvda,access=rw,backendtype=phy,script=block";
+        bed.run(&format!("xl block-attach unplugged '{spec},target={disk}'"));
+        wait_for(bed, "unplugged", "lampion_blkfront_connected", guest);
+        guest.wait_for("/readyz?for=write", 200);
+    });
+}
+
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn a_network_interface_is_detached_and_attached_again_and_again() {
+    again_and_again("unwired", |bed, guest, _| {
+        bed.run("xl network-detach unwired 0");
+        bed.run(
+            "xl network-attach unwired mac=00:16:3e:00:00:50 bridge=xenbr0 \
+             script=/etc/xen/scripts/vif",
+        );
+        guest.wait_for("/readyz?for=write", 200);
+    });
+}

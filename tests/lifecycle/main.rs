@@ -1,0 +1,29 @@
+//! What can happen to a running domain, on real Xen, while clients write and read all the time.
+
+#![forbid(unsafe_code)]
+
+mod hotplug;
+mod load;
+mod suspend;
+
+use tests::guest::Guest;
+
+/// So many clients can write at once.
+const MEMORY_MIB: u32 = 64;
+/// What is held does not grow from life to life.
+const STEADY: [&str; 4] = [
+    "lampion_grants_in_use",
+    "lampion_grants_quarantined",
+    "lampion_shared_pages_lost",
+    "lampion_xenstore_watches",
+];
+
+fn held(guest: &Guest) -> [u64; 4] {
+    STEADY.map(|name| guest.metric(name))
+}
+
+/// How often each is done; the variable says otherwise.
+fn rounds(variable: &str, usual: u64) -> u64 {
+    let given = std::env::var(variable).ok();
+    given.map_or(usual, |text| text.parse().expect("a number"))
+}
