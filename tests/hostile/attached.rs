@@ -139,6 +139,17 @@ impl Attached {
         }
     }
 
+    /// The first complaint of the device since the lie has these words.
+    pub(crate) fn assert_told_first(&self, words: &str) {
+        let complaints = self.complaints();
+        let first = complaints.iter().find(|line| line.contains(self.path));
+        assert!(
+            first.is_some_and(|line| line.contains(words)),
+            "`{words}` of {} first: {complaints:#?}",
+            self.path
+        );
+    }
+
     /// Stamps the pages that the program holds.
     pub(crate) fn stamp(&self) {
         let answer = self.tell("stamp");

@@ -157,9 +157,9 @@ impl Writers {
                 }
                 Some(Outcome::Answer(answer)) => {
                     // Whoever waited for longer than anybody should, and who came later.
-                    assert_eq!(
-                        answer.status,
-                        503,
+                    let is_unknown = answer.text().contains("write-outcome-unknown");
+                    assert!(
+                        answer.status == 503 || is_unknown,
                         "{event:?}: {}\n{console}",
                         answer.text()
                     );

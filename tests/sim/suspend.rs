@@ -238,7 +238,7 @@ fn a_disk_that_is_not_there_elsewhere_is_told_of_and_nobody_waits_for_ever() {
         panic!("{outcome:?}:\n{console}");
     };
     // What waited may have been written, for all that is known; what comes now is not.
-    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.text().contains("write-outcome-unknown"));
     let Outcome::Answer(answer) = request(&mut simulation, "PUT", "/kv/b/2", b"value") else {
         panic!("no answer:\n{}", simulation.console());
     };
