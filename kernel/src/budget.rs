@@ -27,6 +27,8 @@ pub struct Budget {
 const MEMORY_DISK_BYTES_MIN: u64 = 8 * MIB;
 /// Pages of a full block request.
 const BLK_REQUEST_PAGES: u32 = 11;
+/// Of the last write.
+const FLIGHT_PAGES: u32 = 4;
 /// Rings: two of the network, one of the disk, and one in reserve.
 const RING_PAGES: u32 = 4;
 
@@ -83,7 +85,8 @@ impl Budget {
             (_, false) => (128, 64, 8),
             (_, true) => (256, 128, 16),
         };
-        let pool_pages = RING_PAGES + rx_pages + tx_pages + blk_requests * BLK_REQUEST_PAGES;
+        let disk_pages = blk_requests * BLK_REQUEST_PAGES + FLIGHT_PAGES;
+        let pool_pages = RING_PAGES + rx_pages + tx_pages + disk_pages;
         let pool_bytes = u64::from(pool_pages) * PAGE_BYTES as u64;
         // The image with its stack, tables, and what connections and requests hold in passing.
         let fixed = 4 * MIB + pool_bytes;

@@ -19,6 +19,7 @@ mod discover;
 mod disk;
 mod entropy;
 mod ether;
+pub mod flight;
 mod http;
 mod lifecycle;
 mod operator;

@@ -93,6 +93,11 @@ pub fn set_now(now_ns: u64) {
     NOW_NS.store(now_ns, Ordering::Relaxed);
 }
 
+/// The time of the current step.
+pub fn now_ns() -> u64 {
+    NOW_NS.load(Ordering::Relaxed)
+}
+
 /// Lines dropped since boot.
 pub fn dropped() -> u64 {
     DROPPED.load(Ordering::Relaxed)
@@ -124,6 +129,19 @@ pub fn drain_after_panic(write: &mut dyn FnMut(&[u8])) {
         write(ring.front());
         ring.read += len;
     }
+}
+
+/// The last lines, at most so many bytes, whether they were written elsewhere or not; without
+/// waiting for the lock.
+pub fn tail_after_panic(bytes_max: usize, write: &mut dyn FnMut(&[u8])) {
+    let Some(ring) = RING.try_lock() else {
+        return;
+    };
+    let len = ring.written.min(RING_BYTES).min(bytes_max);
+    let start = (ring.written - len) % RING_BYTES;
+    let first = len.min(RING_BYTES - start);
+    write(&ring.bytes[start..start + first]);
+    write(&ring.bytes[..len - first]);
 }
 
 impl Log for Logger {

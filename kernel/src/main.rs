@@ -49,7 +49,9 @@ fn kernel_main(mut boot: BootInfo) -> ! {
     }
     let mut appliance = Appliance::new(attachment, boot.command_line(), host);
     loop {
-        match appliance.step(arch::cpu::tsc()) {
+        let wake = appliance.step(arch::cpu::tsc());
+        panic::follow(&mut appliance);
+        match wake {
             Wake::Suspend => resume::suspend(&mut appliance, &mut mapper),
             wake => arch::cpu::idle_until(&appliance, wake),
         }

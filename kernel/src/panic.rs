@@ -7,13 +7,24 @@ use crate::arch::cpu;
 use crate::mem::IMAGE;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
+use kernel::flight::{Draft, Recorder};
 use kernel::logger;
+use kernel::run::Appliance;
 use spin::Mutex;
 use xen::console::LastWords;
 use xen::{Attachment, ShutdownReason, Xen};
 
 static LAST: Mutex<Option<(Xen, Option<LastWords>)>> = Mutex::new(None);
 static DYING: AtomicBool = AtomicBool::new(false);
+static RECORDER: Mutex<Option<Recorder>> = Mutex::new(None);
+static DRAFT: Mutex<Draft> = Mutex::new(Draft::EMPTY);
+
+/// From now on a panic leaves its record where the appliance says now, or none.
+pub(crate) fn follow(appliance: &mut Appliance) {
+    if let Some(recorder) = appliance.changed_recorder() {
+        *RECORDER.lock() = recorder;
+    }
+}
 
 /// From now on a panic is seen on the console and by the toolstack.
 pub(crate) fn remember(attachment: &Attachment) {
@@ -24,15 +35,20 @@ pub(crate) fn remember(attachment: &Attachment) {
     *LAST.lock() = Some((attachment.xen, words));
 }
 
-/// Says why, and ends the domain.
+/// Says why, leaves a record of it, and ends the domain.
 pub(crate) fn die(why: fmt::Arguments<'_>, at: Option<u64>, frame: u64) -> ! {
     if DYING.swap(true, Ordering::Relaxed) {
         cpu::halt();
     }
     let last = LAST.try_lock().and_then(|mut last| last.take());
     let (xen, console) = last.unzip();
-    let mut out = Out(console.flatten());
+    let mut draft = DRAFT.try_lock();
+    let mut out = Out {
+        console: console.flatten(),
+        draft: None,
+    };
     logger::drain_after_panic(&mut |bytes| out.bytes(bytes));
+    out.draft = draft.as_deref_mut();
     let _ = write!(out, "PANIC {why}; backtrace");
     if let Some(at) = at {
         let _ = write!(out, " {at:#x}");
@@ -44,26 +60,45 @@ pub(crate) fn die(why: fmt::Arguments<'_>, at: Option<u64>, frame: u64) -> ! {
         }
     });
     let _ = out.write_str("\n");
+    leave_record(out);
     if let Some(xen) = xen.or_else(crate::arch::hypervisor::detect_quietly) {
         xen.shutdown(ShutdownReason::Crash);
     }
     cpu::halt()
 }
 
-struct Out(Option<LastWords>);
+fn leave_record(mut out: Out<'_>) {
+    let recorder = RECORDER.try_lock().and_then(|mut recorder| recorder.take());
+    let draft = out.draft.take();
+    let _ = match (recorder, draft) {
+        (Some(recorder), Some(draft)) => match recorder.record(draft, &cpu::tsc) {
+            Ok(number) => writeln!(out, "crash {number} is on the disk: see /-/admin/crash"),
+            Err(error) => writeln!(out, "no flight record: {error}"),
+        },
+        _ => writeln!(out, "no flight record: there is no disk for it now"),
+    };
+}
 
-impl Out {
+struct Out<'d> {
+    console: Option<LastWords>,
+    draft: Option<&'d mut Draft>,
+}
+
+impl Out<'_> {
     fn bytes(&mut self, bytes: &[u8]) {
         for byte in bytes {
             early(*byte);
         }
-        if let Some(console) = &self.0 {
+        if let Some(console) = &self.console {
             console.write(bytes);
+        }
+        if let Some(draft) = &mut self.draft {
+            draft.push(bytes);
         }
     }
 }
 
-impl Write for Out {
+impl Write for Out<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.bytes(text.as_bytes());
         Ok(())

@@ -22,7 +22,7 @@ use xen::xenstore::Xenstore;
 /// The release.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What it was built from; set by `cargo xtask build`.
-const COMMIT: &str = match option_env!("LAMPION_COMMIT") {
+pub(crate) const COMMIT: &str = match option_env!("LAMPION_COMMIT") {
     Some(commit) => commit,
     None => "unknown",
 };

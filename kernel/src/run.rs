@@ -34,6 +34,7 @@ use store::block::BlockDevice;
 use store::{Now, State};
 use xen::Attachment;
 
+mod flight;
 mod resume;
 
 /// When to run again.
@@ -58,6 +59,10 @@ pub struct Appliance {
     phase: Phase,
     shutdown: Shutdown,
     suspension: Suspension,
+    /// What a panic was told of last.
+    armed: flight::Armed,
+    /// The time of the first step.
+    begun_ns: Option<u64>,
 }
 
 enum Phase {
@@ -106,6 +111,8 @@ impl Appliance {
             phase: Phase::Starting(Box::new(startup)),
             shutdown: Shutdown::default(),
             suspension: Suspension::default(),
+            armed: flight::Armed::default(),
+            begun_ns: None,
         }
     }
 
@@ -117,6 +124,7 @@ impl Appliance {
             wall_ns: self.attachment.clock.wall_ns(monotonic_ns),
         };
         logger::set_now(monotonic_ns);
+        self.begun_ns.get_or_insert(monotonic_ns);
         self.attachment.timers.begin(monotonic_ns);
         // All that an event can mean is looked at in every step: its port says no more.
         self.attachment.events.take_pending(|_| {});
@@ -450,6 +458,7 @@ impl Serving {
                 State::ReadOnly(_) | State::Refused(_) => log::error!("store: {text}"),
             }
             publisher.set("data/lampion/state", format!("store {text}"));
+            status::log_crashes(self.service.store());
         }
     }
 }

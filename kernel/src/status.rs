@@ -9,6 +9,7 @@ use core::cell::RefCell;
 use drivers::blkfront::Blkfront;
 use drivers::netfront::Netfront;
 use service::Service;
+use store::{State, Store};
 use xen::Attachment;
 
 /// The store and who asks for it.
@@ -31,6 +32,19 @@ pub(crate) fn log_service(service: &Service, net: net::Statistics) {
         net.accepted,
         net.refused
     );
+}
+
+/// What an earlier guest on this disk has died of, while nobody has acknowledged it.
+pub(crate) fn log_crashes(store: &Store) {
+    let crashes = store.crashes();
+    if let (State::Ready | State::ReadOnly(_), Some(last)) = (store.state(), crashes.last()) {
+        log::warn!(
+            "crash: {} not acknowledged, see /-/admin/crash; the last one, {}: {}",
+            crashes.len(),
+            last.number,
+            last.text.lines().next().unwrap_or_default()
+        );
+    }
 }
 
 /// The frontends.

@@ -57,6 +57,8 @@ impl Suspension {
             "lifecycle: the suspend is given up: {why}; the domain goes on, and xl save fails"
         );
         self.end(vbd);
+        // What waited meanwhile goes on in a step of its own.
+        timers.register(timers.now_ns());
         false
     }
 }

@@ -5,14 +5,15 @@ use crate::http::target;
 use crate::problem::{Kind, Problem};
 use crate::route;
 use crate::service::Service;
+use alloc::format;
 use alloc::string::String;
 use store::State;
 use store::block::Durability;
 
 const TEXT: &str = "text/plain; charset=utf-8";
 
-const AWAY: &str = "the disk's backend is away; what is asked waits 10 s for it, and what comes \
-                    later is refused until it is back";
+const WAITS: &str =
+    "what is asked waits 10 s for it, and what comes later is refused until it is back";
 
 /// `GET /healthz`: that this is answered at all is the answer.
 pub(crate) fn healthz() -> Answer {
@@ -37,8 +38,8 @@ pub(crate) fn readyz(service: &Service, query: Option<&str>) -> Result<Answer, P
         State::Refused(why) => (false, false, &**why),
         State::Closed => (false, false, "the store is closed"),
     };
-    let away = service.store.disk_away_since_ns().is_some() && (reads || writes);
-    let (reads, writes) = (reads && !away, writes && !away);
+    let away = service.store.disk_absence().filter(|_| reads || writes);
+    let (reads, writes) = (reads && away.is_none(), writes && away.is_none());
     let draining = service.is_draining();
     let ready = !draining && if for_write { writes } else { reads };
     let mut text = String::new();
@@ -48,8 +49,8 @@ pub(crate) fn readyz(service: &Service, query: Option<&str>) -> Result<Answer, P
     if draining {
         line(&mut text, "why", "shutting down");
     }
-    if away {
-        line(&mut text, "why", AWAY);
+    if let Some(away) = away {
+        line(&mut text, "why", &format!("{away}; {WAITS}"));
     }
     if !why.is_empty() {
         line(&mut text, "why", why);

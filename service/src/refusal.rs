@@ -66,9 +66,9 @@ pub(crate) fn unavailable(why: Unavailable) -> Problem {
         ),
         Unavailable::Away => Problem::new(
             Kind::DiskAway,
-            "The disk's backend is away, so nothing can be written, nor read that is not in \
-             memory; nothing was changed. Attach the disk again, or wait for the backend: work \
-             goes on by itself then.",
+            "The disk is away (`/readyz` says why), so nothing can be written, nor read that is not \
+             in memory; nothing was changed. Attach it again, or wait for its backend: work goes \
+             on by itself then.",
         ),
         Unavailable::Restoring => Problem::new(
             Kind::StoreRestoring,

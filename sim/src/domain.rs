@@ -81,6 +81,8 @@ pub struct Domain {
     pub saves: VecDeque<Save>,
     /// The domain is another one, and its devices are not there yet.
     pub(crate) has_moved: bool,
+    /// It lets the others run.
+    pub(crate) has_yielded: bool,
     pub(crate) clock: Clock,
     pub(crate) params: BTreeMap<u32, u64>,
     pub(crate) timer_ns: Option<u64>,
@@ -126,6 +128,7 @@ impl Domain {
             refused: Vec::new(),
             saves: VecDeque::new(),
             has_moved: false,
+            has_yielded: false,
             clock: Clock::default(),
             params,
             timer_ns: None,

@@ -179,6 +179,9 @@ mod instruction {
                 // SAFETY: passed on from the caller.
                 let result = unsafe { world.domain.call(op, args) };
                 world.follow();
+                if std::mem::take(&mut world.domain.has_yielded) {
+                    world.step();
+                }
                 world.interleave();
                 result
             })

@@ -70,6 +70,7 @@ pub(crate) struct Disk {
     in_device: usize,
     link: Link,
     kept: Kept,
+    knows_no_flush: bool,
     writing_stopped: bool,
     starved: Cell<bool>,
     /// Sectors that stand as zeros because they cannot be read.
@@ -96,6 +97,7 @@ impl Disk {
             in_device: 0,
             link: Link::default(),
             kept: Kept::default(),
+            knows_no_flush: false,
             writing_stopped: false,
             starved: Cell::new(false),
             unread_sectors: 0,
@@ -149,12 +151,13 @@ impl Disk {
     /// How long the device was when it was met and is now, if somebody has cut off some of it.
     pub(crate) fn cropped(&self) -> Option<(u64, u64)> {
         let was = self.geometry?.len_bytes;
-        let is = self.device.geometry()?.len_bytes;
+        let is = self.len_bytes()?;
         (is < was).then_some((was, is))
     }
 
-    /// How long the device is now, if it is there.
+    /// How long the device is now, if it is there and known to be ours.
     pub(crate) fn len_bytes(&self) -> Option<u64> {
+        self.away_since_ns().is_none().then_some(())?;
         Some(self.device.geometry()?.len_bytes)
     }
 
@@ -179,9 +182,17 @@ impl Disk {
     /// Hands out no more writes; those waiting here are dropped, unended.
     pub(crate) fn stop_writing(&mut self) {
         self.writing_stopped = true;
+        self.drop_writes();
+    }
+
+    /// Forgets what waits here and is no read, unended.
+    fn drop_writes(&mut self) {
+        let is_read = |request: &Request| matches!(request, Request::Read { .. });
+        self.link
+            .drop_again(|request| !is_read(request), &mut self.under_way);
         let under_way = &mut self.under_way;
         self.outbox.retain(|(id, request)| {
-            let keep = matches!(request, Request::Read { .. });
+            let keep = is_read(request);
             if !keep {
                 under_way.remove(&id.0);
             }
@@ -238,6 +249,11 @@ impl Disk {
         self.enqueue(Request::Flush, None)
     }
 
+    /// Whether memory comes back with a flush.
+    pub(crate) fn is_keeping(&self) -> bool {
+        self.kept.len() > 0
+    }
+
     /// Whether what has completed is durable only after a flush.
     fn is_flushing(&self) -> bool {
         self.geometry
@@ -256,13 +272,7 @@ impl Disk {
     /// The result of a flush; "unsupported" is a missing feature, said once.
     pub(crate) fn flush_result(&mut self, ended: &Ended) -> Result<(), IoError> {
         match ended.result {
-            Err(IoError::Unsupported) => {
-                if let Some(geometry) = &mut self.geometry {
-                    log::warn!("the disk takes no flush: durability is up to the backend");
-                    geometry.durability = Durability::Backend;
-                }
-                Ok(())
-            }
+            Err(IoError::Unsupported) => Ok(()),
             other => {
                 self.flushes += u64::from(other.is_ok());
                 other
@@ -351,14 +361,29 @@ impl Disk {
                     result = Err(IoError::Failed);
                 }
             }
-            Asked::Write { .. } if result.is_ok() => self.kept.written(id.0, run.take()),
+            Asked::Write { .. } if result.is_ok() && self.is_flushing() => {
+                self.kept.written(id.0, run.take());
+            }
             Asked::Write { .. } => self.kept.forget(id.0),
             Asked::Flush if result.is_ok() => self.kept.flushed(id.0),
+            Asked::Flush if result == Err(IoError::Unsupported) => self.note_no_flush(),
             Asked::Flush => self.kept.not_flushed(id.0),
             Asked::Discard { .. } if result == Err(IoError::Unsupported) => self.note_no_discard(),
             Asked::Discard { .. } => {}
         }
         *slot.ended.borrow_mut() = Some(Ended { run, result });
+    }
+
+    /// It may offer them again when it comes back, and knows none.
+    fn note_no_flush(&mut self) {
+        if let Some(geometry) = &mut self.geometry
+            && geometry.durability != Durability::Backend
+        {
+            log::warn!("the disk takes no flush: durability is up to the backend");
+            geometry.durability = Durability::Backend;
+        }
+        self.knows_no_flush = true;
+        self.kept.no_flush();
     }
 
     fn note_no_discard(&mut self) {

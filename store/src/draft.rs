@@ -129,6 +129,8 @@ pub(crate) struct Writes {
     /// Not handed to the disk yet, from so many bytes on: there was no memory.
     left: VecDeque<(u64, Vec<u8>, usize)>,
     slots: Vec<Rc<Slot>>,
+    /// A flush in between, so that memory comes back of what has been written.
+    relief: Option<Rc<Slot>>,
     stage: Stage,
 }
 
@@ -141,6 +143,7 @@ impl Writes {
                 .map(|(offset, bytes)| (offset, bytes, 0))
                 .collect(),
             slots: Vec::new(),
+            relief: None,
             stage: Stage::Writing,
         }
     }
@@ -165,15 +168,28 @@ impl Writes {
                         }
                         None => true,
                     });
+                    if let Some(ended) = self.relief.as_ref().and_then(|slot| slot.take()) {
+                        self.relief = None;
+                        failed = failed.or(disk.flush_result(&ended).err());
+                    }
                     if let Some(error) = failed {
                         return Poll::Ready(Err(error));
                     }
+                    self.relieve(disk);
                     if !self.slots.is_empty() || !self.left.is_empty() {
                         return Poll::Pending;
                     }
                     self.stage = Stage::Flushing(disk.flush());
                 }
             }
+        }
+    }
+
+    /// Memory was missing for the rest, and what has been written keeps some until a flush.
+    fn relieve(&mut self, disk: &mut Disk) {
+        let is_stuck = !self.left.is_empty() && self.slots.is_empty() && self.relief.is_none();
+        if is_stuck && disk.is_keeping() {
+            self.relief = Some(disk.flush());
         }
     }
 

@@ -25,6 +25,7 @@ mod disk;
 mod draft;
 mod expiry;
 mod fetch;
+pub mod flight;
 mod format;
 mod gather;
 mod growth;

@@ -7,6 +7,7 @@
 use crate::disk::Moved;
 use crate::draft::Writes;
 use crate::fetch::{Fetch, Unreadable};
+use crate::flight::{Flight, Reading};
 use crate::format::checksum::Seeds;
 use crate::format::layout::{
     DEVICE_BYTES_MIN, SUPERBLOCK_BYTES, SUPERBLOCK_OFFSETS, UNIT_BYTES_MAX,
@@ -60,6 +61,11 @@ enum Stage {
         writes: Writes,
         superblock: Option<Box<Superblock>>,
     },
+    Flight {
+        reading: Reading,
+        superblock: Box<Superblock>,
+        recovery: Box<Recovery>,
+    },
     Recover {
         superblock: Box<Superblock>,
         recovery: Box<Recovery>,
@@ -106,6 +112,7 @@ impl Store {
         (self.in_flight, self.relogged) = (None, None);
         (self.segments, self.index) = (Segments::none(), Index::default());
         (self.large, self.guard) = (Large::default(), Guard::default());
+        self.flight = Flight::default();
         Moved::Yes
     }
 
@@ -127,6 +134,11 @@ impl Store {
                 unreadable,
             } => self.look_for_blank(at, read, unreadable, &mut formatted),
             Stage::Format { writes, superblock } => self.go_on_formatting(writes, superblock),
+            Stage::Flight {
+                reading,
+                superblock,
+                recovery,
+            } => self.read_flight(reading, superblock, recovery),
             Stage::Recover {
                 superblock,
                 recovery,
@@ -288,10 +300,45 @@ impl Store {
         let memory_bytes = self.options.memory_bytes;
         let recovery = Recovery::new(&superblock, layout, memory_bytes);
         let recovery = Box::new(recovery.with_both_copies(both_intact));
-        Next::Stage(Stage::Recover {
-            superblock: Box::new(superblock),
-            recovery,
+        // Before all else: what follows may be what the last guest died of.
+        let reading = Reading::begin(&mut self.disk, &superblock);
+        let superblock = Box::new(superblock);
+        Next::Stage(match reading {
+            Some(reading) => Stage::Flight {
+                reading,
+                superblock,
+                recovery,
+            },
+            None => Stage::Recover {
+                superblock,
+                recovery,
+            },
         })
+    }
+
+    fn read_flight(
+        &mut self,
+        mut reading: Reading,
+        superblock: Box<Superblock>,
+        recovery: Box<Recovery>,
+    ) -> Next {
+        match reading.poll(&mut self.disk) {
+            Poll::Pending => Next::Wait(Stage::Flight {
+                reading,
+                superblock,
+                recovery,
+            }),
+            Poll::Ready(flight) => {
+                // A newer release may have another use for the area.
+                if superblock.read_only_compatible == 0 {
+                    self.flight = flight;
+                }
+                Next::Stage(Stage::Recover {
+                    superblock,
+                    recovery,
+                })
+            }
+        }
     }
 
     fn go_on_recovering(

@@ -14,6 +14,7 @@ use crate::commit::InFlight;
 use crate::compact::Compaction;
 use crate::disk::{Disk, Moved};
 use crate::expiry::Expiry;
+use crate::flight::Flight;
 use crate::format::checksum::Seeds;
 use crate::format::layout::Layout;
 use crate::format::superblock::Superblock;
@@ -87,6 +88,7 @@ pub struct Store {
     pub(crate) pressure: Pressure,
     pub(crate) scrub: Scrub,
     pub(crate) guard: Guard,
+    pub(crate) flight: Flight,
     pub(crate) growth: Option<Growth>,
     /// What was told of last: see [`Statistics::unusable_bytes`].
     pub(crate) unusable_bytes: u64,
@@ -154,6 +156,7 @@ impl Store {
             pressure: Pressure::default(),
             scrub: Scrub::default(),
             guard: Guard::default(),
+            flight: Flight::default(),
             growth: None,
             unusable_bytes: 0,
             in_flight: None,
@@ -185,7 +188,7 @@ impl Store {
                 let (undoing, group) = (self.next_undoing_ns(), self.next_group_ns());
                 let wakes = retry.into_iter().chain(expiry).chain(cut);
                 let wakes = wakes.chain(scrub).chain(undoing).chain(group);
-                let wakes = wakes.chain(self.disk.overdue_at_ns());
+                let wakes = wakes.chain(self.disk.link_at_ns());
                 return Wake::At(wakes.min());
             }
         }
@@ -237,7 +240,7 @@ impl Store {
             return Moved::Yes;
         }
         let closed = self.advance_closing();
-        let scrubbed = self.advance_scrub();
+        let scrubbed = self.advance_scrub() | self.advance_flight();
         if [
             expired, swept, given_up, committed, compacted, grown, closed, scrubbed,
         ]
@@ -265,9 +268,9 @@ impl Store {
             .map(|geometry| geometry.durability)
     }
 
-    /// Since when the disk is away that is to come back, in monotonic ns.
-    pub fn disk_away_since_ns(&self) -> Option<u64> {
-        self.disk.away_since_ns()
+    /// Why the disk that is to come back is not there, in words.
+    pub fn disk_absence(&self) -> Option<&'static str> {
+        self.disk.absence()
     }
 
     /// Numbers.

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod crash;
 mod hotplug;
 mod load;
 mod suspend;

@@ -261,3 +261,15 @@ fn play(seed: u64) {
 fn a_thousand_times_a_device_goes_and_comes_and_nothing_is_lost() {
     seeds::each(SEEDS, play);
 }
+
+/// Nobody is there to be waited for, and nothing is due: the guest sleeps.
+#[test]
+fn a_guest_whose_disk_never_comes_sleeps() {
+    let mut simulation = Simulation::begin(Options::new(9));
+    simulation.world(|world| world.vbd = None);
+    wait(&mut simulation, LIMIT_NS);
+    let before = simulation.steps;
+    wait(&mut simulation, 10 * LIMIT_NS);
+    let steps = simulation.steps - before;
+    assert!(steps < 2_000, "{steps} steps in ten minutes");
+}

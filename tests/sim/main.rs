@@ -9,6 +9,7 @@ mod discards;
 mod ends;
 mod events;
 mod expiry;
+mod flight;
 mod flushes;
 mod hostile;
 mod hotplug;

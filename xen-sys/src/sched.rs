@@ -1,5 +1,7 @@
 //! Scheduling and shutdown. Mirrors `xen/include/public/sched.h`, Xen 4.17.
 
+/// Lets others run; takes no argument.
+pub const SCHEDOP_YIELD: u32 = 0;
 /// Ends the domain.
 pub const SCHEDOP_SHUTDOWN: u32 = 2;
 
@@ -25,6 +27,7 @@ mirror! {
     ["sched.h"]
     layouts [SchedShutdown]
     numbers [
+        SCHEDOP_YIELD => "SCHEDOP_yield",
         SCHEDOP_SHUTDOWN => "SCHEDOP_shutdown",
         SHUTDOWN_POWEROFF => "SHUTDOWN_poweroff",
         SHUTDOWN_REBOOT => "SHUTDOWN_reboot",

@@ -248,6 +248,14 @@ impl Xen {
         Some(argument.time[vcpu::RUNSTATE_RUNNING])
     }
 
+    /// Lets others run on this CPU: whoever waits by looking again and again does so between.
+    pub fn yield_now(self) {
+        let null = core::ptr::null_mut::<u8>();
+        let op = hypercall::HYPERVISOR_SCHED_OP;
+        // SAFETY: SCHEDOP_yield takes no argument.
+        let _ = unsafe { hypercall::command(self.calling(op), op, sched::SCHEDOP_YIELD, null) };
+    }
+
     /// Ends the domain. Returns only if the hypervisor refuses.
     pub fn shutdown(self, reason: ShutdownReason) {
         let reason = match reason {

@@ -53,30 +53,20 @@ impl Clock {
         monotonic_ns.wrapping_sub(self.ahead_ns.get())
     }
 
+    /// The clock for a guest that dies.
+    pub fn last(&self) -> LastClock {
+        LastClock(self.shared_info.alias())
+    }
+
     /// Time at `tsc` in ns, at first since the hypervisor booted; never goes back.
     pub fn monotonic_ns(&self, tsc: u64) -> u64 {
-        let info = &self.shared_info;
-        let version_at = TIME + offset_of!(VcpuTimeInfo, version);
-        let u64_at = |field: usize| info.load_u64(TIME + field, Ordering::Relaxed);
-        for _ in 0..ATTEMPTS {
-            let version = info.load_u32(version_at, Ordering::Acquire);
-            let stamp = u64_at(offset_of!(VcpuTimeInfo, tsc_timestamp));
-            let system = u64_at(offset_of!(VcpuTimeInfo, system_time));
-            let mul_at = TIME + offset_of!(VcpuTimeInfo, tsc_to_system_mul);
-            let mul = info.load_u32(mul_at, Ordering::Relaxed);
-            let shift_at = TIME + offset_of!(VcpuTimeInfo, tsc_shift);
-            let shift = info.load_u8(shift_at, Ordering::Relaxed).cast_signed();
-            fence(Ordering::Acquire);
-            if version & 1 == 0 && info.load_u32(version_at, Ordering::Relaxed) == version {
-                let now = system.wrapping_add(scale(tsc.saturating_sub(stamp), mul, shift));
-                let last = self.last_ns.get();
-                if self.is_renewed.take() {
-                    self.ahead_ns.set(last.wrapping_sub(now));
-                }
-                self.last_ns
-                    .set(last.max(now.wrapping_add(self.ahead_ns.get())));
-                break;
+        if let Some(now) = system_ns(&self.shared_info, tsc) {
+            let last = self.last_ns.get();
+            if self.is_renewed.take() {
+                self.ahead_ns.set(last.wrapping_sub(now));
             }
+            self.last_ns
+                .set(last.max(now.wrapping_add(self.ahead_ns.get())));
         }
         self.last_ns.get()
     }
@@ -99,6 +89,37 @@ impl Clock {
             }
         }
         monotonic_ns
+    }
+}
+
+/// The hypervisor's system time at `tsc`; `None` while it is being written.
+fn system_ns(info: &SharedPage, tsc: u64) -> Option<u64> {
+    let version_at = TIME + offset_of!(VcpuTimeInfo, version);
+    let u64_at = |field: usize| info.load_u64(TIME + field, Ordering::Relaxed);
+    for _ in 0..ATTEMPTS {
+        let version = info.load_u32(version_at, Ordering::Acquire);
+        let stamp = u64_at(offset_of!(VcpuTimeInfo, tsc_timestamp));
+        let system = u64_at(offset_of!(VcpuTimeInfo, system_time));
+        let mul_at = TIME + offset_of!(VcpuTimeInfo, tsc_to_system_mul);
+        let mul = info.load_u32(mul_at, Ordering::Relaxed);
+        let shift_at = TIME + offset_of!(VcpuTimeInfo, tsc_shift);
+        let shift = info.load_u8(shift_at, Ordering::Relaxed).cast_signed();
+        fence(Ordering::Acquire);
+        if version & 1 == 0 && info.load_u32(version_at, Ordering::Relaxed) == version {
+            return Some(system.wrapping_add(scale(tsc.saturating_sub(stamp), mul, shift)));
+        }
+    }
+    None
+}
+
+/// The hypervisor's system time, for a guest that dies.
+#[derive(Debug)]
+pub struct LastClock(SharedPage);
+
+impl LastClock {
+    /// In ns at `tsc`; `None` if the hypervisor's record makes no sense.
+    pub fn system_ns(&self, tsc: u64) -> Option<u64> {
+        system_ns(&self.0, tsc)
     }
 }
 

@@ -33,6 +33,11 @@ pub struct Port {
 }
 
 impl Port {
+    /// Notifies the other end when nothing else of this guest runs any more.
+    pub fn notify_last(self, xen: Xen) {
+        let _ = xen.send(self.number);
+    }
+
     /// The number, as backends are told.
     pub fn number(self) -> u32 {
         self.number

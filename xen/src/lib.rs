@@ -21,6 +21,7 @@ pub mod console;
 pub mod count;
 pub mod event;
 pub mod grant;
+pub mod last;
 pub mod page;
 pub mod ring;
 pub mod task;

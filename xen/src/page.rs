@@ -249,6 +249,16 @@ impl SharedPage {
         }
     }
 
+    /// A second handle on any page, for the last request of a guest that dies: nothing else runs
+    /// then, so nobody has the page to himself even if it was given back meanwhile.
+    pub(crate) fn last_alias(&self) -> SharedPage {
+        SharedPage {
+            base: self.base,
+            gfn: self.gfn,
+            origin: None,
+        }
+    }
+
     /// Ours alone again. Only for a page nobody else has access to any more.
     pub(crate) fn unshare(mut self) -> Page {
         let (pool, index) = self

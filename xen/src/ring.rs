@@ -227,7 +227,8 @@ impl<P: Protocol> FrontRing<P> {
     }
 }
 
-fn slot<P: Protocol>(index: u32) -> usize {
+/// Where in the page the slot of this index is.
+pub(crate) fn slot<P: Protocol>(index: u32) -> usize {
     const { assert!(P::SLOTS.is_power_of_two()) };
     ring::SLOTS + (index & (P::SLOTS - 1)) as usize * P::SLOT_BYTES
 }

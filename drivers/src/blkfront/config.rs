@@ -1,5 +1,6 @@
 //! The block handshake: what is read, what is published, in which state.
 
+use super::last::LAST_PAGES;
 use super::queue::Queue;
 use super::{DiskInfo, Link};
 use crate::fault::BackendFault;
@@ -119,12 +120,18 @@ fn build(
 ) -> Option<(Queue, OwnedPort, u32)> {
     let domid = frontend.backend_domid();
     let count = requests.min(Blk::SLOTS) as usize * BLKIF_MAX_SEGMENTS_PER_REQUEST;
+    let last = handles.grant_many(domid, GrantAccess::ReadWrite, LAST_PAGES)?;
     let pages = handles.grant_many(domid, GrantAccess::ReadWrite, count)?;
     let port = OwnedPort::new(handles, handles.events.alloc_unbound(domid).ok()?);
     let grant = handles.grant(domid, GrantAccess::ReadWrite)?;
     let ring = grant.reference().number();
     // The protocol's handle has 16 bits; backends do not look at it.
-    let queue = Queue::new(handles.clone(), FrontRing::new(grant), pages, number as u16);
+    let queue = Queue::new(
+        handles.clone(),
+        FrontRing::new(grant),
+        (pages, last),
+        number as u16,
+    );
     Some((queue, port, ring))
 }
 

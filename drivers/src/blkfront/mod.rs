@@ -12,6 +12,7 @@
 
 mod config;
 mod hold;
+mod last;
 mod queue;
 
 use crate::fault::BackendFault;
@@ -24,11 +25,12 @@ use config::Handshake;
 use core::cell::Cell;
 pub use hold::Quiet;
 use hold::{Hold, OWN_TAG};
+pub use last::{LAST_BYTES_MAX, LastError, LastWrite};
 use queue::Queue;
-use xen::Attachment;
 use xen::event::Port;
 use xen::io::blkif::BLKIF_MAX_SEGMENTS_PER_REQUEST;
 use xen::page::PAGE_BYTES;
+use xen::{Attachment, Xen};
 
 /// Longest read or write of one request.
 pub const TRANSFER_BYTES_MAX: usize = BLKIF_MAX_SEGMENTS_PER_REQUEST * PAGE_BYTES;
@@ -207,6 +209,15 @@ impl Blkfront {
     /// The event channel in use.
     pub fn port(&self) -> Option<Port> {
         self.session.link_ref().map(|link| link.port.port())
+    }
+
+    /// What writes to the disk when nothing else of this guest runs any more; of this connection.
+    pub fn last_write(&self, xen: Xen) -> Option<LastWrite> {
+        let link = self.session.link_ref()?;
+        Some(
+            link.queue
+                .last_write(xen, link.port.port(), link.info.get()),
+        )
     }
 
     /// Counts.

@@ -6,15 +6,19 @@
 //! - A wire id is the slot's index and its life; only the slot in flight under
 //!   exactly this id may be answered, and only with the operation asked for.
 
-use super::{Completed, Counters, IoError, Operation, TRANSFER_BYTES_MAX};
+use super::last::LastWrite;
+use super::{Completed, Counters, DiskInfo, IoError, Operation, TRANSFER_BYTES_MAX};
 use crate::fault::BackendFault;
 use crate::resources::{GrantedPages, Handles};
 use alloc::vec::Vec;
+use xen::Xen;
+use xen::event::Port;
 use xen::io::blkif::{
     BLKIF_MAX_SEGMENTS_PER_REQUEST, BLKIF_OP_DISCARD, BLKIF_OP_FLUSH_DISKCACHE, BLKIF_OP_READ,
     BLKIF_OP_WRITE, BLKIF_OP_WRITE_BARRIER, BLKIF_RSP_EOPNOTSUPP, BLKIF_RSP_OKAY, BlkifRequest,
     BlkifRequestDiscard, BlkifRequestSegment, BlkifResponse, SECTOR_BYTES,
 };
+use xen::last::{LastPage, LastRing};
 use xen::page::PAGE_BYTES;
 use xen::ring::{Blk, FrontRing};
 
@@ -48,6 +52,8 @@ pub(super) struct Queue {
     /// `handle` of every request: the virtual device's number.
     device: u16,
     pages: GrantedPages,
+    /// For the last write of all.
+    last: GrantedPages,
     slots: Vec<Slot>,
 }
 
@@ -71,7 +77,7 @@ impl Queue {
     pub(super) fn new(
         handles: Handles,
         ring: FrontRing<Blk>,
-        pages: GrantedPages,
+        (pages, last): (GrantedPages, GrantedPages),
         device: u16,
     ) -> Queue {
         let count = pages.len() / BLKIF_MAX_SEGMENTS_PER_REQUEST;
@@ -81,8 +87,15 @@ impl Queue {
             handles,
             device,
             pages,
+            last,
             slots,
         }
+    }
+
+    pub(super) fn last_write(&self, xen: Xen, port: Port, info: DiskInfo) -> LastWrite {
+        let ring = LastRing::of(self.ring.as_ref().expect("taken only by drop"));
+        let pages = core::array::from_fn(|index| LastPage::of(self.last.get(index)));
+        LastWrite::new(ring, pages, (xen, port), self.device, info)
     }
 
     fn ring(&mut self) -> &mut FrontRing<Blk> {

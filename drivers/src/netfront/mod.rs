@@ -24,6 +24,8 @@ use rx::Receiver;
 use tx::Transmitter;
 use xen::Attachment;
 use xen::event::Port;
+use xen::last::LastRing;
+use xen::ring::{NetRx, NetTx};
 
 /// How many pages a frontend may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +118,17 @@ impl Netfront {
     /// The event channel in use.
     pub fn port(&self) -> Option<Port> {
         self.session.link_ref().map(|link| link.port.port())
+    }
+
+    /// Both rings as they look to a guest that dies; of this connection.
+    pub fn last_rings(&self) -> Option<(LastRing<NetTx>, LastRing<NetRx>)> {
+        let link = self.session.link_ref()?;
+        Some((link.tx.last(), link.rx.last()))
+    }
+
+    /// How many connections have come about.
+    pub fn connections(&self) -> u32 {
+        self.session.connections()
     }
 
     /// Counts.

@@ -6,6 +6,7 @@ use crate::resources::{GrantedPages, Handles};
 use alloc::boxed::Box;
 use alloc::vec;
 use xen::io::netif::{NETRXF_EXTRA_INFO, NETRXF_MORE_DATA, NetifRxRequest, NetifRxResponse};
+use xen::last::LastRing;
 use xen::page::PAGE_BYTES;
 use xen::ring::{FrontRing, NetRx};
 
@@ -34,6 +35,10 @@ impl Receiver {
             receiver.post(index);
         }
         receiver
+    }
+
+    pub(super) fn last(&self) -> LastRing<NetRx> {
+        LastRing::of(self.ring.as_ref().expect("taken only by drop"))
     }
 
     fn ring(&mut self) -> &mut FrontRing<NetRx> {

@@ -7,6 +7,7 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 use xen::io::netif::{NETIF_RSP_OKAY, NetifTxRequest};
+use xen::last::LastRing;
 use xen::ring::{FrontRing, NetTx};
 
 pub(super) struct Transmitter {
@@ -28,6 +29,10 @@ impl Transmitter {
             free,
             handles,
         }
+    }
+
+    pub(super) fn last(&self) -> LastRing<NetTx> {
+        LastRing::of(self.ring.as_ref().expect("taken only by drop"))
     }
 
     fn ring(&mut self) -> &mut FrontRing<NetTx> {

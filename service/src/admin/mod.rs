@@ -4,6 +4,7 @@
 
 mod backup;
 mod buckets;
+mod crash;
 mod jobs;
 mod quota;
 mod restore;
@@ -39,6 +40,8 @@ pub(crate) enum Resource {
     Rollback(SnapshotName),
     /// `scrub`
     Scrub,
+    /// `crash`
+    Crash,
     /// `backup`
     Backup,
     /// `restore`
@@ -85,6 +88,7 @@ pub(crate) fn resource(rest: &str) -> Result<Option<Resource>, Problem> {
             Err(_) => return Ok(None),
         },
         ("scrub", None) => Resource::Scrub,
+        ("crash", None) => Resource::Crash,
         ("snapshots", None) => Resource::Snapshots,
         ("snapshots", Some(rest)) => match rest.split_once('/') {
             None => Resource::Snapshot(snapshots::name(rest)?),
@@ -102,7 +106,7 @@ impl Resource {
             Resource::Buckets | Resource::Snapshots | Resource::Backup | Resource::Jobs => {
                 Allowed::Read
             }
-            Resource::Job(_) => Allowed::ReadDelete,
+            Resource::Job(_) | Resource::Crash => Allowed::ReadDelete,
             Resource::Bucket(_) | Resource::Snapshot(_) => Allowed::ReadWrite,
             Resource::Rollback(_) => Allowed::Post,
             Resource::Restore => Allowed::Put,
@@ -154,6 +158,8 @@ pub(crate) fn dispatch(
         (Resource::Jobs, _) => Ok(Action::Answer(jobs::list(service))),
         (Resource::Job(id), Method::Delete) => jobs::stop(service, id).map(Action::Answer),
         (Resource::Job(id), _) => jobs::show(service, id).map(Action::Answer),
+        (Resource::Crash, Method::Delete) => crash::acknowledge(service).map(Action::Answer),
+        (Resource::Crash, _) => crash::show(service).map(Action::Answer),
         (Resource::Scrub, Method::Post) => {
             refuse_body(request.framing)?;
             scrub::begin(service).map(Action::Answer)

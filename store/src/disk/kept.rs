@@ -78,6 +78,17 @@ impl Kept {
         self.writes.retain(|_, write| !is_covered(write.ended));
     }
 
+    /// There are no flushes: what has ended is as durable as it will be.
+    pub(super) fn no_flush(&mut self) {
+        self.flushes.clear();
+        self.writes.retain(|_, write| write.ended.is_none());
+    }
+
+    /// Whether this write is kept.
+    pub(super) fn has(&self, id: u64) -> bool {
+        self.writes.contains_key(&id)
+    }
+
     /// A flush has failed, or went away with the device.
     pub(super) fn not_flushed(&mut self, id: u64) {
         self.flushes.remove(&id);
@@ -98,12 +109,6 @@ impl Kept {
             .into_iter()
             .filter(|(_, write)| write.ended.is_none());
         unended.map(|(id, _)| id)
-    }
-
-    /// Whether one of them lies before `end_bytes`.
-    pub(super) fn any_before(&self, end_bytes: u64) -> bool {
-        let mut places = self.writes.values().map(|write| write.offset_bytes);
-        places.any(|offset_bytes| offset_bytes < end_bytes)
     }
 
     /// How many there are.

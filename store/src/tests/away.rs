@@ -6,13 +6,17 @@
 use super::bed::*;
 use super::crash::{DISK, drive, effort, open_on};
 use super::sim_disk::*;
+use crate::blob::{PageRun, Pages};
 use crate::block::{IoError, Presence};
 use crate::*;
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::String;
+use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::task::Poll;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -212,7 +216,7 @@ fn nothing_is_written_to_another_disk_and_the_right_one_goes_on() {
         drive(&mut store, &disk);
         assert_eq!(disk.events(), events, "nothing was written or flushed");
         assert!(store.outcome(&second).is_pending());
-        assert!(store.disk_away_since_ns().is_some());
+        assert!(store.disk_absence().is_some());
         disk.go_away();
         store.step(now(4));
         replace(&disk, &right);
@@ -246,8 +250,143 @@ fn an_older_state_of_the_same_store_is_another_disk() {
     let events = today.events();
     drive(&mut store, &today);
     assert_eq!(today.events(), events);
-    assert!(store.disk_away_since_ns().is_some());
+    assert!(store.disk_absence().is_some());
     drop(put);
+}
+
+/// Somebody writes while the disk is away: that is in no ring yet when another one comes.
+#[test]
+fn what_cannot_be_told_from_another_disk_is_not_written_to_and_looked_at_again() {
+    let disk = SimDisk::new(Image::default(), DISK, 12);
+    let mut store = open_on(&disk, 12);
+    let right = disk.crash_point().durable;
+    disk.go_away();
+    store.step(now(1));
+    let put = store.submit(one("b", "k", Condition::None, put_change(b"v")));
+    let put = put.expect("it may still come back soon");
+    store.step(now(2));
+    let mut unread = Image::default();
+    unread.unreadable.extend((0..8).chain(2048..2056));
+    replace(&disk, &unread);
+    disk.come_back();
+    let events = disk.events();
+    drive(&mut store, &disk);
+    assert_eq!(disk.events(), events, "nothing was written or flushed");
+    assert_eq!(*store.state(), State::Ready);
+    assert!(
+        store
+            .disk_absence()
+            .is_some_and(|why| why.contains("cannot be read"))
+    );
+    // It can be read now.
+    replace(&disk, &right);
+    drive_from(&mut store, &disk, 6 * SECOND_NS);
+    assert!(matches!(store.outcome(&put), Poll::Ready(Ok(_))));
+}
+
+#[test]
+fn a_smaller_disk_in_its_place_is_another_disk() {
+    let (disk, mut store, second) = interrupted(13);
+    let right = replace(&disk, &Image::default());
+    disk.0.borrow_mut().geometry.len_bytes = DISK / 2;
+    disk.come_back();
+    drive(&mut store, &disk);
+    assert_eq!(*store.state(), State::Ready);
+    disk.go_away();
+    store.step(now(4));
+    replace(&disk, &right);
+    disk.0.borrow_mut().geometry.len_bytes = DISK;
+    disk.come_back();
+    drive(&mut store, &disk);
+    assert!(matches!(store.outcome(&second), Poll::Ready(Ok(_))));
+}
+
+/// What is never flushed is not kept for ever: written again later, it would be an old state.
+#[test]
+fn a_disk_that_knows_no_flush_is_not_written_to_when_it_comes_back() {
+    let disk = SimDisk::new(Image::default(), DISK, 14);
+    disk.0.borrow_mut().flush_result = Err(IoError::Unsupported);
+    let mut store = open_on(&disk, 14);
+    for round in 0..3 {
+        for number in 0..20 {
+            let change = put_change(&[round; 3_000]);
+            let put = store.submit(one("b", &format!("k{number}"), Condition::None, change));
+            drive(&mut store, &disk);
+            let outcome = store.outcome(&put.expect("taken"));
+            assert!(matches!(outcome, Poll::Ready(Ok(_))), "{outcome:?}");
+        }
+        let events = disk.events();
+        let current = disk.0.borrow().current.clone();
+        disk.go_away();
+        store.step(now(1));
+        // Nothing of it was lost this time.
+        replace(&disk, &current);
+        disk.come_back();
+        drive(&mut store, &disk);
+        assert!(store.disk_absence().is_none());
+        assert_eq!(disk.events(), events, "nothing is written again");
+    }
+}
+
+/// Memory for so many runs at a time.
+struct FewPages(Rc<Cell<usize>>);
+
+struct FewRun(Vec<u8>, Rc<Cell<usize>>);
+
+impl PageRun for FewRun {
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.0
+    }
+}
+
+impl Drop for FewRun {
+    fn drop(&mut self) {
+        self.1.set(self.1.get() + 1);
+    }
+}
+
+impl Pages for FewPages {
+    fn take(&self, len_bytes: usize) -> Option<Box<dyn PageRun>> {
+        let left = self.0.get().checked_sub(1)?;
+        self.0.set(left);
+        Some(Box::new(FewRun(vec![0; len_bytes], Rc::clone(&self.0))))
+    }
+}
+
+#[test]
+fn a_group_for_which_there_is_no_memory_at_once_is_written_bit_by_bit() {
+    let disk = SimDisk::new(Image::default(), 64 << 20, 15);
+    let given = Rc::new(Cell::new(100));
+    let few = Options {
+        pages: Box::new(FewPages(Rc::clone(&given))),
+        ..options(15)
+    };
+    let mut store = Store::opening(Box::new(disk.clone()), few);
+    drive(&mut store, &disk);
+    given.set(3);
+    let changes = (0..8).map(|number| {
+        let change = put_change(&[number; 60_000]);
+        (
+            bucket("b"),
+            key(&format!("k{number}")),
+            Condition::None,
+            change,
+        )
+    });
+    let batch = Batch {
+        changes: changes.collect(),
+    };
+    let ticket = store.submit(batch).expect("taken");
+    drive_from(&mut store, &disk, SECOND_NS);
+    for step in 2..200 {
+        drive_from(&mut store, &disk, step * SECOND_NS);
+    }
+    let outcome = store.outcome(&ticket);
+    assert!(matches!(outcome, Poll::Ready(Ok(_))), "{outcome:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 mod attach;
 mod bare;
 mod client;
+mod death;
 mod heap;
 mod look;
 mod three;
@@ -15,6 +16,7 @@ pub use heap::{held_by, is_refusal_due, refuse_nth};
 pub use look::{Held, faults, request, request_at, until_ready};
 pub use three::{check_all, put_all, put_each};
 
+use kernel::flight::Recorder;
 use kernel::machine::{HeapUsage, Host, Seed};
 use kernel::run::{Appliance, Wake};
 use sim::blkback::Blkback;
@@ -108,6 +110,7 @@ pub enum Stuck {
 pub struct Simulation {
     machine: &'static Machine,
     appliance: Option<Appliance>,
+    recorder: Option<Recorder>,
     options: Options,
     random: Random,
     asleep: bool,
@@ -172,6 +175,7 @@ impl Simulation {
         let mut simulation = Simulation {
             machine: machine(),
             appliance: None,
+            recorder: None,
             options,
             random,
             asleep: false,
@@ -244,7 +248,11 @@ impl Simulation {
         let appliance = self.appliance.as_mut().expect("a guest is loaded");
         let wake = {
             let _turn = heap::guests_turn();
-            appliance.step(tsc)
+            let wake = appliance.step(tsc);
+            if let Some(recorder) = appliance.changed_recorder() {
+                self.recorder = recorder;
+            }
+            wake
         };
         self.steps += 1;
         self.world(|world| {
@@ -326,6 +334,7 @@ impl Simulation {
 
     /// The guest is killed and created again; `cut` also cuts the disk's power.
     pub fn restart(&mut self, cut: Cut) {
+        drop(self.recorder.take());
         drop(self.appliance.take());
         let mut world = self.machine.unload().expect("a world is loaded");
         let seed = self.random.word();
