@@ -45,6 +45,8 @@ pub struct Settings {
     pub format: FormatPermission,
     /// `disk.unit=`.
     pub unit_bytes: Option<u32>,
+    /// `watchdog=`, in seconds; `None` is off.
+    pub watchdog_s: Option<u32>,
     /// `log.level=`.
     pub log_level: LevelFilter,
     /// What the service can be told.
@@ -73,6 +75,7 @@ impl Default for Settings {
             disk: DiskChoice::First,
             format: FormatPermission::BlankOnly,
             unit_bytes: None,
+            watchdog_s: None,
             log_level: LevelFilter::Info,
             service: service::Config::default(),
             sources: Vec::new(),
@@ -81,12 +84,11 @@ impl Default for Settings {
 }
 
 /// Keys of later releases: known, so that nobody looks for a typing error.
-const NOT_YET: [&str; 13] = [
+const NOT_YET: [&str; 12] = [
     "dns",
     "ntp",
     "https.port",
     "resp.port",
-    "watchdog",
     "tls.cert",
     "tls.key",
     "cors",
@@ -139,6 +141,7 @@ impl Settings {
             "disk" => self.disk = disk(value)?,
             "disk.format" => self.format = format_permission(value)?,
             "disk.unit" => self.unit_bytes = Some(unit(value)?),
+            "watchdog" => self.watchdog_s = watchdog(value)?,
             "log.level" => {
                 self.log_level = parse(value, "off, error, warn, info, debug or trace")?;
             }
@@ -271,6 +274,22 @@ pub fn disk_name(number: u32) -> String {
         0..26 => format!("xvd{}", letter(index)),
         26..702 => format!("xvd{}{}", letter(index / 26 - 1), letter(index)),
         _ => format!("vbd {number}"),
+    }
+}
+
+/// The shortest time in which a guest that works is never taken for one that does not.
+const WATCHDOG_S_MIN: u32 = 5;
+const WATCHDOG_S_MAX: u32 = 86_400;
+
+fn watchdog(value: &str) -> Result<Option<u32>, String> {
+    if value == "off" {
+        return Ok(None);
+    }
+    match value.parse() {
+        Ok(seconds @ WATCHDOG_S_MIN..=WATCHDOG_S_MAX) => Ok(Some(seconds)),
+        _ => Err(format!(
+            "write {WATCHDOG_S_MIN} to {WATCHDOG_S_MAX} seconds, or off"
+        )),
     }
 }
 

@@ -32,3 +32,4 @@ mod status;
 mod suspend;
 mod token;
 mod toolstack;
+mod watchdog;

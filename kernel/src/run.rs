@@ -18,6 +18,7 @@ use crate::startup::{Parts, Startup};
 use crate::suspend::Suspension;
 use crate::token::{self, FirstToken};
 use crate::toolstack::{Asked, Toolstack};
+use crate::watchdog::Watchdog;
 use crate::{logger, report, status};
 use alloc::boxed::Box;
 use alloc::format;
@@ -59,6 +60,7 @@ pub struct Appliance {
     phase: Phase,
     shutdown: Shutdown,
     suspension: Suspension,
+    watchdog: Watchdog,
     /// What a panic was told of last.
     armed: flight::Armed,
     /// The time of the first step.
@@ -111,6 +113,7 @@ impl Appliance {
             phase: Phase::Starting(Box::new(startup)),
             shutdown: Shutdown::default(),
             suspension: Suspension::default(),
+            watchdog: Watchdog::default(),
             armed: flight::Armed::default(),
             begun_ns: None,
         }
@@ -152,6 +155,8 @@ impl Appliance {
         };
         self.take_back_grants();
         self.publisher.step();
+        let Attachment { xen, timers, .. } = &self.attachment;
+        self.watchdog.feed(*xen, timers);
         let ending = self.end(now);
         let suspends = self.rests();
         if let Some(console) = &self.attachment.console {
@@ -271,6 +276,7 @@ impl Appliance {
 
     /// Puts the parts together that startup has found.
     fn serve(&mut self, parts: Parts) -> Serving {
+        self.watchdog.set(parts.settings.watchdog_s);
         let budget = self.host.budget();
         let vif = parts
             .netfront(&self.attachment, budget)

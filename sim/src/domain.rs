@@ -42,6 +42,8 @@ pub enum Ended {
     Reboot,
     /// `SHUTDOWN_crash`, or a reason that is none.
     Crash,
+    /// By the hypervisor: a watchdog has run out.
+    Watchdog,
 }
 
 /// The domain.
@@ -83,6 +85,8 @@ pub struct Domain {
     pub(crate) has_moved: bool,
     /// It lets the others run.
     pub(crate) has_yielded: bool,
+    /// When each of its watchdogs runs out.
+    pub(crate) watchdogs_ns: [Option<u64>; 2],
     pub(crate) clock: Clock,
     pub(crate) params: BTreeMap<u32, u64>,
     pub(crate) timer_ns: Option<u64>,
@@ -129,6 +133,7 @@ impl Domain {
             saves: VecDeque::new(),
             has_moved: false,
             has_yielded: false,
+            watchdogs_ns: [None; 2],
             clock: Clock::default(),
             params,
             timer_ns: None,
@@ -157,6 +162,9 @@ impl Domain {
     /// Time goes on; a timer that is due fires.
     pub fn advance_to(&mut self, now_ns: u64) {
         self.now_ns = self.now_ns.max(now_ns);
+        if self.watchdog_ns().is_some_and(|at_ns| at_ns <= self.now_ns) {
+            self.ended = self.ended.or(Some(Ended::Watchdog));
+        }
         if self
             .timer_ns
             .is_some_and(|deadline| deadline <= self.now_ns)
@@ -166,6 +174,11 @@ impl Domain {
                 self.events.raise(&self.arena, port);
             }
         }
+    }
+
+    /// When a watchdog runs out.
+    pub fn watchdog_ns(&self) -> Option<u64> {
+        self.watchdogs_ns.iter().flatten().min().copied()
     }
 
     /// When the timer fires.

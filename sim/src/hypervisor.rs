@@ -198,6 +198,12 @@ impl Domain {
             self.has_yielded = true;
             return Ok(0);
         }
+        if command == sched::SCHEDOP_WATCHDOG {
+            // SAFETY: the argument is of the command's type, as the caller vouches.
+            let watchdog =
+                unsafe { &*with_exposed_provenance_mut::<sched::SchedWatchdog>(argument) };
+            return self.set_watchdog(watchdog.id, watchdog.timeout);
+        }
         if command != sched::SCHEDOP_SHUTDOWN {
             return Err(Errno::ENOSYS);
         }
@@ -211,6 +217,28 @@ impl Domain {
             sched::SHUTDOWN_REBOOT => Ended::Reboot,
             _ => Ended::Crash,
         });
+        Ok(0)
+    }
+
+    /// Xen's two for each domain; the first use gives a number (`xen/common/sched/core.c`).
+    fn set_watchdog(&mut self, id: u32, timeout_s: u32) -> Outcome {
+        let due_ns = self.now_ns + u64::from(timeout_s) * 1_000_000_000;
+        let due = (timeout_s > 0).then_some(due_ns);
+        if id == 0 {
+            if timeout_s == 0 {
+                return Err(Errno::EINVAL);
+            }
+            let free = self.watchdogs_ns.iter().position(Option::is_none);
+            let free = free.ok_or(Errno::ENOSPC)?;
+            self.watchdogs_ns[free] = due;
+            return Ok(free + 1);
+        }
+        let watchdog = self.watchdogs_ns.get_mut(id as usize - 1);
+        let watchdog = watchdog.ok_or(Errno::EINVAL)?;
+        if watchdog.is_none() {
+            return Err(Errno::EINVAL);
+        }
+        *watchdog = due;
         Ok(0)
     }
 }

@@ -115,6 +115,7 @@ impl World {
         let vbd = self.vbd.as_ref();
         let deadlines = [
             self.domain.timer_ns(),
+            self.domain.watchdog_ns(),
             vbd.and_then(|(backend, _)| backend.deadline_ns()),
             self.wire.deadline_ns(),
             self.peer.deadline_ns(),

@@ -8,7 +8,9 @@
 use crate::arena::PAGE_BYTES;
 use crate::blkback::Blkback;
 use crate::device::introduce;
-use crate::domain::{CONSOLE_GFN, DOMID, Domain, STALE, STORE_GFN, WINDOW_FRAMES, WINDOW_GFN};
+use crate::domain::{
+    CONSOLE_GFN, DOMID, Domain, Ended, STALE, STORE_GFN, WINDOW_FRAMES, WINDOW_GFN,
+};
 use crate::event::{Events, PortKind};
 use crate::grant::Grants;
 use crate::machine::World;
@@ -28,6 +30,10 @@ pub enum Save {
 impl Domain {
     /// The guest asks for it.
     pub(crate) fn suspend(&mut self) -> Result<usize, Errno> {
+        if self.watchdog_ns().is_some() {
+            // Nobody feeds it meanwhile.
+            self.ended = Some(Ended::Watchdog);
+        }
         match self.saves.pop_front() {
             // As QEMU's emulation.
             None => Err(Errno::EINVAL),
@@ -48,6 +54,7 @@ impl Domain {
         self.renew_ports();
         self.grants = Grants::default();
         self.timer_ns = None;
+        self.watchdogs_ns = [None; 2];
         self.clock.set_skew(skew_ns);
         for gfn in [STORE_GFN, CONSOLE_GFN] {
             self.arena.copy_in(gfn, 0, &[0; PAGE_BYTES]);

@@ -5,6 +5,7 @@
 mod crash;
 mod hotplug;
 mod load;
+mod owners;
 mod suspend;
 
 use tests::guest::Guest;

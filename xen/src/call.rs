@@ -256,6 +256,21 @@ impl Xen {
         let _ = unsafe { hypercall::command(self.calling(op), op, sched::SCHEDOP_YIELD, null) };
     }
 
+    /// Has the hypervisor end the domain when it is not told otherwise for so many seconds;
+    /// `id` is 0 for the first time, and then what this has answered. No seconds end it.
+    ///
+    /// # Errors
+    /// Xen's error; QEMU's emulation has no such operation.
+    pub fn watchdog(self, id: u32, timeout_s: u32) -> Result<u32, Errno> {
+        let mut argument = sched::SchedWatchdog {
+            id,
+            timeout: timeout_s,
+        };
+        let op = hypercall::HYPERVISOR_SCHED_OP;
+        let result = self.command(op, sched::SCHEDOP_WATCHDOG, &mut argument)?;
+        Ok(if id == 0 { result as u32 } else { id })
+    }
+
     /// Ends the domain. Returns only if the hypervisor refuses.
     pub fn shutdown(self, reason: ShutdownReason) {
         let reason = match reason {

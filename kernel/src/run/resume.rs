@@ -33,6 +33,8 @@ impl Appliance {
         mapper: &mut dyn MapFrame,
         arrived: &mut dyn FnMut() -> Seed,
     ) -> bool {
+        // Whoever saves the domain takes as long as it takes.
+        self.watchdog.rest(self.attachment.xen);
         let suspended = self.attachment.xen.suspend();
         self.suspension.end(self.phase.vbd());
         match suspended {

@@ -1,0 +1,77 @@
+//! What whoever owns the host may do to a domain at work: pause it, trigger it, have Xen look at it.
+
+use crate::load::Load;
+use crate::{MEMORY_MIB, held};
+use std::thread;
+use std::time::Duration;
+use tests::bed::Bed;
+use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
+
+fn on_disk(bed: &Bed, name: &str) -> Recipe {
+    Recipe {
+        memory: MEMORY_MIB,
+        ..Recipe::on_disk(&blank_disk(bed, name, DISK_BYTES))
+    }
+}
+
+/// Clients wait while it is paused; a trigger and a debug key are nothing to it.
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn paused_triggered_and_looked_at_under_load() {
+    let bed = Bed::from_environment();
+    let guest = Guest::serving(&bed, "owned", &on_disk(&bed, "owned"));
+    let load = Load::begin(&guest);
+    load.wait_for_some();
+    let before = held(&guest);
+    for _ in 0..3 {
+        bed.run("xl pause owned");
+        thread::sleep(Duration::from_secs(3));
+        bed.run("xl unpause owned");
+        load.wait_for_some();
+        bed.run("xl trigger owned nmi");
+        load.wait_for_some();
+        bed.run("xl debug-keys qeg");
+        load.wait_for_some();
+    }
+    // A PVH guest has these two only if it asks for them: the toolstack may refuse.
+    for event in ["power", "sleep"] {
+        let _ = bed.try_run(&format!("xl trigger owned {event}"));
+        load.wait_for_some();
+    }
+    assert_eq!(load.refused(), 0);
+    println!("owned: {}", load.end(&guest));
+    assert_eq!(held(&guest), before, "{}", guest.console());
+    guest.shut_down(60);
+}
+
+/// A watchdog leaves a guest at work alone, and ends one that does not run; it is not on
+/// while the domain is saved.
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn a_watchdog_starts_a_domain_again_that_stands_still() {
+    let bed = Bed::from_environment();
+    let mut recipe = on_disk(&bed, "watched");
+    recipe.disks.push("on_watchdog=restart".into());
+    recipe.command_line = format!("{} watchdog=20", recipe.command_line);
+    let guest = Guest::serving(&bed, "watched", &recipe);
+    guest.wait_for_console("a loop that stands still for 20 s ends the domain");
+    assert_eq!(guest.request("PUT", "/kv/w/k", b"kept").status, 201);
+    thread::sleep(Duration::from_secs(45));
+    bed.run("xl save watched /tmp/watched.save");
+    thread::sleep(Duration::from_secs(25));
+    bed.run("xl restore /tmp/watched.save && rm /tmp/watched.save");
+    assert_eq!(guest.request("GET", "/kv/w/k", b"").body, b"kept");
+    let boots = boots(&guest);
+    assert_eq!(boots, 1, "nobody ended it:\n{}", guest.console());
+    bed.run("xl pause watched");
+    guest.wait_for_boot(boots + 1);
+    guest.wait_for("/readyz?for=write", 200);
+    assert_eq!(guest.request("GET", "/kv/w/k", b"").body, b"kept");
+    guest.shut_down(60);
+}
+
+fn boots(guest: &Guest) -> usize {
+    let console = guest.console();
+    let lines = console.lines().filter(|line| !line.starts_with("early: "));
+    lines.filter(|line| line.contains("boot: ")).count()
+}
