@@ -58,7 +58,7 @@ fn without_being_asked_for_there_is_none() {
         assert!(puts(&mut simulation), "{seconds}");
         let complains = simulation
             .console()
-            .contains("watchdog: write 5 to 86400 seconds");
+            .contains("`watchdog=` is ignored: write 5 to 86400");
         assert_eq!(complains, seconds != "off", "{}", simulation.console());
     }
 }
