@@ -1,4 +1,4 @@
-//! What whoever owns the host may do to a domain at work: pause it, trigger it, have Xen look at it.
+//! What the owner of the host may do to a domain at work: pause it, trigger it, look at it.
 
 use crate::load::Load;
 use crate::{MEMORY_MIB, held};
