@@ -161,7 +161,7 @@ fn a_disk_that_goes_is_told_before_anybody_writes() {
         let state = XenbusState::Closing.digit();
         world.domain.xenstored.write(&path, state.as_bytes());
     });
-    let _ = simulation.run(SECOND_NS, |_| false);
+    let _ = simulation.run(10 * SECOND_NS, |_| false);
     let console = simulation.console();
     let told = "the backend went away";
     assert_eq!(console.matches(told).count(), 1, "{console}");

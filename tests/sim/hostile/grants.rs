@@ -32,7 +32,8 @@ fn entries(world: &World, device: Device) -> Vec<u32> {
     };
     // A device's entries are neighbours: its ring's tells which.
     let budget = kernel::budget::Budget::from_ram(16 << 20);
-    let blk_pages = budget.blk_requests * 11 + 1;
+    // Those of the last write, and the ring.
+    let blk_pages = budget.blk_requests * 11 + 4 + 1;
     let net_pages = budget.rx_pages + budget.tx_pages + 2;
     let at = permitted.iter().position(|(_, gfn)| Some(*gfn) == ring);
     let at = at.expect("the ring is granted") as u32;

@@ -11,7 +11,7 @@ use xen_sys::io::blkif;
 
 const NUMBER: u32 = 51712;
 const REQUESTS: u32 = 3;
-const POOL_PAGES: u32 = REQUESTS * 11 + 2;
+const POOL_PAGES: u32 = REQUESTS * 11 + 4 + 2;
 const SECTOR_BYTES: usize = 512;
 /// Sectors of the longest request.
 const SECTORS_MAX: u8 = 88;
