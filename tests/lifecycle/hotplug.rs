@@ -9,7 +9,7 @@ use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
 use tests::offline;
 
 /// How often; `LAMPION_HOTPLUGS` says otherwise.
-const ROUNDS: u64 = 3;
+const ROUNDS: u64 = 2;
 /// What clients do between two of them.
 const BETWEEN: Duration = Duration::from_secs(1);
 /// A guest tries every five seconds.
