@@ -46,9 +46,13 @@ impl Watchdog {
                     self.armed = Some((id, now_ns));
                 }
                 Err(error) => {
+                    let what = match self.armed {
+                        None => "this hypervisor has none",
+                        Some(_) => "it cannot be fed any more, and may end the domain",
+                    };
                     log::error!(
-                        "watchdog: this hypervisor has none ({error}); nobody notices a loop \
-                         that stands still"
+                        "watchdog: {what} ({error}); nobody notices a loop that stands still; \
+                         write watchdog=off if that is to be so"
                     );
                     (self.timeout_s, self.armed) = (None, None);
                     return;

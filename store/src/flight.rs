@@ -33,7 +33,7 @@ const MAGIC: [u8; 8] = *b"LAMPFLGT";
 /// What one guest left behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Crash {
-    /// Counts all of this store.
+    /// Counts those that were not acknowledged when it was written, from 1.
     pub number: u64,
     /// When, in ns since 1970, as far as that guest knew.
     pub wall_ns: u64,

@@ -1,9 +1,9 @@
 //! A guest that crashes says on its disk why, and the next one shows it until it is acknowledged.
 
-use crate::MEMORY_MIB;
 use crate::load::Load;
+use crate::on_blank_disk;
 use tests::bed::Bed;
-use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
+use tests::guest::Guest;
 use tests::offline;
 
 fn crashes(guest: &Guest, method: &str) -> String {
@@ -14,11 +14,7 @@ fn crashes(guest: &Guest, method: &str) -> String {
 #[ignore = "needs a bed: cargo xtask test"]
 fn a_guest_that_crashes_under_load_starts_again_and_shows_why() {
     let bed = Bed::from_environment();
-    let disk = blank_disk(&bed, "crashed", DISK_BYTES);
-    let mut recipe = Recipe {
-        memory: MEMORY_MIB,
-        ..Recipe::on_disk(&disk)
-    };
+    let (mut recipe, disk) = on_blank_disk(&bed, "crashed");
     recipe.disks.push("on_crash=restart".into());
     let guest = Guest::serving(&bed, "crashed", &recipe);
     assert!(crashes(&guest, "GET").contains("{\"crashes\":[]}"));

@@ -1,11 +1,11 @@
 //! Disk and network interface are detached and attached again.
 
 use crate::load::Load;
-use crate::{MEMORY_MIB, held, rounds};
+use crate::{held, on_blank_disk, rounds};
 use std::thread;
 use std::time::Duration;
 use tests::bed::Bed;
-use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
+use tests::guest::Guest;
 use tests::offline;
 
 /// How often; `LAMPION_HOTPLUGS` says otherwise.
@@ -18,11 +18,7 @@ const ATTACHED: Duration = Duration::from_secs(40);
 /// Has a device taken away and given back while clients are at work.
 fn again_and_again(name: &str, act: impl Fn(&Bed, &Guest, &str)) {
     let bed = Bed::from_environment();
-    let disk = blank_disk(&bed, name, DISK_BYTES);
-    let recipe = Recipe {
-        memory: MEMORY_MIB,
-        ..Recipe::on_disk(&disk)
-    };
+    let (recipe, disk) = on_blank_disk(&bed, name);
     let guest = Guest::serving(&bed, name, &recipe);
     let load = Load::begin(&guest);
     load.wait_for_some();

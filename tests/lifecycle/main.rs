@@ -8,7 +8,8 @@ mod load;
 mod owners;
 mod suspend;
 
-use tests::guest::Guest;
+use tests::bed::Bed;
+use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
 
 /// So many clients can write at once.
 const MEMORY_MIB: u32 = 64;
@@ -19,6 +20,16 @@ const STEADY: [&str; 4] = [
     "lampion_shared_pages_lost",
     "lampion_xenstore_watches",
 ];
+
+/// What it takes to create a guest of this name on a blank disk, which is the second.
+fn on_blank_disk(bed: &Bed, name: &str) -> (Recipe, String) {
+    let disk = blank_disk(bed, name, DISK_BYTES);
+    let recipe = Recipe {
+        memory: MEMORY_MIB,
+        ..Recipe::on_disk(&disk)
+    };
+    (recipe, disk)
+}
 
 fn held(guest: &Guest) -> [u64; 4] {
     STEADY.map(|name| guest.metric(name))

@@ -1,25 +1,18 @@
 //! What the owner of the host may do to a domain at work: pause it, trigger it, look at it.
 
 use crate::load::Load;
-use crate::{MEMORY_MIB, held};
+use crate::{held, on_blank_disk};
 use std::thread;
 use std::time::Duration;
 use tests::bed::Bed;
-use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
-
-fn on_disk(bed: &Bed, name: &str) -> Recipe {
-    Recipe {
-        memory: MEMORY_MIB,
-        ..Recipe::on_disk(&blank_disk(bed, name, DISK_BYTES))
-    }
-}
+use tests::guest::Guest;
 
 /// Clients wait while it is paused; a trigger and a debug key are nothing to it.
 #[test]
 #[ignore = "needs a bed: cargo xtask test"]
 fn paused_triggered_and_looked_at_under_load() {
     let bed = Bed::from_environment();
-    let guest = Guest::serving(&bed, "owned", &on_disk(&bed, "owned"));
+    let guest = Guest::serving(&bed, "owned", &on_blank_disk(&bed, "owned").0);
     let load = Load::begin(&guest);
     load.wait_for_some();
     let before = held(&guest);
@@ -50,7 +43,7 @@ fn paused_triggered_and_looked_at_under_load() {
 #[ignore = "needs a bed: cargo xtask test"]
 fn a_watchdog_starts_a_domain_again_that_stands_still() {
     let bed = Bed::from_environment();
-    let mut recipe = on_disk(&bed, "watched");
+    let (mut recipe, _) = on_blank_disk(&bed, "watched");
     recipe.disks.push("on_watchdog=restart".into());
     recipe.command_line = format!("{} watchdog=20", recipe.command_line);
     let guest = Guest::serving(&bed, "watched", &recipe);

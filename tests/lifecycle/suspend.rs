@@ -3,10 +3,10 @@
 //! QEMU's emulation has no suspend: there `control/feature-suspend` is 0, which nobody can read.
 
 use crate::load::Load;
-use crate::{MEMORY_MIB, held};
+use crate::{held, on_blank_disk};
 use std::time::Duration;
 use tests::bed::Bed;
-use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
+use tests::guest::Guest;
 use tests::offline;
 
 /// How often each is done; `LAMPION_SUSPENDS` says otherwise.
@@ -21,11 +21,7 @@ fn rounds() -> u64 {
 /// says these words once more.
 fn again_and_again(name: &str, words: &str, act: impl Fn(&Bed)) {
     let bed = Bed::from_environment();
-    let disk = blank_disk(&bed, name, DISK_BYTES);
-    let recipe = Recipe {
-        memory: MEMORY_MIB,
-        ..Recipe::on_disk(&disk)
-    };
+    let (recipe, disk) = on_blank_disk(&bed, name);
     let guest = Guest::serving(&bed, name, &recipe);
     let load = Load::begin(&guest);
     load.wait_for_some();

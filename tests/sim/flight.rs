@@ -6,6 +6,7 @@ use sim::random::Random;
 use tests::simulated::{
     Client, Cut, GUEST_ADMIN, LIMIT_NS, Options, Outcome, Simulation, faults, request_at,
 };
+use xen_sys::io::ring;
 
 const SEEDS: u64 = 30;
 const MS: u64 = 1_000_000;
@@ -114,4 +115,25 @@ fn a_guest_without_its_disk_leaves_nothing_anywhere() {
     });
     let _ = simulation.run(100 * MS, |_| false);
     assert_eq!(simulation.die("PANIC"), None);
+}
+
+/// Ends that are made up for ever are as good as none.
+#[test]
+fn a_backend_that_makes_up_ends_does_not_keep_a_guest_from_dying() {
+    let mut simulation = Simulation::begin(Options::new(5));
+    until_ready(&mut simulation);
+    simulation.world(|world| {
+        let (backend, _) = world.vbd.as_ref().expect("a disk");
+        let (gfn, _) = backend.ring().expect("it is connected");
+        world.vbd = None;
+        world.intruder = Some(Box::new(move |world, touch| {
+            if touch.is_load && touch.gfn == gfn && touch.offset == ring::RSP_PROD {
+                let arena = &world.domain.arena;
+                let produced = arena.load_u32(gfn, ring::RSP_PROD).unwrap_or(0);
+                arena.store_u32(gfn, ring::RSP_PROD, produced.wrapping_add(1));
+            }
+        }));
+    });
+    let died = simulation.die("PANIC");
+    assert_eq!(died, Some(Err("the disk did not answer in time".into())));
 }

@@ -10,7 +10,8 @@ use store::flight::Slot;
 pub(super) struct Armed {
     slot: Option<Slot>,
     vbd: u32,
-    vif: u32,
+    /// If it is connected.
+    vif: Option<u32>,
 }
 
 impl Appliance {
@@ -34,9 +35,9 @@ impl Appliance {
             (Some(vbd), Some(_)) if vbd.borrow().phase() == DevicePhase::Connected => Armed {
                 slot,
                 vbd: vbd.borrow().connections(),
-                vif: serving.vif.as_ref().map_or(0, |vif| {
+                vif: serving.vif.as_ref().and_then(|vif| {
                     let vif = vif.borrow();
-                    vif.connections() + u32::from(vif.phase() != DevicePhase::Connected)
+                    (vif.phase() == DevicePhase::Connected).then(|| vif.connections())
                 }),
             },
             _ => Armed::default(),
