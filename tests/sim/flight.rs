@@ -126,8 +126,13 @@ fn a_backend_that_makes_up_ends_does_not_keep_a_guest_from_dying() {
         let (backend, _) = world.vbd.as_ref().expect("a disk");
         let (gfn, _) = backend.ring().expect("it is connected");
         world.vbd = None;
+        let mut is_asked = false;
         world.intruder = Some(Box::new(move |world, touch| {
-            if touch.is_load && touch.gfn == gfn && touch.offset == ring::RSP_PROD {
+            if touch.gfn != gfn {
+                return;
+            }
+            is_asked |= !touch.is_load && touch.offset == ring::REQ_PROD;
+            if is_asked && touch.is_load && touch.offset == ring::RSP_PROD {
                 let arena = &world.domain.arena;
                 let produced = arena.load_u32(gfn, ring::RSP_PROD).unwrap_or(0);
                 arena.store_u32(gfn, ring::RSP_PROD, produced.wrapping_add(1));

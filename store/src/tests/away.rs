@@ -234,6 +234,35 @@ fn nothing_is_written_to_another_disk_and_the_right_one_goes_on() {
     }
 }
 
+/// Who only reads takes any state of his store, and no other store.
+#[test]
+fn a_store_that_is_read_only_waits_for_its_own_disk() {
+    let (disk, mut store, _) = interrupted(16);
+    disk.0.borrow_mut().geometry.read_only = true;
+    disk.come_back();
+    drive(&mut store, &disk);
+    assert!(matches!(store.state(), State::ReadOnly(_)));
+    let other = SimDisk::new(Image::default(), DISK, 5);
+    drop(open_on(&other, 77));
+    disk.go_away();
+    store.step(now(4));
+    let right = replace(&disk, &other.crash_point().durable);
+    disk.come_back();
+    drive(&mut store, &disk);
+    let absence = store.disk_absence().expect("it is not there");
+    assert!(absence.contains("another disk"), "{absence}");
+    disk.go_away();
+    store.step(now(5));
+    replace(&disk, &right);
+    disk.come_back();
+    drive(&mut store, &disk);
+    assert_eq!(store.disk_absence(), None);
+    assert_eq!(
+        read(&mut store, &disk, "first").as_deref(),
+        Some(&b"one"[..])
+    );
+}
+
 #[test]
 fn an_older_state_of_the_same_store_is_another_disk() {
     let disk = SimDisk::new(Image::default(), DISK, 3);
