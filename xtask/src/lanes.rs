@@ -15,7 +15,7 @@ use crate::suite::{SUITES, Suite};
 use crate::wrong;
 
 /// Those there are suites for; what takes longest comes first.
-const HYPERVISORS: [Hypervisor; 2] = [Hypervisor::Xen, Hypervisor::Emulation];
+const HYPERVISORS: [Hypervisor; 2] = [Hypervisor::XEN, Hypervisor::Emulation];
 
 /// What is run.
 #[derive(Debug)]

@@ -71,10 +71,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     port_is_free(arguments.port)?;
     let disk = disk(arguments.disk.as_ref())?;
     let (hypervisor, on_this_kvm) = match (arguments.on, kvm::emulates_xen()) {
-        (On::Xen, _) => (Hypervisor::Xen, false),
+        (On::Xen, _) => (Hypervisor::XEN, false),
         (On::Emulation, direct) => (Hypervisor::Emulation, direct),
         (On::Auto, true) => (Hypervisor::Emulation, true),
-        (On::Auto, false) => (Hypervisor::Xen, false),
+        (On::Auto, false) => (Hypervisor::XEN, false),
     };
     println!("{}", reason(hypervisor, on_this_kvm));
     let words = format!("{ADDRESS} {}", arguments.words.join(" "));
@@ -125,7 +125,7 @@ fn reason(hypervisor: Hypervisor, on_this_kvm: bool) -> &'static str {
             "xtask: this host's KVM has no Xen support: QEMU's Xen emulation runs in a Linux \
              under QEMU (slow)"
         }
-        (Hypervisor::Xen, false) => "xtask: real Xen, emulated by QEMU (slow, but all of Xen)",
+        (Hypervisor::Xen(..), false) => "xtask: real Xen, emulated by QEMU (slow, but all of Xen)",
     }
 }
 
@@ -168,7 +168,7 @@ fn watch(agent: Agent, hypervisor: Hypervisor) -> Result<()> {
         })
     });
     let created = Instant::now();
-    let mut token_known = hypervisor != Hypervisor::Xen;
+    let mut token_known = hypervisor != Hypervisor::XEN;
     let mut looked = Instant::now();
     while interrupt::count() == 0 {
         thread::sleep(Duration::from_millis(100));

@@ -45,17 +45,17 @@ pub(crate) struct Suite {
 /// Every bed there is a suite for. A target that does not exist yet is
 /// skipped, and said to be.
 pub(crate) const SUITES: [Suite; 9] = [
-    Suite::on("image", Hypervisor::Xen),
+    Suite::on("image", Hypervisor::XEN),
     Suite::on("image", Hypervisor::Emulation),
     Suite {
         // What it measures is part of the result.
         shows_output: true,
-        ..Suite::on("lifecycle", Hypervisor::Xen)
+        ..Suite::on("lifecycle", Hypervisor::XEN)
     },
     Suite {
         older: true,
         is_long: true,
-        ..Suite::on("upgrade", Hypervisor::Xen)
+        ..Suite::on("upgrade", Hypervisor::XEN)
     },
     Suite {
         older: true,
@@ -63,22 +63,22 @@ pub(crate) const SUITES: [Suite; 9] = [
     },
     Suite {
         recorded_disk: true,
-        ..Suite::on("powercut", Hypervisor::Xen)
+        ..Suite::on("powercut", Hypervisor::XEN)
     },
     Suite {
         recorded_disk: true,
         wrong: Some("was acknowledged as version"),
-        ..Suite::on("powercut", Hypervisor::Xen)
+        ..Suite::on("powercut", Hypervisor::XEN)
     },
     Suite {
         hostile: true,
-        ..Suite::on("hostile", Hypervisor::Xen)
+        ..Suite::on("hostile", Hypervisor::XEN)
     },
     Suite {
         icount: true,
         linux_guest: true,
         shows_output: true,
-        ..Suite::on("counts", Hypervisor::Xen)
+        ..Suite::on("counts", Hypervisor::XEN)
     },
 ];
 

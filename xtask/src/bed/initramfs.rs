@@ -19,7 +19,7 @@ pub(crate) struct Recipe {
     /// Further files of the tree, copied as they are.
     pub(crate) files: &'static [(&'static str, &'static str)],
     /// Links and where they point.
-    pub(crate) links: &'static [(&'static str, &'static str)],
+    pub(crate) links: Vec<(&'static str, &'static str)>,
     /// Scripts and settings of ours and their places.
     pub(crate) scripts: Vec<(&'static str, &'static str)>,
 }
@@ -54,7 +54,7 @@ pub(crate) fn build(tree: &Tree, recipe: &Recipe) -> Result<Vec<u8>> {
     for (from, to) in recipe.files {
         add_file(&mut archive, &tree.path(from), to)?;
     }
-    for (path, target) in recipe.links {
+    for (path, target) in &recipe.links {
         archive.insert(path, Entry::Link((*target).to_owned()));
     }
     for (path, text) in &recipe.scripts {

@@ -30,7 +30,7 @@ fn recipe() -> Recipe {
         modules: &["xen-netfront"],
         programs: vec![("usr/sbin/nginx".to_owned(), "bin/nginx".to_owned())],
         files: &[],
-        links: &[],
+        links: Vec::new(),
         scripts: vec![
             ("init", include_str!("guest/init-linux-guest")),
             ("etc/nginx.conf", include_str!("guest/nginx.conf")),

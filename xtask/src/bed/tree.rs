@@ -4,6 +4,7 @@
 //! does not matter which Debian the host is.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,6 +18,10 @@ const LIBRARIES: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"
 
 /// The file that lists a complete tree's packages.
 const STAMP: &str = ".packages";
+
+/// Directories that are links into `usr`: always since trixie, whose packages have
+/// nothing in them, and at the administrator's choice before it.
+const MERGED: [&str; 4] = ["bin", "lib", "lib64", "sbin"];
 
 /// Free space a tree's download and unpacking may need.
 const NEEDED_MIB: u64 = 1500;
@@ -46,6 +51,20 @@ pub(crate) const XEN_4_17: Recipe = Recipe {
         "seabios",
         "xen-hypervisor-4.17-amd64",
         "xen-utils-4.17",
+        "xenstore-utils",
+        "linux-image-amd64",
+        "busybox-static",
+    ],
+};
+
+/// Xen 4.20 and dom0's Linux, for the same outer machine.
+pub(crate) const XEN_4_20: Recipe = Recipe {
+    name: "xen-4.20",
+    purpose: "Xen 4.20 and a dom0",
+    suites: &["trixie"],
+    packages: &[
+        "xen-hypervisor-4.20-amd64",
+        "xen-utils-4.20",
         "xenstore-utils",
         "linux-image-amd64",
         "busybox-static",
@@ -207,7 +226,11 @@ fn unpack(root: &Path, packages: &[PathBuf], purpose: &str, progress: &Progress)
     if part.exists() {
         fs::remove_dir_all(&part)?;
     }
-    fs::create_dir_all(&part)?;
+    for directory in MERGED {
+        let inside = Path::new("usr").join(directory);
+        fs::create_dir_all(part.join(&inside))?;
+        symlink(&inside, part.join(directory))?;
+    }
     progress.step(format!("unpacking {purpose}"));
     let mut names = String::new();
     for (index, package) in packages.iter().enumerate() {

@@ -57,7 +57,7 @@ fn recipe() -> Recipe {
         modules: &MODULES,
         programs: vec![(qemu.clone(), qemu)],
         files: &FIRMWARE,
-        links: &[],
+        links: Vec::new(),
         scripts: [
             &initramfs::MACHINE[..],
             &[

@@ -10,6 +10,63 @@ use crate::bed::initramfs::{self, Recipe};
 use crate::bed::outer::Software;
 use crate::bed::tree::{self, Tree};
 
+/// Xen and what Debian has beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Release {
+    /// Bookworm's.
+    V4_17,
+    /// Trixie's.
+    V4_20,
+}
+
+impl Release {
+    /// As Xen writes it.
+    pub(super) fn version(self) -> &'static str {
+        match self {
+            Self::V4_17 => "4.17",
+            Self::V4_20 => "4.20",
+        }
+    }
+
+    /// Its packages. The tree is called as the directory under `usr/lib` that Debian keeps
+    /// this release's tools in.
+    fn tree(self) -> &'static tree::Recipe {
+        match self {
+            Self::V4_17 => &tree::XEN_4_17,
+            Self::V4_20 => &tree::XEN_4_20,
+        }
+    }
+}
+
+/// Who keeps xenstore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Daemon {
+    /// Xen's in C: Debian's choice.
+    Xenstored,
+    /// Xen's in OCaml: XenServer's and XCP-ng's choice, which Debian packs beside it.
+    Oxenstored,
+}
+
+impl Daemon {
+    /// Its program's name.
+    pub(super) fn program(self) -> &'static str {
+        match self {
+            Self::Xenstored => "xenstored",
+            Self::Oxenstored => "oxenstored",
+        }
+    }
+
+    /// What it loads when it begins: since 4.20 oxenstored asks Xen by that alone.
+    fn plugin(self, release: Release) -> Option<&'static str> {
+        match (self, release) {
+            (Self::Oxenstored, Release::V4_20) => {
+                Some("ocaml/xsd_glue/xenctrl_plugin/domain_getinfo_v1.cmxs")
+            }
+            _ => None,
+        }
+    }
+}
+
 /// Xen's own options. TCG's MWAIT does not suit Xen's idle loop, hence
 /// `cpuidle=0`; a guest's bytes to port 0xE9 land in Xen's log only with
 /// `guest_loglvl=all`.
@@ -31,9 +88,8 @@ const MODULES: [&str; 12] = [
     "bridge",
 ];
 
-const TOOLS: [&str; 7] = [
+const TOOLS: [&str; 6] = [
     "xl",
-    "xenstored",
     "xenconsoled",
     "xenconsole",
     "libxl-save-helper",
@@ -41,8 +97,17 @@ const TOOLS: [&str; 7] = [
     "lsevtchn",
 ];
 
-/// One binary under several names, and a name for the tools that has no version.
-const LINKS: [(&str, &str); 8] = [
+/// Loaded at run time by pthread_cancel; and the daemon's settings as Debian ships them.
+const FILES: [(&str, &str); 2] = [
+    (
+        "lib/x86_64-linux-gnu/libgcc_s.so.1",
+        "lib/x86_64-linux-gnu/libgcc_s.so.1",
+    ),
+    ("etc/xen/oxenstored.conf", "etc/xen/oxenstored.conf"),
+];
+
+/// One binary under several names.
+const LINKS: [(&str, &str); 7] = [
     ("usr/bin/xenstore-read", "xenstore"),
     ("usr/bin/xenstore-write", "xenstore"),
     ("usr/bin/xenstore-ls", "xenstore"),
@@ -50,18 +115,26 @@ const LINKS: [(&str, &str); 8] = [
     ("usr/bin/xenstore-rm", "xenstore"),
     ("usr/bin/xenstore-watch", "xenstore"),
     ("usr/bin/xenstore-exists", "xenstore"),
-    ("usr/lib/xen", "xen-4.17"),
 ];
 
-/// Brings Xen, dom0's kernel and its initramfs about.
-pub(crate) fn prepare(bed: &Path, progress: &Progress) -> Result<(Tree, Software)> {
-    let tree = Tree::open(bed, &tree::XEN_4_17, progress)?;
-    let dom0 = image::cached(bed, "xen-4.17-dom0.cpio", &tree, || {
+/// Brings the outer QEMU (the base release's), Xen, dom0's kernel and its initramfs about.
+pub(crate) fn prepare(
+    release: Release,
+    daemon: Daemon,
+    bed: &Path,
+    progress: &Progress,
+) -> Result<(Tree, Software)> {
+    let outer = Tree::open(bed, &tree::XEN_4_17, progress)?;
+    let tree = Tree::open(bed, release.tree(), progress)?;
+    let version = release.version();
+    let name = format!("xen-{version}-dom0-{}.cpio", daemon.program());
+    let dom0 = image::cached(bed, &name, &tree, || {
         progress.step("building dom0's initramfs");
-        initramfs::build(&tree, &recipe())
+        initramfs::build(&tree, &recipe(release, daemon))
     })?;
     let xen = tree.find("boot", "xen-", ".gz")?;
-    let xen = image::cached(bed, "xen-4.17.elf", &tree, || tree.unpacked(&xen))?;
+    let name = format!("xen-{version}.elf");
+    let xen = image::cached(bed, &name, &tree, || tree.unpacked(&xen))?;
     let linux = tree.find("boot", "vmlinuz-", "")?;
     let software = Software {
         kernel: xen.path,
@@ -71,28 +144,31 @@ pub(crate) fn prepare(bed: &Path, progress: &Progress) -> Result<(Tree, Software
             linux.display(),
             dom0.path.display()
         ),
-        identity: format!("{} {}", xen.hash, dom0.hash),
+        identity: format!("{} {} {}", tree.packages()?, xen.hash, dom0.hash),
     };
-    Ok((tree, software))
+    Ok((outer, software))
 }
 
-fn recipe() -> Recipe {
-    // libxl starts its helpers from the directory it was built for.
-    let directory = "usr/lib/xen-4.17/bin";
-    let mut programs: Vec<_> = TOOLS
-        .iter()
-        .map(|tool| (format!("{directory}/{tool}"), format!("{directory}/{tool}")))
+fn recipe(release: Release, daemon: Daemon) -> Recipe {
+    // libxl starts its helpers, and oxenstored its plugin, from the directory they were built for.
+    let directory = format!("usr/lib/{}", release.tree().name);
+    let as_it_is = |path: String| (path.clone(), path);
+    let tools = TOOLS.into_iter().chain([daemon.program()]);
+    let tools = tools.map(|tool| format!("{directory}/bin/{tool}"));
+    let plugin = daemon.plugin(release);
+    let plugin = plugin.map(|plugin| format!("{directory}/{plugin}"));
+    let programs = tools
+        .chain(plugin)
+        .chain(["usr/bin/xenstore".to_owned()])
+        .map(as_it_is)
         .collect();
-    programs.push(("usr/bin/xenstore".to_owned(), "usr/bin/xenstore".to_owned()));
+    // A name for the tools that has no version.
+    let tools = [("usr/lib/xen", release.tree().name)];
     Recipe {
         modules: &MODULES,
         programs,
-        // Loaded at run time by pthread_cancel.
-        files: &[(
-            "lib/x86_64-linux-gnu/libgcc_s.so.1",
-            "lib/x86_64-linux-gnu/libgcc_s.so.1",
-        )],
-        links: &LINKS,
+        files: &FILES,
+        links: [&LINKS[..], &tools].concat(),
         scripts: [
             &initramfs::MACHINE[..],
             &[
@@ -101,6 +177,7 @@ fn recipe() -> Recipe {
                 ("bin/hostile", include_str!("../bed/guest/hostile")),
                 ("etc/xen/scripts/block", include_str!("../bed/guest/block")),
                 ("etc/xen/xl.conf", ""),
+                ("etc/xenstore-daemon", daemon.program()),
             ],
         ]
         .concat(),
