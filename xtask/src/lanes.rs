@@ -1,4 +1,4 @@
-//! The suites of each hypervisor one after the other, and the hypervisors side by side.
+//! The suites of each lane one after the other, and the lanes side by side.
 //!
 //! A machine without hardware virtualisation keeps one CPU busy, so two take hardly longer than
 //! one. The first lane prints as it goes; what the others print comes when each suite has ended.
@@ -14,8 +14,16 @@ use crate::hosts::Hypervisor;
 use crate::suite::{SUITES, Suite};
 use crate::wrong;
 
-/// Those there are suites for; what takes longest comes first.
-const HYPERVISORS: [Hypervisor; 2] = [Hypervisor::XEN, Hypervisor::Emulation];
+/// Who runs after whom; what takes longest comes first.
+const LANES: [&[Hypervisor]; 2] = [
+    &[Hypervisor::XEN],
+    &[
+        Hypervisor::Emulation,
+        Hypervisor::XEN_4_20_OXENSTORED,
+        Hypervisor::XEN_4_20,
+        Hypervisor::XEN_OXENSTORED,
+    ],
+];
 
 /// What is run.
 #[derive(Debug)]
@@ -74,12 +82,17 @@ fn locked(held: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
 
 /// Runs the suites; the verdicts lane by lane.
 pub(crate) fn run(asked: &Asked) -> Result<Vec<Verdict>> {
-    let is_asked = |hypervisor: &Hypervisor| asked.only.is_none_or(|only| only == *hypervisor);
-    let hypervisors = HYPERVISORS.into_iter().filter(is_asked);
+    let is_asked = |suite: &&Suite| asked.only.is_none_or(|only| only == suite.hypervisor);
+    let lanes = LANES.map(|lane| {
+        let is_here = |suite: &&Suite| lane.contains(&suite.hypervisor);
+        let suites = SUITES.iter().filter(is_asked).filter(is_here);
+        suites.collect::<Vec<_>>()
+    });
+    let lanes = lanes.into_iter().filter(|suites| !suites.is_empty());
     thread::scope(|scope| {
-        let lanes = hypervisors.enumerate().map(|(nth, hypervisor)| {
+        let lanes = lanes.enumerate().map(|(nth, suites)| {
             let screen = Screen((nth > 0).then(Arc::default));
-            scope.spawn(move || lane(hypervisor, asked, &screen))
+            scope.spawn(move || lane(&suites, asked, &screen))
         });
         // All are begun before one is waited for.
         let lanes: Vec<_> = lanes.collect();
@@ -92,15 +105,20 @@ pub(crate) fn run(asked: &Asked) -> Result<Vec<Verdict>> {
     })
 }
 
-fn lane(hypervisor: Hypervisor, asked: &Asked, screen: &Screen) -> Vec<Verdict> {
+fn lane(suites: &[&Suite], asked: &Asked, screen: &Screen) -> Vec<Verdict> {
     let mut verdicts = Vec::new();
-    for suite in SUITES.iter().filter(|suite| suite.hypervisor == hypervisor) {
+    for suite in suites {
         let name = suite.name();
         match why_not(suite, asked) {
             Some(why) => screen.line(&format!("== {name}: {why}")),
             None => {
-                screen.line(&format!("== {name}"));
-                verdicts.push((name, one(suite, asked, screen)));
+                let tests = tests(suite, asked);
+                let only = match (tests.as_slice(), &asked.filter) {
+                    (words @ [_, ..], None) => format!(": {}; all with --full", words.join(", ")),
+                    _ => String::new(),
+                };
+                screen.line(&format!("== {name}{only}"));
+                verdicts.push((name, one(suite, asked, &tests, screen)));
             }
         }
         screen.flush_out();
@@ -110,7 +128,8 @@ fn lane(hypervisor: Hypervisor, asked: &Asked, screen: &Screen) -> Vec<Verdict> 
 
 /// Why a suite is left out.
 fn why_not(suite: &Suite, asked: &Asked) -> Option<String> {
-    if suite.is_long && !asked.full {
+    let is_named = asked.only.is_some() && asked.filter.is_some();
+    if suite.is_long && !asked.full && !is_named {
         return Some("only with --full".to_owned());
     }
     if !asked.targets.iter().any(|target| target == suite.target) {
@@ -121,18 +140,37 @@ fn why_not(suite: &Suite, asked: &Asked) -> Option<String> {
     (!has).then(|| format!("no test has {filter} in its name"))
 }
 
-fn one(suite: &Suite, asked: &Asked, screen: &Screen) -> Result<()> {
+/// Words of which one is in the name of each test to be run; none is all.
+fn tests<'a>(suite: &Suite, asked: &'a Asked) -> Vec<&'a str> {
+    match &asked.filter {
+        Some(filter) => vec![filter],
+        None if asked.full => Vec::new(),
+        None => suite.brief.to_vec(),
+    }
+}
+
+fn one(suite: &Suite, asked: &Asked, tests: &[&str], screen: &Screen) -> Result<()> {
     match suite.wrong {
-        None => suite.run(&asked.image, asked.filter.as_deref(), screen),
-        Some(_) => wrong::build().and_then(|wrong| suite.run(&wrong, None, screen)),
+        None => suite.run(&asked.image, tests, screen),
+        Some(_) => wrong::build().and_then(|wrong| suite.run(&wrong, &[], screen)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Screen;
+    use super::{LANES, Screen};
+    use crate::hosts::Hypervisor;
+    use clap::ValueEnum;
     use std::io::Write;
     use std::sync::Arc;
+
+    #[test]
+    fn each_hypervisor_is_in_one_lane() {
+        for hypervisor in Hypervisor::value_variants() {
+            let lanes = LANES.iter().filter(|lane| lane.contains(hypervisor));
+            assert_eq!(lanes.count(), 1, "{hypervisor}");
+        }
+    }
 
     #[test]
     fn what_is_held_back_is_whole_and_shown_once() {

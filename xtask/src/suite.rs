@@ -34,8 +34,10 @@ pub(crate) struct Suite {
     recorded_disk: bool,
     /// With the image of an earlier commit in the payload, too.
     older: bool,
-    /// Runs only with `--full`.
+    /// Runs only with `--full`, or when its hypervisor and a filter are named.
     pub(crate) is_long: bool,
+    /// Without `--full` and a filter, only tests with one of these in their names; none is all.
+    pub(crate) brief: &'static [&'static str],
     /// What its tests print is shown.
     shows_output: bool,
     /// Run against the image that is wrong on purpose: words of the failure to be seen.
@@ -44,14 +46,10 @@ pub(crate) struct Suite {
 
 /// Every bed there is a suite for. A target that does not exist yet is
 /// skipped, and said to be.
-pub(crate) const SUITES: [Suite; 9] = [
+pub(crate) const SUITES: [Suite; 15] = [
     Suite::on("image", Hypervisor::XEN),
     Suite::on("image", Hypervisor::Emulation),
-    Suite {
-        // What it measures is part of the result.
-        shows_output: true,
-        ..Suite::on("lifecycle", Hypervisor::XEN)
-    },
+    Suite::lifecycle(Hypervisor::XEN),
     Suite {
         older: true,
         is_long: true,
@@ -80,6 +78,24 @@ pub(crate) const SUITES: [Suite; 9] = [
         shows_output: true,
         ..Suite::on("counts", Hypervisor::XEN)
     },
+    // The release and the daemon that are furthest from the first ones, in about four minutes.
+    Suite {
+        brief: &[
+            "welcomes_a_stranger",
+            "a_shutdown_is_answered",
+            "a_sysrq_and",
+            "a_disk_that_grows",
+        ],
+        ..Suite::on("image", Hypervisor::XEN_4_20_OXENSTORED)
+    },
+    Suite {
+        brief: &["saved_and_restored", "a_save_that_fails"],
+        ..Suite::lifecycle(Hypervisor::XEN_4_20_OXENSTORED)
+    },
+    Suite::on("image", Hypervisor::XEN_4_20).only_in_full(),
+    Suite::lifecycle(Hypervisor::XEN_4_20).only_in_full(),
+    Suite::on("image", Hypervisor::XEN_OXENSTORED).only_in_full(),
+    Suite::lifecycle(Hypervisor::XEN_OXENSTORED).only_in_full(),
 ];
 
 /// The recorded disk's size.
@@ -100,14 +116,31 @@ impl Suite {
             recorded_disk: false,
             older: false,
             is_long: false,
+            brief: &[],
             shows_output: false,
             wrong: None,
         }
     }
 
+    /// What it measures is part of the result.
+    const fn lifecycle(hypervisor: Hypervisor) -> Suite {
+        Suite {
+            shows_output: true,
+            ..Suite::on("lifecycle", hypervisor)
+        }
+    }
+
+    /// The same with `--full` alone.
+    const fn only_in_full(self) -> Suite {
+        Suite {
+            is_long: true,
+            ..self
+        }
+    }
+
     /// Builds the binary, starts the bed, runs the one against the other. What the tests print
     /// goes to `screen`.
-    pub(crate) fn run(&self, image: &Path, filter: Option<&str>, screen: &Screen) -> Result<()> {
+    pub(crate) fn run(&self, image: &Path, filters: &[&str], screen: &Screen) -> Result<()> {
         let binary = build_tests(self.target)?;
         let disks = self.disks()?;
         let mut bed = Bed::start(&Request {
@@ -123,7 +156,7 @@ impl Suite {
         let mut tests = Command::new(&binary);
         tests
             .args(["--test-threads=1", "--include-ignored"])
-            .args(filter);
+            .args(filters);
         tests.args(self.shows_output.then_some("--show-output"));
         tests.current_dir(crate::checkout().join("tests"));
         environment(&mut tests, self, &bed, &disks);
@@ -311,6 +344,26 @@ fn environment(cargo: &mut Command, suite: &Suite, bed: &Bed, disks: &[Disk]) {
         cargo.env("LAMPION_BED_DISK", &disk.path);
         if let Some(log) = &disk.log {
             cargo.env("LAMPION_BED_LOG", log);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A test that got another name would be left out, and nobody would be told.
+    #[test]
+    fn a_brief_suite_names_tests_that_there_are() {
+        for Suite { target, brief, .. } in &SUITES {
+            let directory = crate::checkout().join("tests").join(target);
+            let files = fs::read_dir(&directory).unwrap().flatten();
+            let sources = files.map(|file| fs::read_to_string(file.path()).unwrap_or_default());
+            let sources = sources.collect::<String>();
+            for word in *brief {
+                let name = format!("fn {word}");
+                assert!(sources.contains(&name), "{}: {name}", directory.display());
+            }
         }
     }
 }
