@@ -39,7 +39,9 @@ pub struct Netback {
 struct Rings {
     tx: BackRing,
     rx: BackRing,
-    port: u32,
+    tx_port: u32,
+    /// Another one where the frontend has given two.
+    rx_port: u32,
     attention: Attention,
 }
 
@@ -80,7 +82,12 @@ impl Netback {
         self.disconnect(domain);
         self.let_go(domain);
         self.is_away = false;
-        for key in ["feature-rx-copy", "feature-sg", "feature-gso-tcpv4"] {
+        for key in [
+            "feature-rx-copy",
+            "feature-sg",
+            "feature-gso-tcpv4",
+            "feature-split-event-channels",
+        ] {
             self.nodes.write(domain, key, 1);
         }
         self.nodes.renew(domain);
@@ -101,7 +108,7 @@ impl Netback {
             wire.drop_all_for_guest(domain.now_ns);
             return;
         };
-        if !self.is_deaf && rings.attention.looks(&mut domain.events, rings.port) {
+        if !self.is_deaf && rings.attention.looks(&mut domain.events, rings.tx_port) {
             transmit(rings, domain, wire, &mut self.errors);
         }
         self.starved += receive(rings, domain, wire, &mut self.errors);
@@ -140,12 +147,15 @@ impl Netback {
     fn connect(&mut self, domain: &mut Domain) {
         let number = |key| self.nodes.number(domain, key);
         let (tx, rx) = (number("tx-ring-ref"), number("rx-ring-ref"));
-        let (Some(tx), Some(rx), Some(port)) = (tx, rx, number("event-channel")) else {
+        let (tx_port, rx_port) = (number("event-channel-tx"), number("event-channel-rx"));
+        let (Some(tx), Some(rx), Some(tx_port), Some(rx_port)) = (tx, rx, tx_port, rx_port) else {
             return;
         };
-        if !domain.events.is_for(port, 0) {
-            self.errors.push(format!("port {port} is not for us"));
-            return;
+        for port in [tx_port, rx_port] {
+            if !domain.events.is_for(port, 0) {
+                self.errors.push(format!("port {port} is not for us"));
+                return;
+            }
         }
         let Domain { grants, arena, .. } = domain;
         let tx = grants.map(arena, 0, tx, Need::Write);
@@ -157,21 +167,22 @@ impl Netback {
         self.rings = Some(Rings {
             tx: BackRing::attach(arena, tx, netif::NET_TX_RING_SIZE, TX_SLOT_BYTES),
             rx: BackRing::attach(arena, rx, netif::NET_RX_RING_SIZE, RX_SLOT_BYTES),
-            port,
+            tx_port,
+            rx_port,
             attention: Attention::default(),
         });
         self.become_state(domain, XenbusState::Connected);
     }
 
-    /// The frames of both rings (TX, RX) and the port, for a backend that lies.
+    /// The frames of both rings (TX, RX) and the port of the first, for a backend that lies.
     pub fn rings(&self) -> Option<(u64, u64, u32)> {
         let rings = self.rings.as_ref()?;
-        Some((rings.tx.page.gfn, rings.rx.page.gfn, rings.port))
+        Some((rings.tx.page.gfn, rings.rx.page.gfn, rings.tx_port))
     }
 
     /// Answers the next posted page with this offset, these flags and this status.
     pub fn answer_page(&mut self, domain: &mut Domain, fields: (u16, u16, i16)) {
-        let Some(Rings { rx, port, .. }) = &mut self.rings else {
+        let Some(Rings { rx, rx_port, .. }) = &mut self.rings else {
             return;
         };
         let Some(request) = rx.take(&domain.arena) else {
@@ -179,7 +190,7 @@ impl Netback {
         };
         rx.respond(&domain.arena, &delivered(half(&request, 0), fields));
         if rx.publish(&domain.arena) == Publish::Notify {
-            domain.events.raise(&domain.arena, *port);
+            domain.events.raise(&domain.arena, *rx_port);
         }
     }
 
@@ -245,7 +256,7 @@ impl Netback {
 fn transmit(rings: &mut Rings, domain: &mut Domain, wire: &mut Wire, errors: &mut Vec<String>) {
     let Rings {
         tx,
-        port,
+        tx_port,
         attention,
         ..
     } = rings;
@@ -276,7 +287,7 @@ fn transmit(rings: &mut Rings, domain: &mut Domain, wire: &mut Wire, errors: &mu
     }
     attention.looked(found, &mut domain.random);
     if tx.publish(&domain.arena) == Publish::Notify {
-        domain.events.raise(&domain.arena, *port);
+        domain.events.raise(&domain.arena, *tx_port);
     }
 }
 
@@ -287,7 +298,7 @@ fn receive(
     wire: &mut Wire,
     errors: &mut Vec<String>,
 ) -> u64 {
-    let Rings { rx, port, .. } = rings;
+    let Rings { rx, rx_port, .. } = rings;
     let mut starved = 0;
     while let Some(frame) = wire.next_for_guest(domain.now_ns) {
         let Some(request) = rx.take(&domain.arena) else {
@@ -311,7 +322,7 @@ fn receive(
         rx.respond(&domain.arena, &delivered(id, fields));
     }
     if rx.publish(&domain.arena) == Publish::Notify {
-        domain.events.raise(&domain.arena, *port);
+        domain.events.raise(&domain.arena, *rx_port);
     }
     starved
 }

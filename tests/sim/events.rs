@@ -1,6 +1,6 @@
 //! Events that come while their port is masked, told when it is unmasked.
 
-use tests::simulated::Bare;
+use tests::simulated::{Bare, Options, Outcome, Simulation, faults, request, until_ready};
 use xen::Domid;
 use xen::event::Port;
 
@@ -71,4 +71,36 @@ fn an_interrupt_that_got_lost_is_not_the_last() {
         // Xen interrupts only when it finds the byte clear.
         assert!(!bare.world(|world| world.domain.has_upcall()));
     }
+}
+
+/// The ports of both rings that a network backend is told, and a value written through them.
+fn network_ports(is_split: bool) -> [u32; 2] {
+    let mut simulation = Simulation::begin(Options::new(1));
+    let node = ("feature-split-event-channels".to_owned(), None);
+    if !is_split {
+        simulation.world(|world| {
+            let vif = world.vif.as_mut().expect("a network interface");
+            vif.spoil(&mut world.domain, node);
+        });
+    }
+    until_ready(&mut simulation);
+    let put = request(&mut simulation, "PUT", "/kv/a/b", b"value");
+    assert!(matches!(put, Outcome::Answer(answer) if answer.status == 201));
+    assert_eq!(faults(&simulation), [""; 0]);
+    simulation.world(|world| {
+        let nodes = world.vif.as_ref().expect("a network interface").nodes();
+        let told = |key| nodes.number(&world.domain, key).expect("a port");
+        let ports = [told("event-channel-tx"), told("event-channel-rx")];
+        assert_eq!(told("event-channel"), ports[0]);
+        ports
+    })
+}
+
+/// Linux's netback may lose the channel of the receiving ring; the other must not go with it.
+#[test]
+fn each_ring_of_the_network_has_an_event_channel_where_the_backend_can() {
+    let [tx, rx] = network_ports(true);
+    assert_ne!(tx, rx);
+    let [tx, rx] = network_ports(false);
+    assert_eq!(tx, rx);
 }

@@ -2,7 +2,7 @@
 
 use super::rx::Receiver;
 use super::tx::Transmitter;
-use super::{Link, LinkInfo, Pages};
+use super::{Link, LinkInfo, Pages, Ports};
 use crate::fault::BackendFault;
 use crate::resources::{Handles, OwnedPort};
 use crate::session::{Connect, ConnectError, Established};
@@ -51,7 +51,11 @@ async fn connect(
         mac: read_mac(&frontend).await?,
         mtu_bytes: read_mtu(&frontend).await?,
     };
-    let link = build(&handles, &frontend, info, pages).ok_or(ConnectError::Resources)?;
+    let has_split = frontend
+        .read_backend_flag("feature-split-event-channels")
+        .await?;
+    let ports = open(&handles, &frontend, has_split).ok_or(ConnectError::Resources)?;
+    let link = build(&handles, &frontend, (info, ports), pages).ok_or(ConnectError::Resources)?;
     publish(&frontend, &link).await?;
     frontend.switch_to(XenbusState::Connected).await?;
     frontend.wait_for(&watch, &[XenbusState::Connected]).await?;
@@ -75,20 +79,45 @@ struct Built {
     rx_ring: u32,
 }
 
-fn build(handles: &Handles, frontend: &Frontend, info: LinkInfo, pages: Pages) -> Option<Built> {
+/// One event channel, or one for each ring where the backend can have that.
+///
+/// Linux's netback may lose its event channel while it connects: a thread of the receiving side
+/// answers the first event before the channel's number is noted, and it stays masked for ever.
+/// Where the sending side has a channel of its own, that one is answered by who was told.
+fn open(handles: &Handles, frontend: &Frontend, has_split: bool) -> Option<Ports> {
+    let open = || {
+        let port = handles.events.alloc_unbound(frontend.backend_domid());
+        Some(OwnedPort::new(handles, port.ok()?))
+    };
+    Some(Ports {
+        tx: open()?,
+        rx: if has_split { Some(open()?) } else { None },
+    })
+}
+
+fn build(
+    handles: &Handles,
+    frontend: &Frontend,
+    (info, ports): (LinkInfo, Ports),
+    pages: Pages,
+) -> Option<Built> {
     let domid = frontend.backend_domid();
     let rx_count = pages.rx.min(NetRx::SLOTS) as usize;
     let tx_count = pages.tx.min(NetTx::SLOTS) as usize;
     let rx_pages = handles.grant_many(domid, GrantAccess::ReadWrite, rx_count)?;
     let tx_pages = handles.grant_many(domid, GrantAccess::ReadOnly, tx_count)?;
-    let port = OwnedPort::new(handles, handles.events.alloc_unbound(domid).ok()?);
     let rx_grant = handles.grant(domid, GrantAccess::ReadWrite)?;
     let rx_ring = rx_grant.reference().number();
     let rx = Receiver::new(handles.clone(), FrontRing::new(rx_grant), rx_pages);
     let tx_grant = handles.grant(domid, GrantAccess::ReadWrite)?;
     let tx_ring = tx_grant.reference().number();
     let tx = Transmitter::new(handles.clone(), FrontRing::new(tx_grant), tx_pages);
-    let mut link = Link { info, port, rx, tx };
+    let mut link = Link {
+        info,
+        ports,
+        rx,
+        tx,
+    };
     // Posted before the backend looks for the first time.
     link.rx.publish();
     Some(Built {
@@ -99,12 +128,17 @@ fn build(handles: &Handles, frontend: &Frontend, info: LinkInfo, pages: Pages) -
 }
 
 async fn publish(frontend: &Frontend, built: &Built) -> Result<(), ConnectError> {
-    let port = built.link.port.port().number();
+    let Ports { tx, rx } = &built.link.ports;
+    let rx = rx.as_ref().unwrap_or(tx).port().number();
+    let tx = tx.port().number();
     frontend
         .publish(&[
             ("tx-ring-ref", &built.tx_ring),
             ("rx-ring-ref", &built.rx_ring),
-            ("event-channel", &port),
+            // Where both are the same, that is one channel; so nothing is left of a life with two.
+            ("event-channel", &tx),
+            ("event-channel-tx", &tx),
+            ("event-channel-rx", &rx),
             ("request-rx-copy", &1),
             ("feature-rx-notify", &1),
             ("feature-sg", &0),

@@ -23,7 +23,6 @@ use config::Handshake;
 use rx::Receiver;
 use tx::Transmitter;
 use xen::Attachment;
-use xen::event::Port;
 use xen::last::LastRing;
 use xen::ring::{NetRx, NetTx};
 
@@ -67,9 +66,26 @@ pub struct Counters {
 /// One connection to a backend.
 pub(crate) struct Link {
     info: LinkInfo,
-    port: OwnedPort,
+    ports: Ports,
     rx: Receiver,
     tx: Transmitter,
+}
+
+/// The event channels of both rings.
+struct Ports {
+    tx: OwnedPort,
+    /// The receiving ring's, where it has one of its own.
+    rx: Option<OwnedPort>,
+}
+
+impl Ports {
+    /// Notifies as the rings want it; how many notifications that took.
+    fn notify(&self, wants_tx: bool, wants_rx: bool) -> u64 {
+        let of_rx = self.rx.as_ref().filter(|_| wants_rx);
+        let of_tx = wants_tx || (wants_rx && self.rx.is_none());
+        let ports = of_tx.then_some(&self.tx).into_iter().chain(of_rx);
+        ports.map(OwnedPort::notify).count() as u64
+    }
 }
 
 /// A network device.
@@ -115,11 +131,6 @@ impl Netfront {
         self.session.link_ref().map(|link| link.info)
     }
 
-    /// The event channel in use.
-    pub fn port(&self) -> Option<Port> {
-        self.session.link_ref().map(|link| link.port.port())
-    }
-
     /// Both rings as they look to a guest that dies; of this connection.
     pub fn last_rings(&self) -> Option<(LastRing<NetTx>, LastRing<NetRx>)> {
         let link = self.session.link_ref()?;
@@ -163,7 +174,7 @@ impl Netfront {
         link.tx.transmit(segments, &mut self.counters)
     }
 
-    /// Shows the backend all that was queued, with at most one notification.
+    /// Shows the backend all that was queued, with at most one notification for each ring.
     /// `true` when there is something to receive already.
     pub fn flush(&mut self) -> bool {
         let Some(link) = self.session.link() else {
@@ -171,10 +182,7 @@ impl Netfront {
         };
         let notify_tx = link.tx.publish();
         let notify_rx = link.rx.publish();
-        if notify_tx || notify_rx {
-            link.port.notify();
-            self.counters.notifies += 1;
-        }
+        self.counters.notifies += link.ports.notify(notify_tx, notify_rx);
         link.tx.wait_if_short() | link.rx.wait()
     }
 }
