@@ -18,8 +18,8 @@ use super::machine::Machine;
 use super::outer::{Options, Software, arguments};
 use super::tree::Tree;
 
-/// States are large; only so many are kept.
-const KEPT: usize = 6;
+/// States are large; as many are kept as there are kinds of machine in `--full`.
+const KEPT: usize = 8;
 
 /// Where the state for such a machine is, or would be.
 pub(crate) fn place(
