@@ -15,7 +15,7 @@ use xen::ring::{NetRx, NetTx};
 const _: () = assert!(RECORD_BYTES <= LAST_BYTES_MAX, "one request writes it all");
 
 /// Longest wait for the disk.
-const WAIT_NS: u64 = 10_000_000_000;
+pub(crate) const WAIT_NS: u64 = 10_000_000_000;
 /// Without a clock, so often is looked for an answer.
 const LOOKS_MAX: u32 = 10_000_000;
 

@@ -1,6 +1,7 @@
 //! What the machine is, as the image's boot found it.
 
 use crate::budget::Budget;
+use alloc::boxed::Box;
 
 /// How events reach us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +52,16 @@ impl HeapUsage {
     }
 }
 
+/// What ends, from inside, a guest whose loop stands still.
+pub trait Alarm {
+    /// It goes off after so many ns, unless it is set again; whether it can count so far.
+    /// It need not be on before it is set for the second time.
+    fn set(&self, now_ns: u64, after_ns: u64) -> bool;
+
+    /// It does not go off.
+    fn stop(&self);
+}
+
 /// The machine.
 pub struct Host {
     /// Randomness.
@@ -61,6 +72,8 @@ pub struct Host {
     pub emulated: bool,
     /// The heap's numbers now.
     pub heap: fn() -> HeapUsage,
+    /// What watches the loop, where there is something.
+    pub alarm: Option<Box<dyn Alarm>>,
 }
 
 impl Host {

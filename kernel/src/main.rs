@@ -31,7 +31,7 @@ fn kernel_main(mut boot: BootInfo) -> ! {
     let attachment = Attachment::first(xen, memory.pool, &mut mapper, mem::WINDOW)
         .unwrap_or_else(|error| panic!("{error}"));
     panic::remember(&attachment);
-    let upcalls = arch::deliver_upcalls(xen, &mut mapper);
+    let (upcalls, alarm) = arch::deliver_upcalls(xen, &mut mapper);
     arch::acpi::report(boot.rsdp, &mut mapper);
     log::info!(
         "boot: {} MiB of RAM, Xen {:?}, events {upcalls:?}",
@@ -43,13 +43,14 @@ fn kernel_main(mut boot: BootInfo) -> ! {
         ram_bytes: memory.ram_bytes,
         emulated: arch::hypervisor::is_emulated(xen),
         heap: mem::heap_usage,
+        alarm,
     };
     if attachment.console.is_some() {
         logger::end_early();
     }
     let mut appliance = Appliance::new(attachment, boot.command_line(), host);
     loop {
-        let wake = appliance.step(arch::cpu::tsc());
+        let wake = arch::alarm::watched(|| appliance.step(arch::cpu::tsc()));
         panic::follow(&mut appliance);
         match wake {
             Wake::Suspend => resume::suspend(&mut appliance, &mut mapper),

@@ -3,7 +3,7 @@
 //! `PANIC at FILE:LINE:COLUMN: MESSAGE; backtrace ADDRESS ADDRESS …` on the PV
 //! console and on port 0xE9, without allocating, without waiting.
 
-use crate::arch::cpu;
+use crate::arch::{alarm, cpu};
 use crate::mem::IMAGE;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -35,8 +35,30 @@ pub(crate) fn remember(attachment: &Attachment) {
     *LAST.lock() = Some((attachment.xen, words));
 }
 
+/// The loop does not turn any more: says where it is, and ends the domain.
+pub(crate) fn stood_still(at: u64, frame: u64) -> ! {
+    let last = LAST.try_lock();
+    let xen = last.and_then(|last| last.as_ref().map(|(xen, _)| *xen));
+    let alarm::Standstill { still_ns, ran_ns } = alarm::standstill(xen);
+    let still_s = still_ns / 1_000_000_000;
+    let what = format_args!("the main loop has not turned for {still_s} s (watchdog=)");
+    match ran_ns.map(|ns| ns / 1_000_000) {
+        Some(ran_ms) => {
+            let why = format_args!("{what}, in which its vCPU ran for {ran_ms} ms");
+            end(ShutdownReason::Watchdog, why, Some(at), frame)
+        }
+        None => end(ShutdownReason::Watchdog, what, Some(at), frame),
+    }
+}
+
 /// Says why, leaves a record of it, and ends the domain.
 pub(crate) fn die(why: fmt::Arguments<'_>, at: Option<u64>, frame: u64) -> ! {
+    end(ShutdownReason::Crash, why, at, frame)
+}
+
+fn end(reason: ShutdownReason, why: fmt::Arguments<'_>, at: Option<u64>, frame: u64) -> ! {
+    // The alarm does not go off over the last words.
+    cpu::interrupts_off();
     if DYING.swap(true, Ordering::Relaxed) {
         cpu::halt();
     }
@@ -62,6 +84,8 @@ pub(crate) fn die(why: fmt::Arguments<'_>, at: Option<u64>, frame: u64) -> ! {
     let _ = out.write_str("\n");
     leave_record(out);
     if let Some(xen) = xen.or_else(crate::arch::hypervisor::detect_quietly) {
+        xen.shutdown(reason);
+        // The emulation knows no other reason than this one.
         xen.shutdown(ShutdownReason::Crash);
     }
     cpu::halt()

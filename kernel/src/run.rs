@@ -156,7 +156,8 @@ impl Appliance {
         self.take_back_grants();
         self.publisher.step();
         let Attachment { xen, timers, .. } = &self.attachment;
-        self.watchdog.feed(*xen, timers);
+        let alarm = self.host.alarm.as_deref();
+        self.watchdog.feed(*xen, timers, alarm);
         let ending = self.end(now);
         let suspends = self.rests();
         if let Some(console) = &self.attachment.console {

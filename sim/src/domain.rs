@@ -87,6 +87,8 @@ pub struct Domain {
     pub(crate) has_yielded: bool,
     /// When each of its watchdogs runs out.
     pub(crate) watchdogs_ns: [Option<u64>; 2],
+    /// Whether it has any; QEMU's emulation has not.
+    pub has_watchdogs: bool,
     pub(crate) clock: Clock,
     pub(crate) params: BTreeMap<u32, u64>,
     pub(crate) timer_ns: Option<u64>,
@@ -134,6 +136,7 @@ impl Domain {
             has_moved: false,
             has_yielded: false,
             watchdogs_ns: [None; 2],
+            has_watchdogs: true,
             clock: Clock::default(),
             params,
             timer_ns: None,

@@ -222,6 +222,9 @@ impl Domain {
 
     /// Xen's two for each domain; the first use gives a number (`xen/common/sched/core.c`).
     fn set_watchdog(&mut self, id: u32, timeout_s: u32) -> Outcome {
+        if !self.has_watchdogs {
+            return Err(Errno::ENOSYS);
+        }
         let due_ns = self.now_ns + u64::from(timeout_s) * 1_000_000_000;
         let due = (timeout_s > 0).then_some(due_ns);
         if id == 0 {

@@ -9,4 +9,5 @@ mod crash;
 mod devices;
 mod first_steps;
 mod lifecycle;
+mod standstill;
 mod values;

@@ -13,6 +13,8 @@ use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
 
 /// So many clients can write at once.
 const MEMORY_MIB: u32 = 64;
+/// Its alarm may interrupt a loop at work, and has to leave it alone in all that happens here.
+const WATCHDOG: &str = " watchdog=120";
 /// What is held does not grow from life to life.
 const STEADY: [&str; 4] = [
     "lampion_grants_in_use",
@@ -24,10 +26,11 @@ const STEADY: [&str; 4] = [
 /// What it takes to create a guest of this name on a blank disk, which is the second.
 fn on_blank_disk(bed: &Bed, name: &str) -> (Recipe, String) {
     let disk = blank_disk(bed, name, DISK_BYTES);
-    let recipe = Recipe {
+    let mut recipe = Recipe {
         memory: MEMORY_MIB,
         ..Recipe::on_disk(&disk)
     };
+    recipe.command_line += WATCHDOG;
     (recipe, disk)
 }
 

@@ -31,6 +31,8 @@ pub enum ShutdownReason {
     Reboot,
     /// We cannot go on.
     Crash,
+    /// We do not go on.
+    Watchdog,
 }
 
 /// How a suspend ended.
@@ -277,6 +279,7 @@ impl Xen {
             ShutdownReason::Poweroff => sched::SHUTDOWN_POWEROFF,
             ShutdownReason::Reboot => sched::SHUTDOWN_REBOOT,
             ShutdownReason::Crash => sched::SHUTDOWN_CRASH,
+            ShutdownReason::Watchdog => sched::SHUTDOWN_WATCHDOG,
         };
         let mut argument = sched::SchedShutdown { reason };
         let op = hypercall::HYPERVISOR_SCHED_OP;

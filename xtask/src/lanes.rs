@@ -152,7 +152,7 @@ fn tests<'a>(suite: &Suite, asked: &'a Asked) -> Vec<&'a str> {
 fn one(suite: &Suite, asked: &Asked, tests: &[&str], screen: &Screen) -> Result<()> {
     match suite.wrong {
         None => suite.run(&asked.image, tests, screen),
-        Some(_) => wrong::build().and_then(|wrong| suite.run(&wrong, &[], screen)),
+        Some(_) => wrong::image().and_then(|wrong| suite.run(&wrong.path, &[], screen)),
     }
 }
 

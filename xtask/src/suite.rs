@@ -15,7 +15,7 @@ use crate::bed::{Bed, Request, command, hostile, linux_guest};
 use crate::failures;
 use crate::hosts::Hypervisor;
 use crate::lanes::Screen;
-use crate::{build, older};
+use crate::{build, older, wrong};
 
 /// One test binary and the bed it is run against.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub(crate) struct Suite {
     recorded_disk: bool,
     /// With the image of an earlier commit in the payload, too.
     older: bool,
+    /// With the image that is wrong on purpose in the payload, too.
+    has_wrong: bool,
     /// Runs only with `--full`, or when its hypervisor and a filter are named.
     pub(crate) is_long: bool,
     /// Without `--full` and a filter, only tests with one of these in their names; none is all.
@@ -47,8 +49,8 @@ pub(crate) struct Suite {
 /// Every bed there is a suite for. A target that does not exist yet is
 /// skipped, and said to be.
 pub(crate) const SUITES: [Suite; 15] = [
-    Suite::on("image", Hypervisor::XEN),
-    Suite::on("image", Hypervisor::Emulation),
+    Suite::image(Hypervisor::XEN),
+    Suite::image(Hypervisor::Emulation),
     Suite::lifecycle(Hypervisor::XEN),
     Suite {
         older: true,
@@ -86,15 +88,15 @@ pub(crate) const SUITES: [Suite; 15] = [
             "a_sysrq_and",
             "a_disk_that_grows",
         ],
-        ..Suite::on("image", Hypervisor::XEN_4_20_OXENSTORED)
+        ..Suite::image(Hypervisor::XEN_4_20_OXENSTORED)
     },
     Suite {
         brief: &["saved_and_restored", "a_save_that_fails"],
         ..Suite::lifecycle(Hypervisor::XEN_4_20_OXENSTORED)
     },
-    Suite::on("image", Hypervisor::XEN_4_20).only_in_full(),
+    Suite::image(Hypervisor::XEN_4_20).only_in_full(),
     Suite::lifecycle(Hypervisor::XEN_4_20).only_in_full(),
-    Suite::on("image", Hypervisor::XEN_OXENSTORED).only_in_full(),
+    Suite::image(Hypervisor::XEN_OXENSTORED).only_in_full(),
     Suite::lifecycle(Hypervisor::XEN_OXENSTORED).only_in_full(),
 ];
 
@@ -115,10 +117,19 @@ impl Suite {
             hostile: false,
             recorded_disk: false,
             older: false,
+            has_wrong: false,
             is_long: false,
             brief: &[],
             shows_output: false,
             wrong: None,
+        }
+    }
+
+    /// What is there for a loop that is stuck is seen in an image where one is.
+    const fn image(hypervisor: Hypervisor) -> Suite {
+        Suite {
+            has_wrong: true,
+            ..Suite::on("image", hypervisor)
         }
     }
 
@@ -159,7 +170,7 @@ impl Suite {
             .args(filters);
         tests.args(self.shows_output.then_some("--show-output"));
         tests.current_dir(crate::checkout().join("tests"));
-        environment(&mut tests, self, &bed, &disks);
+        environment(&mut tests, self, &bed, &disks)?;
         let result = match self.wrong {
             None => watch(&mut tests, &mut bed, screen.clone()),
             Some(words) => watch_failure(&mut tests, &mut bed, words, screen),
@@ -187,6 +198,9 @@ impl Suite {
         }
         if self.older {
             files.push(("older".to_owned(), older::build()?));
+        }
+        if self.has_wrong {
+            files.push(("wrong".to_owned(), wrong::image()?.path));
         }
         Ok(files)
     }
@@ -330,7 +344,7 @@ pub(crate) fn targets() -> Result<Vec<String>> {
 }
 
 /// What a test learns about its bed.
-fn environment(cargo: &mut Command, suite: &Suite, bed: &Bed, disks: &[Disk]) {
+fn environment(cargo: &mut Command, suite: &Suite, bed: &Bed, disks: &[Disk]) -> Result<()> {
     let local = |port: u16| format!("127.0.0.1:{port}");
     cargo.env("LAMPION_BED", suite.hypervisor.name());
     cargo.env("LAMPION_BED_LOGS", bed.directory());
@@ -340,12 +354,17 @@ fn environment(cargo: &mut Command, suite: &Suite, bed: &Bed, disks: &[Disk]) {
     if suite.older {
         cargo.env("LAMPION_BED_OLDER", older::name());
     }
+    if suite.has_wrong {
+        cargo.env("LAMPION_WRONG_SYMBOLS", wrong::image()?.debug);
+        cargo.env("LAMPION_XTASK", std::env::current_exe()?);
+    }
     for disk in disks {
         cargo.env("LAMPION_BED_DISK", &disk.path);
         if let Some(log) = &disk.log {
             cargo.env("LAMPION_BED_LOG", log);
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,39 +1,65 @@
-//! A deliberately wrong image: it acknowledges a write before it has flushed it.
+//! A deliberately wrong image: it acknowledges before it flushes, and may be made to stand still.
 //!
-//! A test that a right image passes says little until a wrong one fails it.
-//! The sources are copied, the one place is changed, and the copy is built.
+//! A test that a right image passes says little until a wrong one fails it, and what is there for
+//! a stuck loop is seen only where one is stuck.
+//! The sources are copied, a few places are changed, and the copy is built.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, ensure};
 
 use crate::bed::command;
-use crate::build;
+use crate::build::{self, Image};
 
-/// Where the store waits for its flush.
-const FILE: &str = "store/src/draft.rs";
+/// A place that is changed.
+struct Edit {
+    file: &'static str,
+    right: &'static str,
+    wrong: &'static str,
+}
 
-/// What is replaced: a group counts as durable once it is written, and is
-/// flushed only when the next group begins.
-const EDITS: [(&str, &str); 2] = [
-    (
-        "self.stage = Stage::Flushing(disk.flush());",
-        "return Poll::Ready(Ok(()));",
-    ),
-    (
-        "self.hand_out(disk);",
-        "if self.slots.is_empty() { let _ = disk.flush(); } self.hand_out(disk);",
-    ),
+const EDITS: [Edit; 3] = [
+    // A group counts as durable once it is written, and is flushed only when the next begins.
+    Edit {
+        file: "store/src/draft.rs",
+        right: "self.stage = Stage::Flushing(disk.flush());",
+        wrong: "return Poll::Ready(Ok(()));",
+    },
+    Edit {
+        file: "store/src/draft.rs",
+        right: "self.hand_out(disk);",
+        wrong: "if self.slots.is_empty() { let _ = disk.flush(); } self.hand_out(disk);",
+    },
+    // Whoever asks how things stand is never answered.
+    Edit {
+        file: "kernel/src/run.rs",
+        right: "fn log_status(&self) {",
+        wrong: "fn log_status(&self) { while core::hint::black_box(true) {}",
+    },
 ];
 
-/// Builds the wrong image; where it is.
-pub(crate) fn build() -> Result<PathBuf> {
+/// Two lanes may want it, and one builds it.
+static BUILT: Mutex<Option<Image>> = Mutex::new(None);
+
+/// The wrong image, which is built when it is asked for first.
+pub(crate) fn image() -> Result<Image> {
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(image) = &*built {
+        return Ok(image.clone());
+    }
+    Ok(built.insert(build()?).clone())
+}
+
+fn build() -> Result<Image> {
     let checkout = crate::checkout();
     let copy = checkout.join("target/wrong");
     let mut git = Command::new("git");
-    git.current_dir(&checkout).args(["ls-files", "-z"]);
+    git.current_dir(&checkout)
+        .args(["ls-files", "-z", "--cached", "--others"])
+        .arg("--exclude-standard");
     let names = command::output_bytes(&mut git)?;
     for name in names
         .split(|byte| *byte == 0)
@@ -42,14 +68,15 @@ pub(crate) fn build() -> Result<PathBuf> {
         let name = std::str::from_utf8(name).context("a file's name is not UTF-8")?;
         copy_file(&checkout.join(name), &copy.join(name))?;
     }
-    edit(&copy.join(FILE))?;
+    for edit in &EDITS {
+        edit.apply(&copy)?;
+    }
     build::image(
         &copy,
         "wrong",
         &checkout.join("target/wrong-image"),
         &copy.join("target/dist"),
     )
-    .map(|image| image.path)
 }
 
 /// Copies what has changed, so that cargo builds nothing twice.
@@ -67,15 +94,16 @@ fn copy_file(from: &Path, to: &Path) -> Result<()> {
     fs::write(to, bytes).with_context(|| format!("writing {}", to.display()))
 }
 
-fn edit(path: &Path) -> Result<()> {
-    let mut text = fs::read_to_string(path)?;
-    for (right, wrong) in EDITS {
+impl Edit {
+    fn apply(&self, copy: &Path) -> Result<()> {
+        let Edit { file, right, wrong } = self;
+        let path = copy.join(file);
+        let text = fs::read_to_string(&path)?;
         ensure!(
             text.matches(right).count() == 1,
-            "{FILE} no longer has `{right}` once: change xtask/src/wrong.rs with it"
+            "{file} no longer has `{right}` once: change xtask/src/wrong.rs with it"
         );
-        text = text.replace(right, wrong);
+        fs::write(path, text.replace(right, wrong))?;
+        Ok(())
     }
-    fs::write(path, text)?;
-    Ok(())
 }

@@ -53,10 +53,15 @@ pub(crate) unsafe fn read_msr(register: u32) -> u64 {
     u64::from(high) << 32 | u64::from(low)
 }
 
+/// No interrupt comes from here on.
+pub(crate) fn interrupts_off() {
+    x86_64::instructions::interrupts::disable();
+}
+
 /// Sleeps until an event, unless one is pending already or there is more to do.
 ///
-/// Interrupts are on nowhere but in `idle_wait`. It is called, so no red zone
-/// is live when an upcall pushes its frame.
+/// No interrupt that returns is let through anywhere but in `idle_wait`. It is called, so no red
+/// zone is live when an upcall pushes its frame.
 pub(crate) fn idle_until(appliance: &Appliance, wake: Wake) {
     if !appliance.arm(wake) {
         return;

@@ -1,6 +1,7 @@
-//! CPU exceptions: all of them are fatal, and said in one line.
+//! CPU exceptions, and interrupts that must not be: all are fatal, and said in one line.
 #![expect(unsafe_code, reason = "exception entries")]
 
+use super::alarm;
 use core::arch::global_asm;
 use core::sync::atomic::AtomicU64;
 
@@ -51,6 +52,10 @@ const NAMES: [&str; 22] = [
     "control protection",
 ];
 
+/// As `upcall.s` says them.
+const ALARM: u64 = alarm::VECTOR as u64;
+const STRAY: u64 = 0x40;
+
 unsafe extern "C" {
     static fault_stubs: [[u8; 16]; 32];
     #[link_name = "nmi_entry"]
@@ -71,6 +76,15 @@ pub(super) fn nmi_entry() -> u64 {
 /// give another control register's value for CR2; RIP and error code say enough.
 #[unsafe(no_mangle)]
 extern "C" fn fault_handler(frame: &Frame) -> ! {
+    match frame.vector {
+        ALARM => crate::panic::stood_still(frame.rip, frame.rbp),
+        STRAY => crate::panic::die(
+            format_args!("an interrupt in the middle of the main loop, which holds all off"),
+            Some(frame.rip),
+            frame.rbp,
+        ),
+        _ => {}
+    }
     let name = NAMES.get(frame.vector as usize).unwrap_or(&"unknown");
     crate::panic::die(
         format_args!(

@@ -1,16 +1,19 @@
 //! The CPU: its tables, its instructions, and nothing else's policy.
 
 pub(crate) mod acpi;
+pub(crate) mod alarm;
+mod apic;
 pub(crate) mod cpu;
 pub(crate) mod entropy;
 mod fault;
 pub(crate) mod hypervisor;
-mod lapic;
 mod memory_functions;
 pub(crate) mod paging;
 mod tables;
+mod upcall;
 
-use kernel::machine::Upcalls;
+use alloc::boxed::Box;
+use kernel::machine::{Alarm, Upcalls};
 use xen::Xen;
 
 /// The boot CPU: one shard of the appliance runs on it.
@@ -21,7 +24,16 @@ pub(crate) fn catch_faults() {
     tables::load();
 }
 
-/// Has the hypervisor interrupt us for events.
-pub(crate) fn deliver_upcalls(xen: Xen, mapper: &mut paging::Mapper) -> Upcalls {
-    lapic::deliver(xen, BOOT_VCPU, mapper)
+/// Has the hypervisor interrupt us for events; with that, what can watch the loop.
+pub(crate) fn deliver_upcalls(
+    xen: Xen,
+    mapper: &mut paging::Mapper,
+) -> (Upcalls, Option<Box<dyn Alarm>>) {
+    let apic = apic::Apic::enable(mapper);
+    let upcalls = upcall::deliver(xen, BOOT_VCPU, apic);
+    // The domain-wide vector knows no priorities: it would come in the middle of the loop.
+    if upcalls == Upcalls::DomainWide {
+        return (upcalls, None);
+    }
+    (upcalls, Some(Box::new(alarm::LoopAlarm::new(xen, apic))))
 }

@@ -6,7 +6,7 @@
 //! Source: Intel SDM vol. 3, 6.14 (64-bit IDT), 7.7 (64-bit TSS).
 #![expect(unsafe_code, reason = "descriptor tables are loaded by address")]
 
-use super::{fault, lapic};
+use super::{fault, upcall};
 use alloc::boxed::Box;
 use alloc::vec;
 use x86_64::VirtAddr;
@@ -87,7 +87,7 @@ pub(super) fn load() {
         *gate = match vector {
             VECTOR_NMI => Gate::interrupt(fault::nmi_entry(), code, IST_NMI),
             0..32 => Gate::interrupt(fault::stub(vector), code, ist),
-            _ => Gate::interrupt(lapic::stub(vector as u8), code, NO_IST),
+            _ => Gate::interrupt(upcall::stub(vector as u8), code, NO_IST),
         };
     }
     let limit = (size_of::<[Gate; GATES]>() - 1) as u16;

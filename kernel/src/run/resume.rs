@@ -1,9 +1,10 @@
 //! Saved by the toolstack, and going on, here or in another domain.
 
 use super::{Appliance, Phase, Serving};
-use crate::machine::Seed;
+use crate::machine::{Alarm, Seed};
 use crate::publish::Publisher;
 use crate::report;
+use alloc::boxed::Box;
 use store::{Now, State};
 use xen::Suspended;
 use xen::page::MapFrame;
@@ -34,7 +35,8 @@ impl Appliance {
         arrived: &mut dyn FnMut() -> Seed,
     ) -> bool {
         // Whoever saves the domain takes as long as it takes.
-        self.watchdog.rest(self.attachment.xen);
+        let alarm = self.host.alarm.as_deref();
+        self.watchdog.rest(self.attachment.xen, alarm);
         let suspended = self.attachment.xen.suspend();
         self.suspension.end(self.phase.vbd());
         match suspended {
@@ -57,6 +59,11 @@ impl Appliance {
             }
         }
         false
+    }
+
+    /// What watches the loop from now on.
+    pub fn watch_by(&mut self, alarm: Option<Box<dyn Alarm>>) {
+        self.host.alarm = alarm;
     }
 
     /// All that others knew of us has to be said again.

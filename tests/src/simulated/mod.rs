@@ -2,6 +2,7 @@
 //!
 //! The log and the page observer are the process', so one simulation runs at a time.
 
+mod alarm;
 mod attach;
 mod bare;
 mod client;
@@ -10,6 +11,7 @@ mod heap;
 mod look;
 mod three;
 
+pub use alarm::SimulatedAlarm;
 pub use bare::Bare;
 pub use client::{Client, Outcome};
 pub use heap::{held_by, is_refusal_due, refuse_nth};
@@ -75,6 +77,8 @@ pub struct Options {
     pub refuse_hypercall: Option<(u64, Errno)>,
     /// Pages that may be shared, if not as many as the budget says.
     pub pool_pages: Option<u32>,
+    /// What watches the guest's loop.
+    pub alarm: Option<SimulatedAlarm>,
 }
 
 impl Options {
@@ -89,6 +93,7 @@ impl Options {
             trace: Trace::default(),
             refuse_hypercall: None,
             pool_pages: None,
+            alarm: None,
         }
     }
 }
@@ -206,6 +211,7 @@ impl Simulation {
             ram_bytes: self.options.ram_bytes,
             emulated: false,
             heap: heap::usage,
+            alarm: self.options.alarm.clone().map(|alarm| Box::new(alarm) as _),
         };
         let command_line = self.options.command_line.as_bytes();
         self.appliance = Some(Appliance::new(attachment, command_line, host));
