@@ -1,29 +1,24 @@
-//! The suites of each lane one after the other, and the lanes side by side.
+//! Two lanes side by side, of which each takes the next suite when it has ended one.
 //!
 //! A machine without hardware virtualisation keeps one CPU busy, so two take hardly longer than
-//! one. The first lane prints as it goes; what the others print comes when each suite has ended.
+//! one. The first lane prints as it goes; what the other prints comes when each suite has ended.
 
 use std::io::{self, Write, stdout};
+use std::panic::resume_unwind;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 
 use crate::hosts::Hypervisor;
 use crate::suite::{SUITES, Suite};
+use crate::verdict::Verdict;
 use crate::wrong;
 
-/// Who runs after whom; what takes longest comes first.
-const LANES: [&[Hypervisor]; 2] = [
-    &[Hypervisor::XEN],
-    &[
-        Hypervisor::Emulation,
-        Hypervisor::XEN_4_20_OXENSTORED,
-        Hypervisor::XEN_4_20,
-        Hypervisor::XEN_OXENSTORED,
-    ],
-];
+/// So many machines run at a time.
+const LANES: usize = 2;
 
 /// What is run.
 #[derive(Debug)]
@@ -36,9 +31,6 @@ pub(crate) struct Asked {
     pub(crate) full: bool,
     pub(crate) filter: Option<String>,
 }
-
-/// A verdict, under its suite's name.
-pub(crate) type Verdict = (String, Result<()>);
 
 /// Where a lane's output goes: to the terminal, or first into memory.
 #[derive(Debug, Clone)]
@@ -80,50 +72,51 @@ fn locked(held: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs the suites; the verdicts lane by lane.
-pub(crate) fn run(asked: &Asked) -> Result<Vec<Verdict>> {
+/// Runs the suites; the verdicts in the suites' order.
+pub(crate) fn run(asked: &Asked) -> Vec<Verdict> {
     let is_asked = |suite: &&Suite| asked.only.is_none_or(|only| only == suite.hypervisor);
-    let lanes = LANES.map(|lane| {
-        let is_here = |suite: &&Suite| lane.contains(&suite.hypervisor);
-        let suites = SUITES.iter().filter(is_asked).filter(is_here);
-        suites.collect::<Vec<_>>()
-    });
-    let lanes = lanes.into_iter().filter(|suites| !suites.is_empty());
-    thread::scope(|scope| {
-        let lanes = lanes.enumerate().map(|(nth, suites)| {
-            let screen = Screen((nth > 0).then(Arc::default));
-            scope.spawn(move || lane(&suites, asked, &screen))
-        });
+    let suites: Vec<_> = SUITES.iter().filter(is_asked).collect();
+    let next = AtomicUsize::new(0);
+    let lane = |nth: usize| {
+        let screen = Screen((nth > 0).then(Arc::default));
+        let mut verdicts = Vec::new();
+        loop {
+            let place = next.fetch_add(1, Ordering::Relaxed);
+            let Some(suite) = suites.get(place) else {
+                return verdicts;
+            };
+            let verdict = turn(suite, asked, &screen);
+            verdicts.extend(verdict.map(|verdict| (place, verdict)));
+            screen.flush_out();
+        }
+    };
+    let mut verdicts = thread::scope(|scope| {
+        let lanes = [0; LANES].iter().enumerate();
+        let lanes = lanes.map(|(nth, _)| scope.spawn(move || lane(nth)));
         // All are begun before one is waited for.
         let lanes: Vec<_> = lanes.collect();
-        let mut verdicts = Vec::new();
-        for lane in lanes {
-            let lane = lane.join();
-            verdicts.extend(lane.map_err(|_| anyhow!("a lane of suites panicked"))?);
-        }
-        Ok(verdicts)
-    })
+        let verdicts = lanes.into_iter().map(ScopedJoinHandle::join);
+        let verdicts = verdicts.map(|lane| lane.unwrap_or_else(|panic| resume_unwind(panic)));
+        verdicts.flatten().collect::<Vec<_>>()
+    });
+    verdicts.sort_by_key(|(place, _)| *place);
+    verdicts.into_iter().map(|(_, verdict)| verdict).collect()
 }
 
-fn lane(suites: &[&Suite], asked: &Asked, screen: &Screen) -> Vec<Verdict> {
-    let mut verdicts = Vec::new();
-    for suite in suites {
-        let name = suite.name();
-        match why_not(suite, asked) {
-            Some(why) => screen.line(&format!("== {name}: {why}")),
-            None => {
-                let tests = tests(suite, asked);
-                let only = match (tests.as_slice(), &asked.filter) {
-                    (words @ [_, ..], None) => format!(": {}; all with --full", words.join(", ")),
-                    _ => String::new(),
-                };
-                screen.line(&format!("== {name}{only}"));
-                verdicts.push((name, one(suite, asked, &tests, screen)));
-            }
-        }
-        screen.flush_out();
+/// Runs a suite, if it is to be run.
+fn turn(suite: &Suite, asked: &Asked, screen: &Screen) -> Option<Verdict> {
+    let name = suite.name();
+    if let Some(why) = why_not(suite, asked) {
+        screen.line(&format!("== {name}: {why}"));
+        return None;
     }
-    verdicts
+    let tests = tests(suite, asked);
+    let only = match (tests.as_slice(), &asked.filter) {
+        (words @ [_, ..], None) => format!(": {}; all with --full", words.join(", ")),
+        _ => String::new(),
+    };
+    screen.line(&format!("== {name}{only}"));
+    Some(Verdict::of(name, || one(suite, asked, &tests, screen)))
 }
 
 /// Why a suite is left out.
@@ -158,19 +151,9 @@ fn one(suite: &Suite, asked: &Asked, tests: &[&str], screen: &Screen) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use super::{LANES, Screen};
-    use crate::hosts::Hypervisor;
-    use clap::ValueEnum;
+    use super::Screen;
     use std::io::Write;
     use std::sync::Arc;
-
-    #[test]
-    fn each_hypervisor_is_in_one_lane() {
-        for hypervisor in Hypervisor::value_variants() {
-            let lanes = LANES.iter().filter(|lane| lane.contains(hypervisor));
-            assert_eq!(lanes.count(), 1, "{hypervisor}");
-        }
-    }
 
     #[test]
     fn what_is_held_back_is_whole_and_shown_once() {

@@ -25,6 +25,7 @@ mod sim;
 mod suite;
 mod symbolize;
 mod test;
+mod verdict;
 mod wrong;
 
 use std::path::{Path, PathBuf};

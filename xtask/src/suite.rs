@@ -46,12 +46,16 @@ pub(crate) struct Suite {
     pub(crate) wrong: Option<&'static str>,
 }
 
-/// Every bed there is a suite for. A target that does not exist yet is
-/// skipped, and said to be.
+/// Every bed there is a suite for; what takes longest comes first. A target that does not exist
+/// yet is skipped, and said to be.
 pub(crate) const SUITES: [Suite; 15] = [
     Suite::image(Hypervisor::XEN),
     Suite::image(Hypervisor::Emulation),
     Suite::lifecycle(Hypervisor::XEN),
+    Suite {
+        hostile: true,
+        ..Suite::on("hostile", Hypervisor::XEN)
+    },
     Suite {
         older: true,
         is_long: true,
@@ -62,6 +66,12 @@ pub(crate) const SUITES: [Suite; 15] = [
         ..Suite::on("upgrade", Hypervisor::Emulation)
     },
     Suite {
+        icount: true,
+        linux_guest: true,
+        shows_output: true,
+        ..Suite::on("counts", Hypervisor::XEN)
+    },
+    Suite {
         recorded_disk: true,
         ..Suite::on("powercut", Hypervisor::XEN)
     },
@@ -69,16 +79,6 @@ pub(crate) const SUITES: [Suite; 15] = [
         recorded_disk: true,
         wrong: Some("was acknowledged as version"),
         ..Suite::on("powercut", Hypervisor::XEN)
-    },
-    Suite {
-        hostile: true,
-        ..Suite::on("hostile", Hypervisor::XEN)
-    },
-    Suite {
-        icount: true,
-        linux_guest: true,
-        shows_output: true,
-        ..Suite::on("counts", Hypervisor::XEN)
     },
     // The release and the daemon that are furthest from the first ones, in about four minutes.
     Suite {
@@ -229,7 +229,8 @@ impl Suite {
         }
         let directory = crate::checkout().join("target/bed/disks");
         fs::create_dir_all(&directory)?;
-        let name = format!("{}-{}", self.target, std::process::id());
+        // Two of one target may run at a time.
+        let name = format!("{}-{}", self.name().replace(' ', "-"), std::process::id());
         let path = directory.join(format!("{name}.img"));
         let log = directory.join(format!("{name}.log"));
         File::create(&path)?.set_len(DISK_BYTES)?;

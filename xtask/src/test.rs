@@ -1,8 +1,11 @@
 //! `cargo xtask test`: lints and the host's tests, then the image's on real machines.
 
+use std::cell::OnceCell;
+
 use anyhow::Result;
 
 use crate::hosts::Hypervisor;
+use crate::verdict::{self, Verdict};
 use crate::{abi, build, check, count, failures, fuzz, lanes, suite};
 
 /// What `cargo xtask test` understands.
@@ -21,40 +24,36 @@ pub(crate) struct Arguments {
     filter: Option<String>,
 }
 
-/// Runs everything asked for. The last line says how many suites passed.
+/// Runs everything asked for; whether all passed. The last line says how many parts did.
 pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
-    let mut results: Vec<(String, Result<()>)> = Vec::new();
-    if !arguments.no_host && arguments.filter.is_none() {
-        println!("== lints");
-        results.push(("lints".to_owned(), check::lints()));
-    }
+    let mut verdicts = Vec::new();
+    let mut part = |name: &str, part: &dyn Fn() -> Result<()>| {
+        println!("== {name}");
+        verdicts.push(Verdict::of(name, part));
+    };
+    let is_whole = arguments.filter.is_none();
     if !arguments.no_host {
-        println!("== host");
-        let mut cargo = build::cargo(&crate::checkout());
-        cargo.args(["test", "--workspace"]).args(&arguments.filter);
-        results.push(("host".to_owned(), failures::told(&mut cargo)));
+        if is_whole {
+            part("lints", &check::lints);
+        }
+        part("host", &|| host(arguments.filter.as_deref()));
     }
-    if arguments.filter.is_none() {
-        println!("== cargo xtask abi");
-        results.push(("cargo xtask abi".to_owned(), abi::run()));
-        println!("== cargo xtask count");
-        results.push(("cargo xtask count".to_owned(), count::run_all()));
-        println!("== cargo xtask fuzz");
-        results.push(("cargo xtask fuzz".to_owned(), fuzz::run_all()));
+    if is_whole {
+        part("cargo xtask abi", &abi::run);
+        part("cargo xtask count", &count::run_all);
+        part("cargo xtask fuzz", &fuzz::run_all);
+        if arguments.on.is_none_or(|on| on == Hypervisor::XEN) {
+            part("cargo xtask run", &suite::of_run);
+        }
     }
-    let on_xen = arguments.on.is_none_or(|on| on == Hypervisor::XEN);
-    if arguments.filter.is_none() && on_xen {
-        println!("== cargo xtask run");
-        results.push(("cargo xtask run".to_owned(), suite::of_run()));
-    }
-    println!("== image");
-    let image = build::run();
-    if let Ok(image) = &image {
-        build::report(image)?;
-    }
-    let image_path = image.as_ref().ok().map(|image| image.path.clone());
-    results.push(("building the image".to_owned(), image.map(drop)));
-    if let Some(image) = image_path {
+    let image = OnceCell::new();
+    part("building the image", &|| {
+        let built = build::run()?;
+        build::report(&built)?;
+        let _ = image.set(built.path);
+        Ok(())
+    });
+    if let Some(image) = image.into_inner() {
         let asked = lanes::Asked {
             image,
             only: arguments.on,
@@ -62,21 +61,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
             full: arguments.full,
             filter: arguments.filter.clone(),
         };
-        results.extend(lanes::run(&asked)?);
+        verdicts.extend(lanes::run(&asked));
     }
-    Ok(report(&results))
+    Ok(verdict::report(&verdicts))
 }
 
-/// Prints the verdicts; whether all passed.
-fn report(results: &[(String, Result<()>)]) -> bool {
-    println!();
-    for (name, result) in results {
-        match result {
-            Ok(()) => println!("passed: {name}"),
-            Err(error) => println!("FAILED: {name}: {error:#}"),
-        }
-    }
-    let failed = results.iter().filter(|(_, result)| result.is_err()).count();
-    println!("{} passed, {failed} failed", results.len() - failed);
-    failed == 0
+fn host(filter: Option<&str>) -> Result<()> {
+    let mut cargo = build::cargo(&crate::checkout());
+    cargo.args(["test", "--workspace"]).args(filter);
+    failures::told(&mut cargo)
 }
