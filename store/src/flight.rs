@@ -11,7 +11,7 @@ use crate::draft::Writes;
 use crate::fetch::{Fetch, Unreadable};
 use crate::format::checksum::{Seeds, crc32c};
 use crate::format::codec::Cursor;
-use crate::format::layout::FLIGHT;
+use crate::format::layout::{FLIGHT, SUPERBLOCK_OFFSETS, UNIT_BYTES_MAX};
 use crate::format::superblock::Superblock;
 use crate::guard;
 use crate::request::Refusal;
@@ -154,14 +154,28 @@ fn decode(bytes: &[u8], seed: u32) -> Option<Crash> {
     })
 }
 
-/// The records on a disk, given both superblock copies and the area; for tools that look at an
-/// image.
-pub fn find(copies: [&[u8]; 2], area: &[u8]) -> Option<Vec<Crash>> {
-    let found = copies.map(Superblock::decode);
-    let superblock = guard::newest(&found)?;
+/// The records on a disk, of which `read` reads what lies at an offset; `None` if neither
+/// superblock is a store's. For tools that look at an image.
+///
+/// # Errors
+/// What `read` says of the area. A superblock that cannot be read is one that is none.
+pub fn find<E>(
+    mut read: impl FnMut(u64, &mut [u8]) -> Result<(), E>,
+) -> Result<Option<Vec<Crash>>, E> {
+    let mut copy = |offset_bytes| {
+        let mut bytes = vec![0; UNIT_BYTES_MAX as usize];
+        let is_read = read(offset_bytes, &mut bytes).is_ok();
+        Superblock::decode(if is_read { &bytes } else { &[] })
+    };
+    let found = SUPERBLOCK_OFFSETS.map(&mut copy);
+    let Some(superblock) = guard::newest(&found) else {
+        return Ok(None);
+    };
+    let mut area = vec![0; (FLIGHT.end - FLIGHT.start) as usize];
+    read(FLIGHT.start, &mut area)?;
     let seeds = Seeds::new(&superblock.store_id, superblock.checksum_seed);
-    let flight = Flight::read(seeds, area);
-    Some(flight.crashes().into_iter().cloned().collect())
+    let flight = Flight::read(seeds, &area);
+    Ok(Some(flight.crashes().into_iter().cloned().collect()))
 }
 
 /// The area as it is read when a store is opened.

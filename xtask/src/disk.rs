@@ -4,6 +4,7 @@
 //! well, 1 if there are findings or losses, 2 if there is nothing that could be looked at.
 
 mod backup;
+mod crashes;
 mod figures;
 mod image;
 mod json;
@@ -49,6 +50,11 @@ enum Verb {
     },
     /// Adds up what the log holds.
     Stats {
+        /// A raw image or a block device that no running VM uses.
+        image: PathBuf,
+    },
+    /// Shows what guests that crashed left behind, as `/-/admin/crash` does.
+    Crashes {
         /// A raw image or a block device that no running VM uses.
         image: PathBuf,
     },
@@ -122,6 +128,7 @@ fn perform<W: Write + 'static>(verb: &Verb, out: &Rc<RefCell<W>>) -> Result<bool
             figures::write(&mut *out.borrow_mut(), &report)?;
             Ok(report.findings == 0)
         }
+        Verb::Crashes { image } => crashes::show(image, &mut *out.borrow_mut()),
         Verb::Backup {
             image,
             file,

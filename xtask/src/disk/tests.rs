@@ -8,6 +8,7 @@ use std::rc::Rc;
 use serde_json::Value;
 use store::backup::Item;
 use store::blob::HeapPages;
+use store::flight::{HEADER_BYTES, RECORD_BYTES, Slot};
 use store::{
     Batch, BucketName, Change, Condition, FormatPermission, Headers, Key, MemoryDisk, Now, Options,
     State, Store, Wake,
@@ -43,6 +44,11 @@ fn put(store: &mut Store, bucket: &str, key: &[u8], value: &[u8]) {
 
 /// An image of a closed store, in a file of this test's own.
 fn image(name: &str) -> PathBuf {
+    image_and_slot(name).0
+}
+
+/// As [`image`], and where a guest that crashes would write its record.
+fn image_and_slot(name: &str) -> (PathBuf, Slot) {
     let disk = MemoryDisk::new(DISK_BYTES as u64);
     let options = Options {
         format: FormatPermission::BlankOnly,
@@ -56,12 +62,13 @@ fn image(name: &str) -> PathBuf {
     put(&mut store, "www", b"index.html", b"<h1>the first page</h1>");
     put(&mut store, "www", b"with blank\x00", b"two");
     put(&mut store, "notes", b"one", b"three");
+    let slot = store.flight_slot().expect("a place");
     store.close();
     settle(&mut store);
     assert_eq!(*store.state(), State::Closed);
     let mut bytes = vec![0u8; DISK_BYTES];
     disk.peek(0, &mut bytes);
-    file(name, &bytes)
+    (file(name, &bytes), slot)
 }
 
 fn file(name: &str, bytes: &[u8]) -> PathBuf {
@@ -141,6 +148,48 @@ fn a_file_that_may_only_be_read_is_enough() {
     let (clean, _) = check(&image).expect("a store");
     assert!(clean);
     fs::remove_file(&image).expect("removed");
+}
+
+#[test]
+fn a_crash_is_shown_without_a_guest_that_opens_the_store() {
+    let (path, slot) = image_and_slot("crashed.img");
+    let crashes = |image: &Path| {
+        let image = image.to_owned();
+        run(&Verb::Crashes { image })
+    };
+    let (clean, text) = crashes(&path).expect("a store");
+    assert!(clean && text.starts_with("no crashes"), "{text}");
+
+    let words = b"PANIC at src/a.rs:1:1: why; backtrace 0x1000\nthe log before it:\n";
+    let mut record = [0; RECORD_BYTES];
+    record[HEADER_BYTES..HEADER_BYTES + words.len()].copy_from_slice(words);
+    slot.seal(
+        &mut record,
+        words.len(),
+        (1_700_000_000_000_000_000, 61_000_000_000),
+    );
+    let mut bytes = fs::read(&path).expect("there");
+    let place = slot.sector as usize * 512;
+    bytes[place..place + RECORD_BYTES].copy_from_slice(&record);
+    // One superblock is enough.
+    bytes[..4096].fill(0);
+    let (clean, text) = crashes(&file("crashed.img", &bytes)).expect("a store");
+    assert!(!clean);
+    assert_eq!(
+        text,
+        "crash 1: 1700000000000 ms since 1970, 61000 ms after the guest began\n\
+         PANIC at src/a.rs:1:1: why; backtrace 0x1000\nthe log before it:\n"
+    );
+    for (bytes, why) in [
+        (vec![0; DISK_BYTES], "there is no store on it"),
+        (bytes[..100_000].to_vec(), "there is no store on it"),
+        (bytes[..(1 << 20) - 1].to_vec(), "there is no store on it"),
+    ] {
+        let error = crashes(&file("crashed.img", &bytes)).expect_err("no store");
+        assert!(error.contains(why), "{error}");
+    }
+    assert!(crashes(Path::new("/nowhere.img")).is_err());
+    fs::remove_file(path).expect("removed");
 }
 
 #[test]
