@@ -136,6 +136,8 @@ impl Appliance {
         }
         self.listen_to_owners(now);
         let more = match &mut self.phase {
+            // Nothing was promised to anybody yet: what ends does not begin to serve.
+            Phase::Starting(_) if self.shutdown.is_asked() => false,
             Phase::Starting(startup) => match startup.step() {
                 None => false,
                 Some(parts) => {

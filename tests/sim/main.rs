@@ -17,6 +17,7 @@ mod index;
 mod memory;
 mod million;
 mod owners;
+mod phases;
 mod reconnect;
 mod resize;
 mod seeds;
