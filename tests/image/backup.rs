@@ -85,7 +85,7 @@ fn of_bucket(mut stream: &[u8]) -> BTreeMap<Vec<u8>, Vec<u8>> {
 }
 
 /// Waits until a segment is being emptied.
-fn wait_for_compaction(guest: &Guest) {
+pub(crate) fn wait_for_compaction(guest: &Guest) {
     let begin = Instant::now();
     while guest.metric("lampion_store_compaction_left_bytes") == 0 {
         assert!(begin.elapsed() < PATIENCE, "nothing is compacted");

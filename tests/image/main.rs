@@ -7,6 +7,7 @@ mod admin;
 mod backup;
 mod crash;
 mod devices;
+mod ends;
 mod first_steps;
 mod lifecycle;
 mod standstill;

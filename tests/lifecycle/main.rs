@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod crash;
+mod host;
 mod hotplug;
 mod load;
 mod owners;

@@ -88,13 +88,14 @@ const MODULES: [&str; 12] = [
     "bridge",
 ];
 
-const TOOLS: [&str; 6] = [
+const TOOLS: [&str; 7] = [
     "xl",
     "xenconsoled",
     "xenconsole",
     "libxl-save-helper",
     "xen-init-dom0",
     "lsevtchn",
+    "xenstore-control",
 ];
 
 /// Loaded at run time by pthread_cancel; and the daemon's settings as Debian ships them.
