@@ -5,6 +5,7 @@ use crate::{held, on_blank_disk, rounds};
 use std::thread;
 use std::time::Duration;
 use tests::bed::Bed;
+use tests::data::value;
 use tests::guest::Guest;
 use tests::offline;
 
@@ -90,4 +91,35 @@ fn a_network_interface_is_detached_and_attached_again_and_again() {
         );
         guest.wait_for("/readyz?for=write", 200);
     });
+}
+
+/// The backend's link goes down and up, and another one has a smaller MTU.
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn the_link_goes_down_and_up_and_another_has_a_smaller_mtu() {
+    let bed = Bed::from_environment();
+    let (recipe, _) = on_blank_disk(&bed, "linked");
+    let guest = Guest::serving(&bed, "linked", &recipe);
+    let value = value(1, 1, 100_000);
+    assert_eq!(guest.request("PUT", "/kv/l/k", &value).status, 201);
+    let load = Load::begin(&guest);
+    load.wait_for_some();
+    for _ in 0..3 {
+        bed.run("ip link set vif$(xl domid linked).0 down");
+        thread::sleep(Duration::from_secs(2));
+        bed.run("ip link set vif$(xl domid linked).0 up");
+        load.wait_for_some();
+    }
+    bed.run("xl network-detach linked 0");
+    bed.run(
+        "xl network-attach linked mac=00:16:3e:00:00:51 bridge=xenbr0 mtu=1400 \
+         script=/etc/xen/scripts/vif",
+    );
+    guest.wait_for("/readyz?for=write", 200);
+    guest.wait_for_console("mac 00:16:3e:00:00:51, mtu 1400");
+    load.wait_for_some();
+    assert!(guest.request("GET", "/kv/l/k", b"").body == value);
+    assert_eq!(load.refused(), 0);
+    println!("linked: {}", load.end(&guest));
+    guest.shut_down(60);
 }
