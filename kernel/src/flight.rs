@@ -61,6 +61,8 @@ pub struct Recorder {
     pub(crate) clock: LastClock,
     /// Our time when this guest began.
     pub(crate) begun_ns: u64,
+    /// By how much our time is ahead of the hypervisor's, modulo 2^64.
+    pub(crate) ahead_ns: u64,
     /// By how much the wall clock is ahead of our time.
     pub(crate) wall_ahead_ns: u64,
 }
@@ -83,7 +85,10 @@ impl Recorder {
         }
         let _ = writeln!(draft, "the log before it:");
         logger::tail_after_panic(draft.room(), &mut |bytes| draft.push(bytes));
-        let now_ns = logger::now_ns();
+        // The step that died may have begun long ago.
+        let system_ns = self.clock.system_ns(tsc());
+        let now_ns = system_ns.map(|now_ns| now_ns.wrapping_add(self.ahead_ns));
+        let now_ns = now_ns.unwrap_or_else(logger::now_ns);
         let times = (
             now_ns.wrapping_add(self.wall_ahead_ns),
             now_ns.saturating_sub(self.begun_ns),

@@ -8,6 +8,7 @@
 
 extern crate alloc;
 
+pub mod alarm;
 pub mod boot_info;
 pub mod budget;
 pub mod config;

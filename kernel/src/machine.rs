@@ -52,11 +52,21 @@ impl HeapUsage {
     }
 }
 
+/// What an alarm is after it was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AlarmState {
+    /// It will go off.
+    On,
+    /// It finds out how fast its timer counts, and is on when it is set again.
+    Measuring,
+    /// Its timer counts not so far.
+    Unable,
+}
+
 /// What ends, from inside, a guest whose loop stands still.
 pub trait Alarm {
-    /// It goes off after so many ns, unless it is set again; whether it can count so far.
-    /// It need not be on before it is set for the second time.
-    fn set(&self, now_ns: u64, after_ns: u64) -> bool;
+    /// It goes off after so many ns from now, unless it is set again or stopped.
+    fn set(&self, after_ns: u64) -> AlarmState;
 
     /// It does not go off.
     fn stop(&self);

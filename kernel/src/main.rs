@@ -31,7 +31,7 @@ fn kernel_main(mut boot: BootInfo) -> ! {
     let attachment = Attachment::first(xen, memory.pool, &mut mapper, mem::WINDOW)
         .unwrap_or_else(|error| panic!("{error}"));
     panic::remember(&attachment);
-    let (upcalls, alarm) = arch::deliver_upcalls(xen, &mut mapper);
+    let (upcalls, alarm) = arch::deliver_upcalls(&attachment, &mut mapper);
     arch::acpi::report(boot.rsdp, &mut mapper);
     log::info!(
         "boot: {} MiB of RAM, Xen {:?}, events {upcalls:?}",

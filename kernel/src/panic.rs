@@ -37,18 +37,20 @@ pub(crate) fn remember(attachment: &Attachment) {
 
 /// The loop does not turn any more: says where it is, and ends the domain.
 pub(crate) fn stood_still(at: u64, frame: u64) -> ! {
-    let last = LAST.try_lock();
-    let xen = last.and_then(|last| last.as_ref().map(|(xen, _)| *xen));
-    let alarm::Standstill { still_ns, ran_ns } = alarm::standstill(xen);
-    let still_s = still_ns / 1_000_000_000;
-    let what = format_args!("the main loop has not turned for {still_s} s (watchdog=)");
-    match ran_ns.map(|ns| ns / 1_000_000) {
-        Some(ran_ms) => {
-            let why = format_args!("{what}, in which its vCPU ran for {ran_ms} ms");
-            end(ShutdownReason::Watchdog, why, Some(at), frame)
-        }
-        None => end(ShutdownReason::Watchdog, what, Some(at), frame),
-    }
+    let Some(alarm::Standstill { still_ns, ran_ns }) = alarm::standstill() else {
+        let why = format_args!("the main loop has not turned (watchdog=)");
+        end(ShutdownReason::Watchdog, why, Some(at), frame);
+    };
+    let [still_ms, ran_ms] = [still_ns, ran_ns].map(|ns| ns / 1_000_000);
+    let hint = match ran_ns < still_ns / 2 {
+        true => ": the host was busy, or paused it",
+        false => "",
+    };
+    let why = format_args!(
+        "the main loop has not turned for {still_ms} ms (watchdog=), of which its vCPU ran \
+         {ran_ms}{hint}"
+    );
+    end(ShutdownReason::Watchdog, why, Some(at), frame)
 }
 
 /// Says why, leaves a record of it, and ends the domain.

@@ -13,7 +13,7 @@ pub(crate) fn suspend(appliance: &mut Appliance, mapper: &mut Mapper) {
     if appliance.suspend(mapper, &mut arrived) {
         // A panic finds the console of this domain.
         panic::remember(appliance.attachment());
-        let (_, alarm) = arch::deliver_upcalls(appliance.attachment().xen, mapper);
+        let (_, alarm) = arch::deliver_upcalls(appliance.attachment(), mapper);
         appliance.watch_by(alarm);
     }
 }

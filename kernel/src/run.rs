@@ -129,6 +129,9 @@ impl Appliance {
         logger::set_now(monotonic_ns);
         self.begun_ns.get_or_insert(monotonic_ns);
         self.attachment.timers.begin(monotonic_ns);
+        let Attachment { xen, timers, .. } = &self.attachment;
+        let alarm = self.host.alarm.as_deref();
+        self.watchdog.feed(*xen, timers, alarm);
         // All that an event can mean is looked at in every step: its port says no more.
         self.attachment.events.take_pending(|_| {});
         if let Some(xenstore) = &self.attachment.xenstore {
@@ -157,9 +160,6 @@ impl Appliance {
         };
         self.take_back_grants();
         self.publisher.step();
-        let Attachment { xen, timers, .. } = &self.attachment;
-        let alarm = self.host.alarm.as_deref();
-        self.watchdog.feed(*xen, timers, alarm);
         let ending = self.end(now);
         let suspends = self.rests();
         if let Some(console) = &self.attachment.console {

@@ -7,7 +7,7 @@
 //! Source: `xen/include/public/sched.h`, `SCHEDOP_watchdog`, Xen 4.17.
 
 use crate::flight::WAIT_NS;
-use crate::machine::Alarm;
+use crate::machine::{Alarm, AlarmState};
 use xen::task::Timers;
 use xen::{Errno, Xen};
 
@@ -22,16 +22,19 @@ const LAST_WORDS_S: u32 = (WAIT_NS / NS_PER_S) as u32 + 2;
 pub(crate) struct Watchdog {
     /// What was asked for, in seconds.
     timeout_s: Option<u32>,
-    fed: Option<Fed>,
+    /// When it was fed last.
+    fed_ns: Option<u64>,
+    /// The hypervisor's number for it, from when it counts.
+    id: Option<u32>,
+    /// What was said last of who counts.
+    said: Option<Counting>,
 }
 
-/// Who counts, and since when.
-#[derive(Clone, Copy, Debug)]
-struct Fed {
-    at_ns: u64,
-    has_alarm: bool,
-    /// The hypervisor's number for it.
-    id: Result<u32, Errno>,
+/// Who counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Counting {
+    alarm: AlarmState,
+    hypervisor: Result<(), Errno>,
 }
 
 impl Watchdog {
@@ -40,27 +43,20 @@ impl Watchdog {
         self.timeout_s = timeout_s;
     }
 
-    /// The loop turns.
+    /// A turn of the loop begins.
     pub(crate) fn feed(&mut self, xen: Xen, timers: &Timers, alarm: Option<&dyn Alarm>) {
         let Some(timeout_s) = self.timeout_s else {
             return;
         };
         let (now_ns, every_ns) = (timers.now_ns(), u64::from(timeout_s) * NS_PER_S / MEALS);
-        let is_sated = |fed: &Fed| now_ns.saturating_sub(fed.at_ns) < every_ns;
-        let fed = match self.fed.filter(is_sated) {
-            Some(fed) => fed,
-            None => {
-                let fed = wind(self.fed, xen, (now_ns, timeout_s), alarm);
-                say(self.fed, fed, timeout_s);
-                fed
-            }
-        };
-        self.fed = Some(fed);
-        if fed.id.is_err() && !fed.has_alarm {
-            (self.timeout_s, self.fed) = (None, None);
-            return;
-        }
-        timers.register(fed.at_ns.saturating_add(every_ns));
+        let is_sated = |fed_ns: &u64| now_ns.saturating_sub(*fed_ns) < every_ns;
+        let fed_ns = self.fed_ns.filter(is_sated).unwrap_or_else(|| {
+            let counting = self.wind(xen, timeout_s, alarm);
+            self.say(counting, timeout_s);
+            now_ns
+        });
+        self.fed_ns = Some(fed_ns);
+        timers.register(fed_ns.saturating_add(every_ns));
     }
 
     /// Nobody counts until it is fed again.
@@ -68,51 +64,55 @@ impl Watchdog {
         if let Some(alarm) = alarm {
             alarm.stop();
         }
-        if let Some(Ok(id)) = self.fed.take().map(|fed| fed.id)
+        self.fed_ns = None;
+        if let Some(id) = self.id.take()
             && let Err(error) = xen.watchdog(id, 0)
         {
             log::warn!("watchdog: it cannot be called off ({error})");
         }
     }
-}
 
-/// Has both count from now on.
-fn wind(
-    before: Option<Fed>,
-    xen: Xen,
-    (at_ns, timeout_s): (u64, u32),
-    alarm: Option<&dyn Alarm>,
-) -> Fed {
-    let timeout_ns = u64::from(timeout_s) * NS_PER_S;
-    let has_alarm = alarm.is_some_and(|alarm| alarm.set(at_ns, timeout_ns));
-    let patience_s = timeout_s + if has_alarm { LAST_WORDS_S } else { 0 };
-    let id = before.map_or(Ok(0), |before| before.id);
-    Fed {
-        at_ns,
-        has_alarm,
-        id: id.and_then(|id| xen.watchdog(id, patience_s)),
+    /// Has both count from now on.
+    fn wind(&mut self, xen: Xen, timeout_s: u32, alarm: Option<&dyn Alarm>) -> Counting {
+        let after_ns = u64::from(timeout_s) * NS_PER_S;
+        let alarm = alarm.map_or(AlarmState::Unable, |alarm| alarm.set(after_ns));
+        let patience_s = match alarm {
+            AlarmState::On => timeout_s + LAST_WORDS_S,
+            AlarmState::Measuring | AlarmState::Unable => timeout_s,
+        };
+        let wound = xen.watchdog(self.id.unwrap_or(0), patience_s);
+        self.id = wound.ok().or(self.id);
+        Counting {
+            alarm,
+            hypervisor: wound.map(drop),
+        }
     }
-}
 
-/// Says who counts, if that is news.
-fn say(before: Option<Fed>, fed: Fed, timeout_s: u32) {
-    let who = |fed: Fed| (fed.id, fed.has_alarm);
-    if before.is_some_and(|before| who(before) == who(fed)) {
-        return;
-    }
-    let what = format_args!("a loop that stands still for {timeout_s} s ends the domain");
-    match (fed.id, fed.has_alarm) {
-        (Ok(_), true) => log::info!("watchdog: {what}, and says where it stands"),
-        (Err(error), true) => log::info!(
-            "watchdog: {what}, and says where it stands; nobody ends one that cannot say it, for \
-             this hypervisor has no watchdog ({error})"
-        ),
-        (Ok(_), false) => log::info!(
-            "watchdog: {what}; where it stands is not said, for no timer here counts so far"
-        ),
-        (Err(error), false) => log::error!(
-            "watchdog: this hypervisor has none ({error}), and no timer here counts so far; nobody \
-             notices a loop that stands still; write watchdog=off if that is to be so"
-        ),
+    /// Says who counts, if that is news. A first measurement is none.
+    fn say(&mut self, counting: Counting, timeout_s: u32) {
+        let is_news = counting.alarm != AlarmState::Measuring && self.said != Some(counting);
+        if !is_news {
+            return;
+        }
+        self.said = Some(counting);
+        let what = format_args!("a loop that stands still for {timeout_s} s ends the domain");
+        match (counting.hypervisor, counting.alarm) {
+            (Err(error), _) if self.id.is_some() => log::error!(
+                "watchdog: the hypervisor's cannot be fed any more ({error}), and may end the \
+                 domain"
+            ),
+            (Ok(()), AlarmState::On) => log::info!("watchdog: {what}, and says where it stands"),
+            (Ok(()), _) => log::info!(
+                "watchdog: {what}; where it stands is not said, for no timer here counts so far"
+            ),
+            (Err(error), AlarmState::On) => log::info!(
+                "watchdog: {what}, and says where it stands; nobody ends one that cannot say it, \
+                 for this hypervisor has no watchdog ({error})"
+            ),
+            (Err(error), _) => log::error!(
+                "watchdog: this hypervisor has none ({error}), and no timer here counts so far; \
+                 nobody notices a loop that stands still; write watchdog=off if that is to be so"
+            ),
+        }
     }
 }

@@ -89,6 +89,8 @@ pub struct Domain {
     pub(crate) watchdogs_ns: [Option<u64>; 2],
     /// Whether it has any; QEMU's emulation has not.
     pub has_watchdogs: bool,
+    /// When the timer of its local APIC goes off.
+    pub apic_timer_ns: Option<u64>,
     pub(crate) clock: Clock,
     pub(crate) params: BTreeMap<u32, u64>,
     pub(crate) timer_ns: Option<u64>,
@@ -137,6 +139,7 @@ impl Domain {
             has_yielded: false,
             watchdogs_ns: [None; 2],
             has_watchdogs: true,
+            apic_timer_ns: None,
             clock: Clock::default(),
             params,
             timer_ns: None,

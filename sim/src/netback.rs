@@ -43,6 +43,8 @@ struct Rings {
     /// Another one where the frontend has given two.
     rx_port: u32,
     attention: Attention,
+    /// No page was posted when one was wanted, and the guest has not told of another since.
+    rx_dry: bool,
 }
 
 fn half(bytes: &[u8], at: usize) -> u16 {
@@ -111,6 +113,9 @@ impl Netback {
         if !self.is_deaf && rings.attention.looks(&mut domain.events, rings.tx_port) {
             transmit(rings, domain, wire, &mut self.errors);
         }
+        // One channel for both tells the transmitting side, which forgets nothing, either.
+        let is_split = rings.rx_port != rings.tx_port;
+        rings.rx_dry &= is_split && !domain.events.take_notified(rings.rx_port);
         self.starved += receive(rings, domain, wire, &mut self.errors);
     }
 
@@ -170,6 +175,7 @@ impl Netback {
             tx_port,
             rx_port,
             attention: Attention::default(),
+            rx_dry: false,
         });
         self.become_state(domain, XenbusState::Connected);
     }
@@ -298,10 +304,17 @@ fn receive(
     wire: &mut Wire,
     errors: &mut Vec<String>,
 ) -> u64 {
-    let Rings { rx, rx_port, .. } = rings;
+    let Rings {
+        rx,
+        rx_port,
+        rx_dry,
+        ..
+    } = rings;
     let mut starved = 0;
     while let Some(frame) = wire.next_for_guest(domain.now_ns) {
-        let Some(request) = rx.take(&domain.arena) else {
+        let request = (!*rx_dry).then(|| rx.take(&domain.arena)).flatten();
+        let Some(request) = request else {
+            *rx_dry = true;
             starved += 1;
             continue;
         };

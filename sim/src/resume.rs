@@ -30,7 +30,7 @@ pub enum Save {
 impl Domain {
     /// The guest asks for it.
     pub(crate) fn suspend(&mut self) -> Result<usize, Errno> {
-        if self.watchdog_ns().is_some() {
+        if self.watchdog_ns().is_some() || self.apic_timer_ns.is_some() {
             // Nobody feeds it meanwhile.
             self.ended = Some(Ended::Watchdog);
         }

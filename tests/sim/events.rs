@@ -1,8 +1,15 @@
 //! Events that come while their port is masked, told when it is unmasked.
 
-use tests::simulated::{Bare, Options, Outcome, Simulation, faults, request, until_ready};
+use tests::simulated::{
+    Bare, Client, LIMIT_NS, Options, Outcome, Simulation, faults, request, until_ready,
+};
+
 use xen::Domid;
 use xen::event::Port;
+
+/// Their windows together are more than the pages of a ring.
+const CLIENTS: usize = 48;
+const MS_NS: u64 = 1_000_000;
 
 /// The ports that a scan names.
 fn named(bare: &Bare) -> Vec<Port> {
@@ -103,4 +110,42 @@ fn each_ring_of_the_network_has_an_event_channel_where_the_backend_can() {
     assert_ne!(tx, rx);
     let [tx, rx] = network_ports(false);
     assert_eq!(tx, rx);
+}
+
+/// More comes at once than there are pages for it: the backend waits to be told of the next one.
+#[test]
+fn a_backend_that_has_run_out_of_pages_is_told_of_new_ones() {
+    let mut simulation = Simulation::begin(Options::new(1));
+    until_ready(&mut simulation);
+    let body = vec![7; 60_000];
+    let clients = simulation.world(|world| [(); CLIENTS].map(|()| Client::connect(world)));
+    let _ = simulation.run(100 * MS_NS, |_| false);
+    // The guest does not run while they send as much as they may.
+    let mut clients = simulation.world(|world| {
+        let mut nth = 0;
+        let clients = clients.map(|mut client| {
+            nth += 1;
+            client.ask(world, "PUT", &format!("/kv/a/{nth}"), &body);
+            Some(client)
+        });
+        for _ in 0..50 {
+            let now_ns = world.domain.now_ns + MS_NS;
+            world.domain.advance_to(now_ns);
+            world.step();
+        }
+        clients
+    });
+    let served = simulation.run(LIMIT_NS, |world| {
+        for place in &mut clients {
+            let answer = place.as_mut().and_then(|client| client.answer(world));
+            if let Some(Outcome::Answer(answer)) = answer {
+                assert!(matches!(answer.status, 201 | 503), "{}", answer.text());
+                *place = None;
+            }
+        }
+        clients.iter().all(Option::is_none)
+    });
+    assert_eq!(served, Ok(()), "{}", simulation.console());
+    let starved = simulation.world(|world| world.vif.as_ref().map(|vif| vif.starved));
+    assert!(starved > Some(0), "there were pages for all of it");
 }

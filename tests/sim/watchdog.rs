@@ -26,11 +26,11 @@ fn watched_by(seconds: &str, alarm: Option<SimulatedAlarm>) -> Simulation {
 }
 
 /// How long the alarm and the hypervisor's watchdog would still wait.
-fn patience_ns(simulation: &Simulation, alarm: &SimulatedAlarm) -> [Option<u64>; 2] {
+fn patience_ns(simulation: &Simulation) -> [Option<u64>; 2] {
     simulation.world(|world| {
         let domain = &world.domain;
         let left_ns = |due_ns: u64| due_ns.checked_sub(domain.now_ns).expect("in time");
-        [alarm.due_ns(), domain.watchdog_ns()].map(|due_ns| due_ns.map(left_ns))
+        [domain.apic_timer_ns, domain.watchdog_ns()].map(|due_ns| due_ns.map(left_ns))
     })
 }
 
@@ -84,8 +84,16 @@ fn without_being_asked_for_there_is_none() {
 /// Nobody counts while the toolstack saves it, and somebody does afterwards.
 #[test]
 fn it_rests_while_the_domain_is_saved() {
-    for save in [Save::Moves(0), Save::Fails] {
-        let mut simulation = watched("20");
+    for (save, alarm) in [
+        (Save::Moves(0), None),
+        (Save::Fails, None),
+        (Save::Moves(0), Some(SimulatedAlarm::up_to(u64::MAX))),
+        (Save::Fails, Some(SimulatedAlarm::up_to(u64::MAX))),
+    ] {
+        let has_alarm = alarm.is_some();
+        let mut simulation = watched_by("20", alarm);
+        assert_eq!(simulation.pass(LIMIT_NS), Ok(()));
+        assert_eq!(patience_ns(&simulation)[0].is_some(), has_alarm);
         simulation.world(|world| {
             world.domain.saves.push_back(save);
             let path = format!("/local/domain/{DOMID}/control/shutdown");
@@ -95,7 +103,8 @@ fn it_rests_while_the_domain_is_saved() {
         assert_eq!(saved, Ok(()), "{}", simulation.console());
         assert_eq!(simulation.pass(10 * LIMIT_NS), Ok(()));
         assert!(puts(&mut simulation));
-        stand_still(&simulation, 21 * SECOND_NS);
+        assert_eq!(patience_ns(&simulation)[0].is_some(), has_alarm);
+        stand_still(&simulation, 33 * SECOND_NS);
         assert_eq!(simulation.step(), Err(Stuck::Ended(Ended::Watchdog)));
     }
 }
@@ -103,12 +112,16 @@ fn it_rests_while_the_domain_is_saved() {
 /// The hypervisor waits until the record is written, and no alarm is due while the guest works.
 #[test]
 fn the_alarm_is_first_and_never_due_while_the_loop_turns() {
-    let alarm = SimulatedAlarm::up_to(u64::MAX);
-    let mut simulation = watched_by("20", Some(alarm.clone()));
+    let mut simulation = watched_by("20", Some(SimulatedAlarm::up_to(u64::MAX)));
+    let [None, Some(at_first_ns)] = patience_ns(&simulation) else {
+        panic!("the alarm measures");
+    };
+    assert!(at_first_ns <= 20 * SECOND_NS);
+    assert_eq!(simulation.pass(6 * SECOND_NS), Ok(()));
     let mut least_ns = u64::MAX;
     for _ in 0..1_000 {
         assert_eq!(simulation.pass(SECOND_NS), Ok(()));
-        let [Some(alarm_ns), Some(hypervisor_ns)] = patience_ns(&simulation, &alarm) else {
+        let [Some(alarm_ns), Some(hypervisor_ns)] = patience_ns(&simulation) else {
             panic!("both count");
         };
         least_ns = least_ns.min(alarm_ns);
@@ -124,20 +137,23 @@ fn the_alarm_is_first_and_never_due_while_the_loop_turns() {
 #[test]
 fn an_alarm_that_cannot_count_so_far_leaves_it_to_the_hypervisor() {
     let alarm = SimulatedAlarm::up_to(19 * SECOND_NS);
-    let simulation = watched_by("20", Some(alarm.clone()));
-    let [None, Some(hypervisor_ns)] = patience_ns(&simulation, &alarm) else {
-        panic!("the hypervisor counts alone");
-    };
-    assert!(hypervisor_ns <= 20 * SECOND_NS);
+    let mut simulation = watched_by("20", Some(alarm));
+    for _ in 0..3 {
+        let [None, Some(hypervisor_ns)] = patience_ns(&simulation) else {
+            panic!("the hypervisor counts alone");
+        };
+        assert!(hypervisor_ns <= 20 * SECOND_NS);
+        assert_eq!(simulation.pass(6 * SECOND_NS), Ok(()));
+    }
     let told = simulation.console();
     assert!(told.contains("no timer here counts so far"), "{told}");
+    assert!(!told.contains("and says where it stands"), "{told}");
 }
 
 /// As on QEMU's emulation.
 #[test]
 fn where_the_hypervisor_has_none_the_alarm_is_enough() {
-    let counting = SimulatedAlarm::up_to(u64::MAX);
-    for alarm in [None, Some(counting.clone())] {
+    for alarm in [None, Some(SimulatedAlarm::up_to(u64::MAX))] {
         let mut simulation = Simulation::begin(Options {
             command_line: format!("{COMMAND_LINE} watchdog=20"),
             alarm: alarm.clone(),
@@ -153,26 +169,21 @@ fn where_the_hypervisor_has_none_the_alarm_is_enough() {
         };
         assert_eq!(told.matches(words).count(), 1, "{told}");
         assert_eq!(told.matches("watchdog: ").count(), 1, "{told}");
+        assert_eq!(patience_ns(&simulation)[0].is_some(), alarm.is_some());
         assert!(puts(&mut simulation));
     }
-    assert!(counting.due_ns().is_some());
 }
 
+/// The hypervisor goes on counting: the owner is told, and it is called off before a save.
 #[test]
-fn no_alarm_is_on_while_the_domain_is_saved() {
-    let alarm = SimulatedAlarm::up_to(u64::MAX);
-    let mut simulation = watched_by("20", Some(alarm.clone()));
-    simulation.world(|world| {
-        world.domain.saves.push_back(Save::Moves(0));
-        let path = format!("/local/domain/{DOMID}/control/shutdown");
-        world.domain.xenstored.write(&path, b"suspend");
-    });
-    let mut was_off = false;
-    while simulation.world(|world| !world.domain.saves.is_empty()) {
-        assert_eq!(simulation.step(), Ok(()));
-        was_off |= alarm.due_ns().is_none();
-    }
-    assert!(was_off, "{}", simulation.console());
-    assert_eq!(simulation.pass(LIMIT_NS), Ok(()));
-    assert!(alarm.due_ns().is_some());
+fn a_watchdog_that_cannot_be_fed_any_more_is_told_of() {
+    let mut simulation = watched("20");
+    simulation.world(|world| world.domain.has_watchdogs = false);
+    assert_eq!(simulation.pass(6 * SECOND_NS), Ok(()));
+    let told = simulation.console();
+    assert!(told.contains("cannot be fed any more"), "{told}");
+    simulation.world(|world| world.domain.has_watchdogs = true);
+    assert_eq!(simulation.pass(6 * SECOND_NS), Ok(()));
+    assert!(matches!(patience_ns(&simulation)[1], Some(ns) if ns > 14 * SECOND_NS));
+    assert!(puts(&mut simulation));
 }

@@ -6,6 +6,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
@@ -24,8 +25,12 @@ pub(crate) fn name() -> &'static str {
     &COMMIT[..NAME_CHARS]
 }
 
+/// Two lanes may want it, and one builds it.
+static BUILDING: Mutex<()> = Mutex::new(());
+
 /// Builds it, if that has not been done; where it is.
 pub(crate) fn build() -> Result<PathBuf> {
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     let checkout = crate::checkout();
     let directory = checkout.join("target/older").join(name());
     let built = directory.join("dist/lampion");

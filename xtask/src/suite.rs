@@ -34,8 +34,8 @@ pub(crate) struct Suite {
     recorded_disk: bool,
     /// With the image of an earlier commit in the payload, too.
     older: bool,
-    /// With the image that is wrong on purpose in the payload, too.
-    has_wrong: bool,
+    /// A test of this name wants the image that is wrong on purpose in the payload, too.
+    wrong_for: Option<&'static str>,
     /// Runs only with `--full`, or when its hypervisor and a filter are named.
     pub(crate) is_long: bool,
     /// Without `--full` and a filter, only tests with one of these in their names; none is all.
@@ -117,7 +117,7 @@ impl Suite {
             hostile: false,
             recorded_disk: false,
             older: false,
-            has_wrong: false,
+            wrong_for: None,
             is_long: false,
             brief: &[],
             shows_output: false,
@@ -128,7 +128,7 @@ impl Suite {
     /// What is there for a loop that is stuck is seen in an image where one is.
     const fn image(hypervisor: Hypervisor) -> Suite {
         Suite {
-            has_wrong: true,
+            wrong_for: Some("a_loop_that_stands_still_is_ended_and_says_where"),
             ..Suite::on("image", hypervisor)
         }
     }
@@ -153,6 +153,7 @@ impl Suite {
     /// goes to `screen`.
     pub(crate) fn run(&self, image: &Path, filters: &[&str], screen: &Screen) -> Result<()> {
         let binary = build_tests(self.target)?;
+        let has_wrong = self.has_wrong(filters);
         let disks = self.disks()?;
         let mut bed = Bed::start(&Request {
             hypervisor: self.hypervisor,
@@ -161,7 +162,7 @@ impl Suite {
             cpu_count: if self.hostile { 2 } else { 1 },
             icount: self.icount,
             disks: disks.clone(),
-            payload: self.payload(image)?,
+            payload: self.payload(image, has_wrong)?,
             http_port: None,
         })?;
         let mut tests = Command::new(&binary);
@@ -170,7 +171,11 @@ impl Suite {
             .args(filters);
         tests.args(self.shows_output.then_some("--show-output"));
         tests.current_dir(crate::checkout().join("tests"));
-        environment(&mut tests, self, &bed, &disks)?;
+        environment(&mut tests, self, &bed, &disks);
+        if has_wrong {
+            tests.env("LAMPION_WRONG_SYMBOLS", wrong::image()?.debug);
+            tests.env("LAMPION_XTASK", std::env::current_exe()?);
+        }
         let result = match self.wrong {
             None => watch(&mut tests, &mut bed, screen.clone()),
             Some(words) => watch_failure(&mut tests, &mut bed, words, screen),
@@ -188,7 +193,14 @@ impl Suite {
         }
     }
 
-    fn payload(&self, image: &Path) -> Result<Vec<(String, PathBuf)>> {
+    /// Whether one of the tests to be run wants the wrong image beside the right one.
+    fn has_wrong(&self, filters: &[&str]) -> bool {
+        let is_run =
+            |test: &str| filters.is_empty() || filters.iter().any(|word| test.contains(word));
+        self.wrong_for.is_some_and(is_run)
+    }
+
+    fn payload(&self, image: &Path, has_wrong: bool) -> Result<Vec<(String, PathBuf)>> {
         let mut files = vec![("lampion".to_owned(), image.to_owned())];
         if self.linux_guest {
             files.extend(linux_guest::files()?);
@@ -199,7 +211,7 @@ impl Suite {
         if self.older {
             files.push(("older".to_owned(), older::build()?));
         }
-        if self.has_wrong {
+        if has_wrong {
             files.push(("wrong".to_owned(), wrong::image()?.path));
         }
         Ok(files)
@@ -345,7 +357,7 @@ pub(crate) fn targets() -> Result<Vec<String>> {
 }
 
 /// What a test learns about its bed.
-fn environment(cargo: &mut Command, suite: &Suite, bed: &Bed, disks: &[Disk]) -> Result<()> {
+fn environment(cargo: &mut Command, suite: &Suite, bed: &Bed, disks: &[Disk]) {
     let local = |port: u16| format!("127.0.0.1:{port}");
     cargo.env("LAMPION_BED", suite.hypervisor.name());
     cargo.env("LAMPION_BED_LOGS", bed.directory());
@@ -355,17 +367,12 @@ fn environment(cargo: &mut Command, suite: &Suite, bed: &Bed, disks: &[Disk]) ->
     if suite.older {
         cargo.env("LAMPION_BED_OLDER", older::name());
     }
-    if suite.has_wrong {
-        cargo.env("LAMPION_WRONG_SYMBOLS", wrong::image()?.debug);
-        cargo.env("LAMPION_XTASK", std::env::current_exe()?);
-    }
     for disk in disks {
         cargo.env("LAMPION_BED_DISK", &disk.path);
         if let Some(log) = &disk.log {
             cargo.env("LAMPION_BED_LOG", log);
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -375,12 +382,18 @@ mod tests {
     /// A test that got another name would be left out, and nobody would be told.
     #[test]
     fn a_brief_suite_names_tests_that_there_are() {
-        for Suite { target, brief, .. } in &SUITES {
+        for suite in &SUITES {
+            let Suite {
+                target,
+                brief,
+                wrong_for,
+                ..
+            } = suite;
             let directory = crate::checkout().join("tests").join(target);
             let files = fs::read_dir(&directory).unwrap().flatten();
             let sources = files.map(|file| fs::read_to_string(file.path()).unwrap_or_default());
             let sources = sources.collect::<String>();
-            for word in *brief {
+            for word in brief.iter().chain(wrong_for) {
                 let name = format!("fn {word}");
                 assert!(sources.contains(&name), "{}: {name}", directory.display());
             }

@@ -8,12 +8,13 @@
 #![expect(unsafe_code, reason = "the entry's symbol, which nobody reads")]
 
 use super::apic::{Apic, MASKED, Register};
-use core::cell::Cell;
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use kernel::machine::Alarm;
-use spin::Once;
+use super::cpu;
+use kernel::alarm::Pace;
+use kernel::machine::{Alarm, AlarmState};
+use spin::Mutex;
 use x86_64::instructions::interrupts;
 use xen::Xen;
+use xen::clock::LastClock;
 
 /// Its vector; `upcall.s` says the same to `fault.s`.
 pub(super) const VECTOR: u8 = 0xe0;
@@ -23,13 +24,12 @@ pub(super) const VECTOR: u8 = 0xe0;
 const HELD_OFF: u32 = 0xd0;
 const DIVIDED_BY_128: u32 = 0b1010;
 const VCPU: u32 = 0;
+/// Count and time belong together if they were read within so long.
+const AT_ONCE_NS: u64 = 1_000_000;
+const ATTEMPTS: u32 = 10;
 
-static APIC: Once<Apic> = Once::new();
-/// Whether the loop is to be watched.
-static IS_SET: AtomicBool = AtomicBool::new(false);
-/// How long it waits, and how long the vCPU had run when it was set last.
-static AFTER_NS: AtomicU64 = AtomicU64::new(0);
-static RAN_NS: AtomicU64 = AtomicU64::new(0);
+/// The one there is: whoever is interrupted by it looks here, and finds it taken at worst.
+static TIMER: Mutex<Option<Timer>> = Mutex::new(None);
 
 unsafe extern "C" {
     #[link_name = "alarm_entry"]
@@ -41,10 +41,16 @@ pub(super) fn entry() -> u64 {
     (&raw const ALARM_ENTRY).addr() as u64
 }
 
-/// Does one turn of the loop, with the alarm listened to if it is set.
+/// Does one turn of the loop, with the alarm listened to if it is on.
 pub(crate) fn watched<T>(turn: impl FnOnce() -> T) -> T {
-    let is_set = IS_SET.load(Ordering::Relaxed);
-    let Some(apic) = APIC.get().filter(|_| is_set) else {
+    let apic = {
+        let timer = TIMER.lock();
+        timer
+            .as_ref()
+            .filter(|timer| timer.is_on)
+            .map(|timer| timer.apic)
+    };
+    let Some(apic) = apic else {
         return turn();
     };
     apic.write(Register::TaskPriority, HELD_OFF);
@@ -57,84 +63,123 @@ pub(crate) fn watched<T>(turn: impl FnOnce() -> T) -> T {
 
 /// How long the loop has not turned.
 pub(crate) struct Standstill {
-    /// What the alarm waited for.
     pub(crate) still_ns: u64,
-    /// How much of that the vCPU ran: little of it means that the host was busy.
-    pub(crate) ran_ns: Option<u64>,
+    /// How much of that the vCPU ran.
+    pub(crate) ran_ns: u64,
 }
 
 /// What can be said of it when the alarm has gone off.
-pub(crate) fn standstill(xen: Option<Xen>) -> Standstill {
-    let ran_ns = xen.and_then(|xen| xen.vcpu_running_ns(VCPU));
-    Standstill {
-        still_ns: AFTER_NS.load(Ordering::Relaxed),
-        ran_ns: ran_ns.map(|ran_ns| ran_ns.saturating_sub(RAN_NS.load(Ordering::Relaxed))),
-    }
+pub(crate) fn standstill() -> Option<Standstill> {
+    let timer = TIMER.try_lock()?;
+    let timer = timer.as_ref()?;
+    let begun = timer.begun.as_ref()?;
+    let now_ns = timer.clock.system_ns(cpu::tsc())?;
+    Some(Standstill {
+        still_ns: now_ns.saturating_sub(begun.at_ns),
+        ran_ns: timer.ran_ns().saturating_sub(begun.ran_ns),
+    })
 }
 
-/// The timer. How fast it counts is not said anywhere that holds for each hypervisor, so it is
-/// measured while it counts, and the alarm is on from the second time that it is set.
-pub(crate) struct LoopAlarm {
+struct Timer {
     apic: Apic,
     xen: Xen,
-    /// What it began to count from, and when.
-    begun: Cell<Option<(u32, u64)>>,
-    /// Ticks and the ns they took, at its fastest: a vCPU that waits for its CPU may lose some.
-    pace: Cell<(u32, u64)>,
+    clock: LastClock,
+    pace: Pace,
+    begun: Option<Begun>,
+    is_on: bool,
 }
 
-impl LoopAlarm {
-    pub(super) fn new(xen: Xen, apic: Apic) -> LoopAlarm {
-        LoopAlarm {
-            apic: *APIC.call_once(|| apic),
-            xen,
-            begun: Cell::new(None),
-            pace: Cell::new((0, 1)),
-        }
+/// What it counts from, since when by the hypervisor's clock, and how long the vCPU had run.
+struct Begun {
+    from: u32,
+    at_ns: u64,
+    ran_ns: u64,
+}
+
+impl Timer {
+    fn ran_ns(&self) -> u64 {
+        self.xen.vcpu_running_ns(VCPU).unwrap_or(0)
     }
 
-    fn count(&self, from: u32, now_ns: u64, is_heard: bool) {
-        let masked = if is_heard { 0 } else { MASKED };
+    fn count(&mut self, from: u32, is_on: bool) {
+        let masked = if is_on { 0 } else { MASKED };
+        self.is_on = is_on;
+        let ran_ns = self.ran_ns();
         self.apic
             .write(Register::DivideConfiguration, DIVIDED_BY_128);
         self.apic.write(Register::Timer, u32::from(VECTOR) | masked);
-        self.apic.write(Register::InitialCount, from);
-        self.begun.set(Some((from, now_ns)));
-        IS_SET.store(is_heard, Ordering::Relaxed);
+        let apic = self.apic;
+        let begun = self.at_once(|| apic.write(Register::InitialCount, from));
+        self.begun = begun.map(|((), at_ns)| Begun {
+            from,
+            at_ns,
+            ran_ns,
+        });
     }
 
-    /// What it has counted since, if that is faster than before.
-    fn measure(&self, from: u32, begun_ns: u64, now_ns: u64) {
-        let ticks = from.saturating_sub(self.apic.read(Register::CurrentCount));
-        let took_ns = now_ns.saturating_sub(begun_ns).max(1);
-        let (known, known_ns) = self.pace.get();
-        if u128::from(ticks) * u128::from(known_ns) > u128::from(known) * u128::from(took_ns) {
-            self.pace.set((ticks, took_ns));
+    /// Does something, and says when; `None` if the vCPU lost its CPU in it again and again.
+    fn at_once<T>(&self, act: impl Fn() -> T) -> Option<(T, u64)> {
+        (0..ATTEMPTS).find_map(|_| {
+            let before_ns = self.clock.system_ns(cpu::tsc())?;
+            let result = act();
+            let took_ns = self.clock.system_ns(cpu::tsc())?.saturating_sub(before_ns);
+            (took_ns < AT_ONCE_NS).then_some((result, before_ns))
+        })
+    }
+
+    /// What it has counted since it was set.
+    fn measure(&mut self) {
+        let Some(Begun { from, at_ns, .. }) = self.begun else {
+            return;
+        };
+        let apic = self.apic;
+        if let Some((left, now_ns)) = self.at_once(|| apic.read(Register::CurrentCount)) {
+            let (ticks, took_ns) = (from.saturating_sub(left), now_ns.saturating_sub(at_ns));
+            self.pace.measure(ticks, took_ns);
         }
+    }
+}
+
+/// The handle of it. It is on from the second time that it is set: until then it measures.
+pub(super) struct LoopAlarm;
+
+impl LoopAlarm {
+    /// There is one timer: whatever was known of it in an earlier domain is forgotten.
+    pub(super) fn new(xen: Xen, apic: Apic, clock: LastClock) -> LoopAlarm {
+        *TIMER.lock() = Some(Timer {
+            apic,
+            xen,
+            clock,
+            pace: Pace::default(),
+            begun: None,
+            is_on: false,
+        });
+        LoopAlarm
     }
 }
 
 impl Alarm for LoopAlarm {
-    fn set(&self, now_ns: u64, after_ns: u64) -> bool {
-        let Some((from, begun_ns)) = self.begun.get() else {
-            self.count(u32::MAX, now_ns, false);
-            return true;
+    fn set(&self, after_ns: u64) -> AlarmState {
+        let mut timer = TIMER.lock();
+        let Some(timer) = timer.as_mut() else {
+            return AlarmState::Unable;
         };
-        self.measure(from, begun_ns, now_ns);
-        let (ticks, took_ns) = self.pace.get();
-        let ticks = u128::from(after_ns) * u128::from(ticks) / u128::from(took_ns);
-        let count = u32::try_from(ticks).ok().filter(|ticks| *ticks > 0);
-        let ran_ns = self.xen.vcpu_running_ns(VCPU).unwrap_or(0);
-        RAN_NS.store(ran_ns, Ordering::Relaxed);
-        AFTER_NS.store(after_ns, Ordering::Relaxed);
-        self.count(count.unwrap_or(u32::MAX), now_ns, count.is_some());
-        count.is_some()
+        timer.measure();
+        let ticks = timer.pace.ticks(after_ns);
+        timer.count(ticks.unwrap_or(u32::MAX), ticks.is_some());
+        match ticks {
+            Some(_) => AlarmState::On,
+            None if timer.pace.is_known() => AlarmState::Unable,
+            None => AlarmState::Measuring,
+        }
     }
 
     fn stop(&self) {
-        self.apic.write(Register::Timer, MASKED);
-        self.apic.write(Register::InitialCount, 0);
-        self.begun.set(None);
-        IS_SET.store(false, Ordering::Relaxed);
+        let mut timer = TIMER.lock();
+        if let Some(timer) = timer.as_mut() {
+            timer.apic.write(Register::Timer, MASKED);
+            timer.apic.write(Register::InitialCount, 0);
+            (timer.begun, timer.is_on) = (None, false);
+        }
     }
 }

@@ -14,7 +14,7 @@ mod upcall;
 
 use alloc::boxed::Box;
 use kernel::machine::{Alarm, Upcalls};
-use xen::Xen;
+use xen::Attachment;
 
 /// The boot CPU: one shard of the appliance runs on it.
 const BOOT_VCPU: u32 = 0;
@@ -26,14 +26,15 @@ pub(crate) fn catch_faults() {
 
 /// Has the hypervisor interrupt us for events; with that, what can watch the loop.
 pub(crate) fn deliver_upcalls(
-    xen: Xen,
+    attachment: &Attachment,
     mapper: &mut paging::Mapper,
 ) -> (Upcalls, Option<Box<dyn Alarm>>) {
-    let apic = apic::Apic::enable(mapper);
+    let (xen, apic) = (attachment.xen, apic::Apic::enable(mapper));
     let upcalls = upcall::deliver(xen, BOOT_VCPU, apic);
     // The domain-wide vector knows no priorities: it would come in the middle of the loop.
     if upcalls == Upcalls::DomainWide {
         return (upcalls, None);
     }
-    (upcalls, Some(Box::new(alarm::LoopAlarm::new(xen, apic))))
+    let alarm = alarm::LoopAlarm::new(xen, apic, attachment.clock.last());
+    (upcalls, Some(Box::new(alarm)))
 }

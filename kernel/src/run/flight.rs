@@ -60,6 +60,7 @@ impl Appliance {
                 .last_write(self.attachment.xen)?,
             network: vif.and_then(|vif| vif.borrow().last_rings()),
             clock: clock.last(),
+            ahead_ns: now_ns.wrapping_sub(clock.system_ns(now_ns)),
             begun_ns: self.begun_ns.unwrap_or(now_ns),
             wall_ahead_ns: clock.wall_ns(now_ns).wrapping_sub(now_ns),
         })

@@ -1,14 +1,15 @@
-//! An alarm that tells when it would go off.
+//! An alarm that is a timer of the simulated domain.
 
-use kernel::machine::Alarm;
+use super::machine;
+use kernel::machine::{Alarm, AlarmState};
 use std::cell::Cell;
 use std::rc::Rc;
 
-/// It counts no further than it was made for, and nobody is interrupted by it.
+/// As the image's, it is on from the second time that it is set; nobody is interrupted by it.
 #[derive(Clone, Debug)]
 pub struct SimulatedAlarm {
     longest_ns: u64,
-    due_ns: Rc<Cell<Option<u64>>>,
+    has_measured: Rc<Cell<bool>>,
 }
 
 impl SimulatedAlarm {
@@ -16,24 +17,28 @@ impl SimulatedAlarm {
     pub fn up_to(longest_ns: u64) -> SimulatedAlarm {
         SimulatedAlarm {
             longest_ns,
-            due_ns: Rc::default(),
+            has_measured: Rc::default(),
         }
-    }
-
-    /// When it goes off, if nothing happens before.
-    pub fn due_ns(&self) -> Option<u64> {
-        self.due_ns.get()
     }
 }
 
 impl Alarm for SimulatedAlarm {
-    fn set(&self, now_ns: u64, after_ns: u64) -> bool {
-        let can = after_ns <= self.longest_ns;
-        self.due_ns.set(can.then_some(now_ns + after_ns));
-        can
+    fn set(&self, after_ns: u64) -> AlarmState {
+        let state = match self.has_measured.replace(true) {
+            false => AlarmState::Measuring,
+            true if after_ns > self.longest_ns => AlarmState::Unable,
+            true => AlarmState::On,
+        };
+        let is_on = state == AlarmState::On;
+        machine().with(|world| {
+            let domain = &mut world.domain;
+            domain.apic_timer_ns = is_on.then_some(domain.now_ns + after_ns);
+        });
+        state
     }
 
     fn stop(&self) {
-        self.due_ns.set(None);
+        self.has_measured.set(false);
+        machine().with(|world| world.domain.apic_timer_ns = None);
     }
 }
