@@ -1,20 +1,21 @@
 # Interrupts. All but the alarm may find the guest on its way into sleep and out of it, and
 # nowhere else: what they push would lie in a red zone.
 
-# With rax pushed. An interrupt that is about to return to the `hlt` returns behind it, since
-# what it tells is not to be slept on; interrupts stay off then, see `idle_wait`. Nested emulation
-# may deliver one twice, so that it finds this very stub before its first instruction.
-    .macro finds_it_asleep stub
+# With rax pushed: goes on if the guest was in this section, which has no red zone. Nested
+# emulation may deliver an interrupt again while its stub begins, so that it finds a stub.
+# One that is about to return to the `hlt` returns behind it, since what it tells is not to be
+# slept on; interrupts stay off then, see `idle_wait`.
+    .macro unless_asleep otherwise
+    lea rax, [rip + stubs_begin]
+    cmp [rsp + 8], rax
+    jb \otherwise
+    lea rax, [rip + stubs_end]
+    cmp [rsp + 8], rax
+    jae \otherwise
     and dword ptr [rsp + 24], 0xfffffdff
-    lea rax, [rip + \stub]
-    cmp [rsp + 8], rax
-    je 3f
-    lea rax, [rip + idle_awake]
-    cmp [rsp + 8], rax
-    je 3f
     lea rax, [rip + idle_hlt]
     cmp [rsp + 8], rax
-    jne stray_entry
+    jne 3f
     lea rax, [rip + idle_awake]
     mov [rsp + 8], rax
 3:
@@ -26,12 +27,13 @@
 
     .section .text.upcall, "ax", @progbits
     .balign 16
+stubs_begin:
     .globl upcall_entry
 upcall_entry:
     push rax
     mov rax, [UPCALL_PENDING_BYTE]
     mov byte ptr [rax], 0
-    finds_it_asleep upcall_entry
+    unless_asleep stray
 end_of_interrupt:
     mov rax, [UPCALL_EOI]
     test rax, rax
@@ -68,38 +70,27 @@ idle_awake:
     .globl ignored_entry
 ignored_entry:
     push rax
-    finds_it_asleep ignored_entry
+    unless_asleep stray
     pop rax
     iretq
 
 # The alarm. Who sleeps does not stand still, and wakes up; for everybody else this is the end.
-# A frame that was pushed on the way into this stub says nothing of the loop.
 
     .globl alarm_entry
 alarm_entry:
     push rax
-    lea rax, [rip + alarm_entry]
-    cmp [rsp + 8], rax
-    pop rax
-    jne 4f
-    mov rsp, [rsp + 24]
-    jmp alarm_entry
-4:  push rax
-    lea rax, [rip + idle_hlt]
-    cmp [rsp + 8], rax
-    je 5f
-    lea rax, [rip + idle_awake]
-    cmp [rsp + 8], rax
-    je 5f
+    unless_asleep stuck
+    jmp end_of_interrupt
+
+stuck:
     pop rax
     push 0
     push 0xe0                       # alarm::VECTOR
     jmp fault_common
-5:  finds_it_asleep alarm_entry
-    jmp end_of_interrupt
 
-stray_entry:
+stray:
     pop rax
     push 0
     push 0x40                       # fault::STRAY
     jmp fault_common
+stubs_end:
