@@ -79,7 +79,10 @@ extern "C" fn fault_handler(frame: &Frame) -> ! {
     match frame.vector {
         ALARM => crate::panic::stood_still(frame.rip, frame.rbp),
         STRAY => crate::panic::die(
-            format_args!("an interrupt in the middle of the main loop, which holds all off"),
+            format_args!(
+                "the hypervisor delivered an interrupt that was held off, and memory may be \
+                 damaged by it: start again, and report this line with the hypervisor's release"
+            ),
             Some(frame.rip),
             frame.rbp,
         ),
