@@ -51,6 +51,11 @@ impl Budget {
         }
     }
 
+    /// Batches of changes while they come in: a part of what is left beside the store.
+    pub fn batches_bytes(self) -> u64 {
+        (self.store_bytes / 16).clamp(MIB / 8, 4 * MIB)
+    }
+
     /// The smallest `memory=`, in MiB, whose domain gives its store so much beside a disk.
     pub fn machine_mib(store_bytes: u64) -> u64 {
         // Xen keeps some of the domain's memory for itself.

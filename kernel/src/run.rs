@@ -295,7 +295,9 @@ impl Appliance {
         };
         let memory_bytes = budget.store_memory_bytes(vbd.is_some());
         let store = parts.store(device, memory_bytes, self.entropy.draw());
-        let mut service = Service::new(parts.settings.service.clone(), store);
+        let mut config = parts.settings.service.clone();
+        config.limits.batches_bytes = budget.batches_bytes();
+        let mut service = Service::new(config, store);
         service.set_environment(report::environment(
             &parts,
             report::Sources {

@@ -62,7 +62,7 @@ pub struct Sites {
     by_host: Vec<(Box<str>, BucketName)>,
 }
 
-/// How long a connection may take for what, in nanoseconds.
+/// How long a connection may take for what, in nanoseconds, and what connections may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// From the first byte of a head to its last.
@@ -73,6 +73,8 @@ pub struct Limits {
     pub body_timeout_ns: u64,
     /// Between two pieces of an answer taken by the peer or given by the store.
     pub answer_timeout_ns: u64,
+    /// RAM that all batches may take while they come in.
+    pub batches_bytes: u64,
 }
 
 /// What the service can be told.
@@ -90,7 +92,7 @@ pub struct Config {
     pub metrics: MetricsMode,
     /// `site.HOST`.
     pub sites: Sites,
-    /// Deadlines.
+    /// Deadlines, and memory.
     pub limits: Limits,
 }
 
@@ -275,6 +277,7 @@ impl Default for Limits {
             idle_timeout_ns: 75 * SECOND_NS,
             body_timeout_ns: 30 * SECOND_NS,
             answer_timeout_ns: 60 * SECOND_NS,
+            batches_bytes: 4 << 20,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! JSON out (RFC 8259): strings escaped here, the rest written in place.
 
 use alloc::string::String;
+use base64ct::{Base64UrlUnpadded, Encoding};
 use core::fmt::Write;
 
 /// Appends `text` as a JSON string, quotes included.
@@ -28,6 +29,18 @@ pub(crate) fn push_member(out: &mut String, name: &str, text: &str) {
     push_string(out, name);
     out.push(':');
     push_string(out, text);
+}
+
+/// Appends `"name":` and bytes that are text, or `"name64":` and any other as base64url.
+pub(crate) fn push_bytes(out: &mut String, name: &str, bytes: &[u8]) {
+    match core::str::from_utf8(bytes) {
+        Ok(text) => push_member(out, name, text),
+        Err(_) => {
+            let _ = write!(out, "\"{name}64\":\"");
+            out.push_str(&Base64UrlUnpadded::encode_string(bytes));
+            out.push('"');
+        }
+    }
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ pub(crate) enum Written {
     Put,
     /// A DELETE.
     Deleted,
+    /// The integer that it became.
+    Incremented(i64),
 }
 
 /// `BUCKET/KEY`, the key being all the rest.
@@ -93,7 +95,7 @@ pub(crate) fn bucket_of(name: &[u8]) -> Result<BucketName, Problem> {
     BucketName::new(name).map_err(|error| Problem::new(Kind::BadBucket, format!("{error}.")))
 }
 
-fn key(bytes: Vec<u8>) -> Result<Key, Problem> {
+pub(crate) fn key(bytes: Vec<u8>) -> Result<Key, Problem> {
     let len = bytes.len();
     Key::of(bytes).map_err(|error| bad_key(&format!("{error}, and this one is {len}")))
 }
@@ -221,19 +223,31 @@ pub(crate) fn written(
     match written {
         Written::Deleted => outcome.map(|_| Answer::empty(204)).map_err(delete_refused),
         Written::Put => {
-            let committed = outcome.map_err(refusal::problem)?;
-            let (version, existed) = committed
-                .results
-                .into_iter()
-                .next()
-                .unwrap_or((None, false));
-            let mut answer = Answer::empty(if existed { 204 } else { 201 });
-            if let Some(version) = version {
-                answer.line("ETag", &etag::write(&version));
-            }
-            Ok(answer)
+            let (version, existed) = first(outcome)?;
+            let answer = Answer::empty(if existed { 204 } else { 201 });
+            Ok(with_tag(answer, version))
+        }
+        Written::Incremented(sum) => {
+            let (version, _) = first(outcome)?;
+            let text = format!("{sum}\n");
+            let answer = Answer::text(200, "text/plain; charset=utf-8", text);
+            Ok(with_tag(answer, version))
         }
     }
+}
+
+/// What the one change of a batch came to.
+fn first(outcome: Result<Committed, Refusal>) -> Result<(Option<Metadata>, bool), Problem> {
+    let committed = outcome.map_err(refusal::problem)?;
+    let first = committed.results.into_iter().next();
+    Ok(first.unwrap_or((None, false)))
+}
+
+fn with_tag(mut answer: Answer, version: Option<Metadata>) -> Answer {
+    if let Some(version) = version {
+        answer.line("ETag", &etag::write(&version));
+    }
+    answer
 }
 
 fn delete_refused(refusal: Refusal) -> Problem {
@@ -251,7 +265,7 @@ fn nothing_to_delete() -> Problem {
 }
 
 /// The condition of a write.
-fn condition(
+pub(crate) fn condition(
     service: &mut Service,
     request: &Request<'_>,
     place: &Place,
@@ -310,13 +324,21 @@ fn kept_headers(fields: &Fields<'_>) -> Result<Headers, Problem> {
 fn end_of(ttl: &[u8], now: Now) -> Result<u64, Problem> {
     let seconds = core::str::from_utf8(ttl).ok();
     let seconds = seconds.and_then(|text| text.parse().ok());
-    let seconds: u64 = seconds
-        .filter(|seconds| (1..=TTL_S_MAX).contains(seconds))
-        .ok_or_else(|| {
-            let detail = format!("`ttl` is a number of seconds from 1 to {TTL_S_MAX}.");
-            Problem::new(Kind::BadParameter, detail)
-        })?;
-    Ok(now.wall_ns / 1_000_000 + seconds * 1_000)
+    end_after(seconds.unwrap_or(0), now)
+}
+
+/// The same, after so many seconds.
+pub(crate) fn end_after(ttl_s: u64, now: Now) -> Result<u64, Problem> {
+    if !(1..=TTL_S_MAX).contains(&ttl_s) {
+        let detail = format!("`ttl` is a number of seconds from 1 to {TTL_S_MAX}.");
+        return Err(Problem::new(Kind::BadParameter, detail));
+    }
+    Ok(now.wall_ns / 1_000_000 + ttl_s * 1_000)
+}
+
+/// Whether a representation header that came by another way than HTTP can be kept.
+pub(crate) fn is_keepable(value: &str) -> bool {
+    value.len() <= HEADER_BYTES_MAX && !value.contains(char::is_control)
 }
 
 /// One header to be kept, its lines joined (RFC 9110 section 5.3).

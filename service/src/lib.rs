@@ -29,15 +29,18 @@
 extern crate alloc;
 
 mod admin;
+mod allowance;
 mod answer;
 mod at;
 mod auth;
+mod batch;
 mod bucket;
 mod config;
 mod connection;
 mod gauge;
 mod health;
 mod http;
+mod incr;
 mod jobs;
 mod json;
 mod kv;
@@ -51,6 +54,7 @@ mod segment;
 mod service;
 mod site;
 mod value;
+mod watch;
 mod welcome;
 
 pub use config::{

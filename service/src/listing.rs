@@ -16,7 +16,6 @@ use crate::service::Service;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use base64ct::{Base64UrlUnpadded, Encoding};
 use core::fmt::Write;
 use store::{BucketName, Key, KeyQuery, Metadata};
 
@@ -97,7 +96,7 @@ fn is_anonymous(service: &Service, request: &Request<'_>) -> bool {
 }
 
 /// Whether the caller may see scripts' names; refused if not even the rest.
-fn sees_scripts(
+pub(crate) fn sees_scripts(
     service: &mut Service,
     request: &Request<'_>,
     bucket: &BucketName,
@@ -128,13 +127,7 @@ fn page_answer(keys: &[(Key, Metadata)], next: Option<&str>, seq: u64) -> Answer
     out.push_str("{\"keys\":[");
     for (index, (key, version)) in keys.iter().enumerate() {
         out.push_str(if index == 0 { "{" } else { ",{" });
-        match core::str::from_utf8(key.as_bytes()) {
-            Ok(text) => json::push_member(&mut out, "key", text),
-            Err(_) => {
-                let text = Base64UrlUnpadded::encode_string(key.as_bytes());
-                json::push_member(&mut out, "key64", &text);
-            }
-        }
+        json::push_bytes(&mut out, "key", key.as_bytes());
         let modified_ms = version.modified_wall_ns / 1_000_000;
         let (len_bytes, seq) = (version.len_bytes, version.seq.0);
         let _ = write!(

@@ -27,6 +27,8 @@ pub(crate) struct Counters {
     pub(crate) logins: u64,
     /// Answers broken off because the rest of the value could not be read.
     pub(crate) broken_off: u64,
+    /// Who watched and was too slow.
+    pub(crate) watch_overflows: u64,
     /// Connections ended because the peer took or sent nothing for too long.
     pub(crate) timeouts: u64,
 }
@@ -41,6 +43,7 @@ impl Default for Counters {
             sent_bytes: 0,
             logins: 0,
             broken_off: 0,
+            watch_overflows: 0,
             timeouts: 0,
         }
     }
@@ -79,6 +82,7 @@ pub(crate) fn page(service: &Service, now: Now) -> Answer {
     one(&mut out, "uptime_seconds gauge Seconds since boot.", up_s);
     requests(&mut out, service);
     connections(&mut out, service);
+    changes(&mut out, service);
     promise(&mut out, service);
     space(&mut out, service);
     warnings(&mut out, service);
@@ -163,6 +167,30 @@ fn connections(out: &mut String, service: &Service) {
         out,
         "http_timeouts_total counter Connections ended by a deadline.",
         counters.timeouts,
+    );
+}
+
+/// What is told of changes, and what batches hold.
+fn changes(out: &mut String, service: &Service) {
+    one(
+        out,
+        "http_watchers gauge Connections that watch a bucket.",
+        service.watchers.count().into(),
+    );
+    one(
+        out,
+        "http_watch_overflows_total counter Watchers let go since they were too slow.",
+        service.counters.watch_overflows,
+    );
+    one(
+        out,
+        "http_batches_bytes gauge RAM of batches that are coming in.",
+        service.batches.bytes(),
+    );
+    one(
+        out,
+        "store_changes_floor_seq gauge All changes after this one can be watched.",
+        service.store.changes_floor().0,
     );
 }
 

@@ -4,15 +4,17 @@ use crate::answer::Answer;
 use crate::auth::{self, Caller, Intent};
 use crate::config::MetricsMode;
 use crate::connection::Sink;
-use crate::http::head::Request;
+use crate::http::head::{Framing, Request};
 use crate::http::method::{Allowed, Method};
 use crate::http::target::{self, QueryError};
+use crate::incr::{self, Increment};
 use crate::kv::{self, Place};
 use crate::plane::Plane;
 use crate::problem::{self, Kind, Problem};
 use crate::service::{Pending, Service};
 use crate::value::Fetch;
-use crate::{admin, health, listing, metrics, site};
+use crate::watch::{self, Watch};
+use crate::{admin, batch, health, listing, metrics, refusal, site};
 use alloc::boxed::Box;
 use alloc::format;
 use store::backup::Backup;
@@ -30,6 +32,10 @@ pub(crate) enum Action {
     Receive(Sink),
     /// The body that tells this bucket's quota has to be collected.
     Collect(BucketName),
+    /// A value has to be waited for, and a number be added to it.
+    Increment(Box<Increment>),
+    /// Changes have to be told as they come.
+    Watch(Box<Watch>),
     /// A change has been handed in.
     Commit(Pending, Accepted),
 }
@@ -39,8 +45,12 @@ pub(crate) enum Action {
 pub(crate) enum Accepted {
     /// Of a value.
     Value(kv::Written),
+    /// Of many.
+    Batch(Box<batch::Asked>),
     /// By the owner.
     Admin(admin::Done),
+    /// None: a value was looked at that may be told of when it is durable, and this is why.
+    Refused(Box<Problem>),
 }
 
 /// A resource.
@@ -49,7 +59,10 @@ enum Route<'h> {
     Server,
     Value(Place),
     Admin(admin::Resource),
+    Counter(Place),
+    Batch,
     Keys(BucketName),
+    Watch(BucketName),
     Buckets,
     Health,
     Ready,
@@ -91,6 +104,12 @@ pub(crate) fn dispatch(
     let answer = match route {
         Route::Value(place) => return kv::value(service, request, place, now),
         Route::Admin(resource) => return admin::dispatch(service, request, resource),
+        Route::Counter(place) => return incr::begin(service, request, place, now),
+        Route::Batch => return batch::begin(service, request, now),
+        Route::Watch(bucket) => {
+            let watch = watch::begin(service, request, bucket)?;
+            return Ok(Action::Watch(Box::new(watch)));
+        }
         Route::Site => return site::page(service, request, now),
         Route::Keys(bucket) => listing::keys(service, request, &bucket)?,
         Route::Buckets => listing::buckets(service, request)?,
@@ -121,7 +140,15 @@ pub(crate) fn ended(
 ) -> Result<Answer, Problem> {
     match accepted {
         Accepted::Value(written) => kv::written(written, outcome),
+        Accepted::Batch(asked) => match outcome {
+            Ok(committed) => Ok(batch::answer(&asked, &committed)),
+            Err(refusal) => batch::refused(&asked, refusal),
+        },
         Accepted::Admin(done) => admin::done(service, done, outcome),
+        Accepted::Refused(problem) => {
+            outcome.map_err(refusal::problem)?;
+            Err(*problem)
+        }
     }
 }
 
@@ -145,16 +172,22 @@ fn data_route(path: &str) -> Result<Route<'_>, Problem> {
         if let Some(place) = rest.strip_prefix("key64/") {
             return kv::place64(place).map(Route::Value);
         }
+        if let Some(place) = rest.strip_prefix("incr/") {
+            return kv::place(place).map(Route::Counter);
+        }
         if let Some(bucket) = rest.strip_prefix("keys/") {
             return kv::bucket(bucket).map(Route::Keys);
+        }
+        if let Some(bucket) = rest.strip_prefix("watch/") {
+            return kv::bucket(bucket).map(Route::Watch);
         }
         if let Some(name) = rest.strip_prefix("problems/") {
             return Ok(Route::Problem(name));
         }
-        return Ok(if rest == "buckets" {
-            Route::Buckets
-        } else {
-            Route::Nothing
+        return Ok(match rest {
+            "buckets" => Route::Buckets,
+            "batch" => Route::Batch,
+            _ => Route::Nothing,
         });
     }
     Ok(common_route(path).unwrap_or(match path {
@@ -178,6 +211,7 @@ fn common_route(path: &str) -> Option<Route<'_>> {
 fn allowed(route: &Route<'_>) -> Allowed {
     match route {
         Route::Value(_) => Allowed::ReadWrite,
+        Route::Counter(_) | Route::Batch => Allowed::Post,
         Route::Admin(resource) => resource.allowed(),
         Route::Server => Allowed::All,
         _ => Allowed::Read,
@@ -210,8 +244,9 @@ fn metrics_intent(service: &Service, plane: Plane) -> Intent {
 fn nothing(plane: Plane) -> Problem {
     let detail = match plane {
         Plane::Data => {
-            "Values are under /kv/BUCKET/KEY, lists under /-/keys/BUCKET and /-/buckets; \
-             /healthz, /readyz and /metrics tell how it goes."
+            "Values are under /kv/BUCKET/KEY, lists under /-/keys/BUCKET and /-/buckets, changes \
+             under /-/watch/BUCKET; /-/incr/BUCKET/KEY and /-/batch are for POST; /healthz, /readyz \
+             and /metrics tell how it goes."
         }
         Plane::Admin => {
             "This is the admin port: /-/admin/buckets, /-/admin/snapshots, /healthz, /readyz and \
@@ -224,6 +259,18 @@ fn nothing(plane: Plane) -> Problem {
 fn not_allowed(allowed: Allowed) -> Problem {
     let detail = format!("This resource has {}.", allowed.as_str());
     Problem::new(Kind::MethodNotAllowed, detail).line("Allow", allowed.as_str())
+}
+
+/// What has no use for a body now may have one later, so nobody may send one and be ignored.
+///
+/// # Errors
+/// [`Kind::UnexpectedBody`].
+pub(crate) fn refuse_body(framing: Framing) -> Result<(), Problem> {
+    if framing == Framing::None {
+        return Ok(());
+    }
+    let detail = "Send this request without a body.";
+    Err(Problem::new(Kind::UnexpectedBody, detail))
 }
 
 /// Refuses any query.

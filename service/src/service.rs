@@ -6,6 +6,7 @@
 //!   that the store can forget it.
 //! - Draining is never undone.
 
+use crate::allowance::Allowance;
 use crate::config::{Config, Token};
 use crate::gauge::Gauge;
 use crate::http::date::Date;
@@ -51,6 +52,10 @@ pub struct Service {
     pub(crate) open: Gauge,
     /// Requests between their first byte and the last byte of their answer.
     pub(crate) busy: Gauge,
+    /// Connections that watch a bucket.
+    pub(crate) watchers: Gauge,
+    /// What batches take while they come in.
+    pub(crate) batches: Allowance,
     pub(crate) jobs: Jobs,
     /// The scrub that was begun last, while it runs.
     pub(crate) scrub: Option<Running>,
@@ -80,6 +85,8 @@ impl Service {
             counters: Counters::default(),
             open: Gauge::default(),
             busy: Gauge::default(),
+            watchers: Gauge::default(),
+            batches: Allowance::default(),
             jobs: Jobs::default(),
             scrub: None,
             date: Date::default(),

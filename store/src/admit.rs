@@ -32,7 +32,8 @@ struct Proposal {
     bucket: BucketName,
     key: Key,
     condition: Condition,
-    body: Body,
+    /// None where only the condition is judged.
+    body: Option<Body>,
     metadata: Vec<u8>,
     /// If not now.
     modified_wall_ns: Option<u64>,
@@ -93,9 +94,11 @@ impl Store {
                         return Err(Refusal::TooLarge { limit_bytes });
                     }
                     let (crc, len) = (crc32c(0, &value), value.len() as u64);
-                    (Body::Put { value }, checked_metadata(&headers)?, crc, len)
+                    let body = Some(Body::Put { value });
+                    (body, checked_metadata(&headers)?, crc, len)
                 }
-                Change::Delete => (Body::Delete, Vec::new(), 0, 0),
+                Change::Delete => (Some(Body::Delete), Vec::new(), 0, 0),
+                Change::Check => (None, Vec::new(), 0, 0),
             };
             let chunks_len = 0;
             proposals.push(Proposal {
@@ -125,7 +128,7 @@ impl Store {
     ) -> Result<Ticket, Refusal> {
         self.writable()?;
         let (value_crc, value_len) = (crc32c(0, &value), value.len() as u64);
-        let body = Body::Put { value };
+        let body = Some(Body::Put { value });
         let chunks_len = 0;
         let proposal = Proposal {
             bucket,
@@ -155,11 +158,11 @@ impl Store {
             bucket: state.bucket.clone(),
             key: state.key.clone(),
             condition: state.condition.clone(),
-            body: Body::Manifest {
+            body: Some(Body::Manifest {
                 upload: state.upload,
                 value_len,
                 upload_id: id,
-            },
+            }),
             metadata: state.metadata.clone(),
             modified_wall_ns: state.modified_wall_ns,
             value_crc: state.crc,
@@ -186,8 +189,7 @@ impl Store {
         if self.uploads.len() >= self.uploads_max() {
             return Err(Refusal::Unavailable(Unavailable::Busy));
         }
-        self.decide_ends(core::iter::once((&bucket, &key)));
-        let current = self.current(&bucket, &key);
+        let current = self.accepted_version(&bucket, &key);
         if current.observed.is_none() && !holds(&condition, current.metadata.as_ref()) {
             return Err(Refusal::Condition {
                 index: 0,
@@ -196,6 +198,13 @@ impl Store {
         }
         self.check_buckets(core::iter::once(&bucket))?;
         self.add_upload((bucket, key), condition, metadata, len_bytes)
+    }
+
+    /// A key as it will be when everything accepted is durable, which is decided now if its time
+    /// is over.
+    pub(crate) fn accepted_version(&mut self, bucket: &BucketName, key: &Key) -> Current {
+        self.decide_ends(core::iter::once((bucket, key)));
+        self.current(bucket, key)
     }
 
     /// A key as it will be when everything accepted is durable.
@@ -241,7 +250,7 @@ impl Store {
         self.decide_ends(named.map(|proposal| (&proposal.bucket, &proposal.key)));
         let all_deletes = proposals
             .iter()
-            .all(|proposal| matches!(proposal.body, Body::Delete));
+            .all(|proposal| matches!(proposal.body, Some(Body::Delete)));
         let wanted = !proposals.is_empty();
         let (refusal, observed) = match self.judge(proposals) {
             Err(refused) => refused,
@@ -277,7 +286,7 @@ impl Store {
     fn judge(&mut self, proposals: Vec<Proposal>) -> Result<Verdict, (Refusal, Option<u64>)> {
         let mut verdict = Verdict::default();
         let batch = self.queue.next_batch();
-        for (index, proposal) in proposals.into_iter().enumerate() {
+        for (index, mut proposal) in proposals.into_iter().enumerate() {
             let name = (proposal.bucket.clone(), proposal.key.clone());
             let current = match verdict.versions.get(&name) {
                 Some(current) => current.clone(),
@@ -294,11 +303,17 @@ impl Store {
                 };
                 return Err((refusal, verdict.observed));
             }
-            if matches!(proposal.body, Body::Delete) && !before {
+            let Some(body) = proposal.body.take() else {
+                let checked = (current.metadata, before);
+                verdict.committed.results.push(checked);
+                continue;
+            };
+            if matches!(body, Body::Delete) && !before {
                 verdict.committed.results.push((None, false));
                 continue;
             }
-            let (op, version) = self.decide(proposal, &current, verdict.ops.len() as u64, batch);
+            let number = verdict.ops.len() as u64;
+            let (op, version) = self.decide((proposal, body), &current, number, batch);
             verdict
                 .committed
                 .results
@@ -312,7 +327,7 @@ impl Store {
     /// The op of one change, and the key after it.
     fn decide(
         &self,
-        proposal: Proposal,
+        (proposal, body): (Proposal, Body),
         current: &Current,
         number: u64,
         batch: u64,
@@ -324,7 +339,7 @@ impl Store {
         let key = proposal.key.as_bytes();
         let replaces = current.metadata.is_some() && !current.kept;
         let growth = if replaces { 0 } else { index::growth(key) };
-        let deleted = matches!(proposal.body, Body::Delete);
+        let deleted = matches!(body, Body::Delete);
         let bytes = index::charge(key, proposal.metadata.len() as u64, proposal.value_len);
         let charge = match deleted {
             true => Charge::default(),
@@ -340,7 +355,7 @@ impl Store {
             modified_wall_ns,
             metadata: proposal.metadata,
             value_crc: proposal.value_crc,
-            body: proposal.body,
+            body,
             record_len: 0,
             delta: 0,
             charge: charge - current.charge,

@@ -37,11 +37,13 @@ impl Store {
             self.counts.changes += batch.ops.len() as u64;
             for op in batch.ops {
                 self.queue.settle_op(batch.id, &op);
-                let seq = op.seq;
-                self.apply_op(op);
+                let (seq, was_shown) = (op.seq, self.index.views().shown());
+                self.apply_op(&op);
                 let log = self.log_mut();
                 log.durable_seq = log.durable_seq.max(seq);
+                self.note_change(op, was_shown);
             }
+            self.changes.end_batch();
             *batch.outcome.borrow_mut() = Some(Ok(batch.committed));
             last_batch = Some(batch.id);
         }
@@ -115,13 +117,13 @@ impl Store {
         self.segments.add_live(chunk.pos, chunk.record_len);
     }
 
-    fn apply_op(&mut self, op: Op) {
+    fn apply_op(&mut self, op: &Op) {
         let bucket = op.bucket.as_str();
         let key = op.key.as_ref().map_or(&[][..], |key| key.as_bytes());
         let (pos, record_len) = (op.pos, op.record_len);
         let retired = match &op.body {
             Body::Put { value } => {
-                let version = version_of(&op, value.len() as u64, Form::Whole);
+                let version = version_of(op, value.len() as u64, Form::Whole);
                 self.index.write(bucket, key, version)
             }
             Body::Manifest {
@@ -131,15 +133,13 @@ impl Store {
             } => {
                 let version = Version {
                     upload_len: varint_len(*upload) as u8,
-                    ..version_of(&op, *value_len, Form::Chunked)
+                    ..version_of(op, *value_len, Form::Chunked)
                 };
                 self.large.manifests.insert(op.seq, *upload);
                 self.uploads.committed(*upload_id, &mut self.queue.reserved);
                 self.index.write(bucket, key, version)
             }
-            Body::Delete => self
-                .index
-                .write(bucket, key, version_of(&op, 0, Form::Tomb)),
+            Body::Delete => self.index.write(bucket, key, version_of(op, 0, Form::Tomb)),
             Body::Views(change) => return self.index.set_views(change.views.clone()),
             Body::Quota { limits } => {
                 let quota = Quota {

@@ -12,12 +12,14 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod accepted;
 mod admit;
 mod apply;
 pub mod backup;
 pub mod blob;
 pub mod block;
 mod cache;
+mod changes;
 pub mod check;
 mod commit;
 mod compact;
@@ -61,6 +63,8 @@ mod tests;
 mod uploads;
 mod walk;
 
+pub use accepted::Accepted;
+pub use changes::{Event, What};
 pub use in_memory::{Derive, InMemory};
 pub use memory_disk::MemoryDisk;
 pub use name::{BucketName, Key, NameError, SnapshotName};
@@ -68,8 +72,9 @@ pub use options::{FormatPermission, Options, State, Statistics, Wake};
 pub use pressure::{Level, Resource, Warning};
 pub use reader::Reader;
 pub use request::{
-    At, Batch, Change, Committed, Condition, Headers, KeptHeaders, KeyPage, KeyQuery, Metadata,
-    NoSpace, QuotaLimits, ReadError, Refusal, Seq, SnapshotStatus, Ticket, Unavailable, Upload,
+    At, BATCH_VALUE_BYTES_MAX, Batch, Change, Committed, Condition, Headers, KeptHeaders, KeyPage,
+    KeyQuery, Metadata, NoSpace, QuotaLimits, ReadError, Refusal, Seq, SnapshotStatus, Ticket,
+    Unavailable, Upload,
 };
 pub use scrub::ScrubStatus;
 pub use store::Store;

@@ -131,10 +131,13 @@ pub enum Condition {
     UnmodifiedSince(u64),
 }
 
+/// Longest value in a [`Change::Put`]; longer ones come by an [`Upload`].
+pub const BATCH_VALUE_BYTES_MAX: usize = crate::format::layout::CHUNK_BYTES;
+
 /// One change of one key.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// Put a value of at most 64 KiB; longer ones come by an [`Upload`].
+    /// Put a value of at most [`BATCH_VALUE_BYTES_MAX`].
     Put {
         /// The value.
         value: Vec<u8>,
@@ -143,6 +146,8 @@ pub enum Change {
     },
     /// Remove the key.
     Delete,
+    /// Leave the key as it is: its condition is judged, and nothing else.
+    Check,
 }
 
 /// Changes that happen all or not at all, each with its condition.

@@ -258,7 +258,7 @@ impl Store {
         let summary = 2 * summary_memory_bytes(self.options.memory_bytes);
         (self.options.memory_bytes / 4)
             .min(rest)
-            .saturating_sub(summary + cache::RECENT_BYTES)
+            .saturating_sub(summary + cache::RECENT_BYTES + self.changes_budget())
     }
 
     /// Live bytes once everything accepted is durable.

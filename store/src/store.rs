@@ -10,6 +10,7 @@ use crate::backup::Pins;
 use crate::blob::Blob;
 use crate::block::{BlockDevice, Durability};
 use crate::cache::Cache;
+use crate::changes::Changes;
 use crate::commit::InFlight;
 use crate::compact::Compaction;
 use crate::disk::{Disk, Moved};
@@ -83,6 +84,7 @@ pub struct Store {
     pub(crate) uploads: Uploads,
     pub(crate) compaction: Compaction,
     pub(crate) expiry: Expiry,
+    pub(crate) changes: Changes,
     pub(crate) pins: Pins,
     pub(crate) staging: Staging,
     pub(crate) pressure: Pressure,
@@ -151,6 +153,7 @@ impl Store {
             uploads: Uploads::default(),
             compaction: Compaction::default(),
             expiry: Expiry::default(),
+            changes: Changes::default(),
             pins: Pins::default(),
             staging: Staging::default(),
             pressure: Pressure::default(),

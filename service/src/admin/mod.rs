@@ -13,10 +13,10 @@ mod snapshots;
 
 use crate::answer::Answer;
 use crate::auth::Intent;
-use crate::http::head::{Framing, Request};
+use crate::http::head::Request;
 use crate::http::method::{Allowed, Method};
 use crate::kv;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::route::{self, Accepted, Action};
 use crate::service::Service;
 use store::{BucketName, Committed, Refusal, SnapshotName, Ticket};
@@ -147,7 +147,7 @@ pub(crate) fn dispatch(
         (Resource::Bucket(bucket), _) => buckets::show(service, &bucket).map(Action::Answer),
         (Resource::Buckets, _) => buckets::list(service).map(Action::Answer),
         (Resource::Snapshot(name), Method::Put) => {
-            refuse_body(request.framing)?;
+            route::refuse_body(request.framing)?;
             snapshots::take(service, name)
         }
         (Resource::Snapshot(name), Method::Delete) => snapshots::forget(service, &name),
@@ -161,12 +161,12 @@ pub(crate) fn dispatch(
         (Resource::Crash, Method::Delete) => crash::acknowledge(service).map(Action::Answer),
         (Resource::Crash, _) => crash::show(service).map(Action::Answer),
         (Resource::Scrub, Method::Post) => {
-            refuse_body(request.framing)?;
+            route::refuse_body(request.framing)?;
             scrub::begin(service).map(Action::Answer)
         }
         (Resource::Scrub, _) => scrub::show(service).map(Action::Answer),
         (Resource::Rollback(name), _) => {
-            refuse_body(request.framing)?;
+            route::refuse_body(request.framing)?;
             snapshots::roll_back(service, name, parameter.as_deref())
         }
     }
@@ -199,13 +199,4 @@ pub(crate) fn done(
 
 fn commit(service: &Service, ticket: Ticket, done: Done) -> Action {
     Action::Commit(service.pending(ticket), Accepted::Admin(done))
-}
-
-/// What has no use for a body now may have one later, so nobody may send one and be ignored.
-fn refuse_body(framing: Framing) -> Result<(), Problem> {
-    if framing == Framing::None {
-        return Ok(());
-    }
-    let detail = "Send this request without a body.";
-    Err(Problem::new(Kind::UnexpectedBody, detail))
 }

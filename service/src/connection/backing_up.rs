@@ -1,8 +1,7 @@
 //! A backup on its way out: block by block, as fast as the peer takes it.
 //!
-//! Nobody knows ahead how long it will be, so it comes in chunks (RFC 9112 section 7.1), or ends
-//! with its connection where the peer speaks HTTP/1.0. One that was broken off has no last chunk,
-//! and no end block either.
+//! Nobody knows ahead how long it will be. One that was broken off has no last chunk, and no end
+//! block either.
 
 use super::exchange::After;
 use super::{Connection, Context, Phase, Turn};
@@ -10,15 +9,15 @@ use crate::admin;
 use crate::http::response::line;
 use crate::jobs::Running;
 use crate::problem::{Kind, Problem};
-use crate::segment::Segment;
 use alloc::boxed::Box;
-use alloc::format;
 use alloc::vec::Vec;
 use core::task::Poll;
 use store::backup::Backup;
 
-/// The last chunk.
-const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+/// Its media type.
+const MEDIA: &[u8] = b"application/octet-stream";
+/// What a browser does with it.
+const DISPOSITION: &[u8] = b"attachment; filename=\"lampion.backup\"";
 
 /// A backup on its way.
 pub(super) struct BackingUp {
@@ -73,7 +72,7 @@ impl Connection {
         };
         let after = match backing_up.after {
             Some(after) => after,
-            None => self.begin_backup_answer(cx),
+            None => self.begin_stream(cx, MEDIA, &[(line!("Content-Disposition"), DISPOSITION)]),
         };
         backing_up.after = Some(after);
         backing_up.sent_bytes += block.len() as u64;
@@ -82,14 +81,11 @@ impl Connection {
             backing_up.job.done();
             return self.become_phase(Phase::Flush(after));
         }
-        self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
-        self.push_chunk(block);
+        self.push_chunk(cx, block);
         if more {
             return self.become_phase(Phase::BackUp(backing_up));
         }
-        if self.exchange.knows_chunks {
-            self.output.push(Segment::Static(LAST_CHUNK));
-        }
+        self.end_stream();
         let (sent_bytes, lost) = (backing_up.sent_bytes, backing_up.backup.lost());
         log::info!(
             "http: a backup of {sent_bytes} bytes for {} is complete; {lost} values could not be read",
@@ -123,35 +119,5 @@ impl Connection {
         }
         let detail = "The disk did not begin the backup in time; try again.";
         self.refuse(cx, Problem::new(Kind::StoreSlow, detail))
-    }
-
-    fn begin_backup_answer(&mut self, cx: &mut Context<'_>) -> After {
-        if !self.exchange.knows_chunks {
-            self.exchange.close();
-        }
-        let (mut head, after) = self.begin_head(cx, 200);
-        head.field(line!("Content-Type"), b"application/octet-stream");
-        head.field(
-            line!("Content-Disposition"),
-            b"attachment; filename=\"lampion.backup\"",
-        );
-        head.field(line!("Cache-Control"), b"no-store");
-        if self.exchange.knows_chunks {
-            head.field(line!("Transfer-Encoding"), b"chunked");
-        }
-        self.push_head(cx, head);
-        after
-    }
-
-    fn push_chunk(&mut self, block: Vec<u8>) {
-        if !self.exchange.knows_chunks {
-            self.output.push(Segment::Inline(block));
-            return;
-        }
-        let len_bytes = block.len();
-        let head = format!("{len_bytes:x}\r\n").into_bytes();
-        self.output.push(Segment::Inline(head));
-        self.output.push(Segment::Inline(block));
-        self.output.push(Segment::Static(b"\r\n"));
     }
 }

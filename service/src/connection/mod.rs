@@ -13,13 +13,17 @@ mod collecting;
 mod exchange;
 mod head_buffer;
 mod holding;
+mod incrementing;
 mod output;
 mod receiving;
 mod sending;
 mod sink;
+mod streaming;
 mod turns;
+mod watching;
 
 use crate::gauge::Counted;
+use crate::incr::Increment;
 use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::route::Accepted;
@@ -39,6 +43,7 @@ use receiving::Receiving;
 use sending::Sending;
 pub(crate) use sink::Sink;
 use store::Now;
+use watching::Watching;
 
 /// Turns of one step.
 const TURNS_MAX: u32 = 64;
@@ -93,6 +98,10 @@ enum Phase {
     Send(Box<Sending>),
     /// Sending a backup.
     BackUp(Box<BackingUp>),
+    /// Waiting for the value that a number is added to.
+    Increment(Box<Increment>),
+    /// Telling changes.
+    Watch(Box<Watching>),
     /// An answer is complete.
     Flush(After),
     /// Reading a body nobody wants.
@@ -254,6 +263,8 @@ impl Connection {
                 | Phase::Fetch(_)
                 | Phase::Send(_)
                 | Phase::BackUp(_)
+                | Phase::Increment(_)
+                | Phase::Watch(_)
                 | Phase::Flush(_)
         );
         if (blind || !self.output.is_empty()) && cx.transport.receive(&mut |_| 0) == Input::Gone {
@@ -294,6 +305,8 @@ impl Connection {
             Phase::Fetch(fetch) => self.turn_fetch(cx, fetch),
             Phase::Send(sending) => self.turn_send(cx, sending),
             Phase::BackUp(backing_up) => self.turn_back_up(cx, backing_up),
+            Phase::Increment(increment) => self.turn_increment(cx, increment),
+            Phase::Watch(watching) => self.turn_watch(cx, watching),
             Phase::Flush(after) => self.turn_flush(cx, after),
             Phase::Drop(body) => self.turn_drop(cx, body),
             Phase::Linger(left_bytes) => self.turn_linger(cx, left_bytes),

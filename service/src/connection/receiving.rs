@@ -3,6 +3,7 @@
 use super::sink::Sink;
 use super::{Commit, Connection, Context, Phase, Turn};
 use crate::admin;
+use crate::batch;
 use crate::http::body::{Body, BodyError};
 use crate::jobs::Running;
 use crate::kv;
@@ -148,6 +149,10 @@ impl Connection {
         let Receiving { sink, job, .. } = receiving;
         let mut restore = match sink {
             Sink::Value(upload) => return self.commit(cx, upload),
+            Sink::Batch(collected) => {
+                let result = batch::submit(cx.service, *collected);
+                return self.go_on(cx, result);
+            }
             Sink::Backup(restore) => restore,
         };
         match cx.service.store.end_restore(&mut restore) {

@@ -1,6 +1,7 @@
-//! Where a body goes: into a value, or into a restore.
+//! Where a body goes: into a value, a batch, or a restore.
 
 use crate::admin;
+use crate::batch::Collected;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
 use alloc::boxed::Box;
@@ -11,6 +12,8 @@ use store::{Store, Upload};
 pub(crate) enum Sink {
     /// The value of a key.
     Value(Upload),
+    /// Many changes.
+    Batch(Box<Collected>),
     /// A backup, in the place of all there is.
     Backup(Box<Restore>),
 }
@@ -23,6 +26,7 @@ impl Sink {
     pub(super) fn take(&mut self, store: &mut Store, bytes: &[u8]) -> Result<usize, Problem> {
         match self {
             Sink::Value(upload) => store.upload(upload, bytes).map_err(refusal::problem),
+            Sink::Batch(collected) => collected.take(bytes),
             Sink::Backup(restore) => {
                 let taken = store.take_backup(restore, bytes);
                 taken.map_err(admin::restore_refused)
@@ -33,7 +37,7 @@ impl Sink {
     /// What ends it from elsewhere, if it takes long.
     pub(super) fn stop(&self) -> Option<Stop> {
         match self {
-            Sink::Value(_) => None,
+            Sink::Value(_) | Sink::Batch(_) => None,
             Sink::Backup(restore) => Some(restore.stop()),
         }
     }
@@ -44,6 +48,7 @@ impl Sink {
             Sink::Value(_) => {
                 "The store took no more of the value for too long; nothing was written."
             }
+            Sink::Batch(_) => "The batch did not come in time; nothing was written.",
             Sink::Backup(restore) if restore.is_showing() => return refusal::outcome_unknown(),
             Sink::Backup(_) => {
                 "The store took no more of the backup for too long; nothing was restored."

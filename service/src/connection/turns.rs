@@ -111,6 +111,8 @@ impl Connection {
                 let backing_up = BackingUp::new(*backup, job);
                 self.become_phase(Phase::BackUp(Box::new(backing_up)))
             }
+            Action::Increment(increment) => self.become_phase(Phase::Increment(increment)),
+            Action::Watch(watch) => self.watch(cx, *watch),
             Action::Fetch(fetch) => self.become_phase(Phase::Fetch(fetch)),
             Action::Commit(pending, accepted) => {
                 let commit = Commit { pending, accepted };

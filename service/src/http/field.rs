@@ -17,6 +17,7 @@ pub(crate) enum Field {
     ContentRange,
     IfNoneMatch,
     ContentLength,
+    LastEventId,
     SecFetchSite,
     ContentEncoding,
     TransferEncoding,
@@ -47,6 +48,7 @@ impl Field {
             10 => &[("connection", Field::Connection)],
             12 => &[("content-type", Field::ContentType)],
             13 => &[
+                ("last-event-id", Field::LastEventId),
                 ("authorization", Field::Authorization),
                 ("cache-control", Field::CacheControl),
                 ("content-range", Field::ContentRange),

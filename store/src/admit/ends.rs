@@ -14,7 +14,7 @@ impl Proposal {
             bucket,
             key,
             condition: Condition::None,
-            body: Body::Delete,
+            body: None,
             metadata: Vec::new(),
             modified_wall_ns: None,
             value_crc: 0,
@@ -83,7 +83,7 @@ impl Store {
             }
             let number = verdict.ops.len() as u64;
             let removal = Proposal::removal(bucket.clone(), key.clone());
-            let (op, version) = self.decide(removal, &current, number, batch);
+            let (op, version) = self.decide((removal, Body::Delete), &current, number, batch);
             verdict.committed.results.push((None, true));
             verdict.ops.push(op);
             verdict

@@ -1,9 +1,11 @@
 //! The store as a whole, over disks made of memory.
 
+mod accepted;
 mod away;
 mod backup;
 mod basic;
 pub(crate) mod bed;
+mod changes;
 mod check;
 pub(crate) mod closed_loop;
 mod crash;
