@@ -26,7 +26,8 @@ const COUNTER_TYPE: &str = "text/plain; charset=utf-8";
 pub(crate) struct Increment {
     place: Place,
     by: i64,
-    condition: Condition,
+    /// What has to hold, or that it does not.
+    condition: Result<Condition, Problem>,
     pub(crate) waits: Waits,
 }
 
@@ -65,7 +66,10 @@ pub(crate) fn begin(
             Problem::new(Kind::BadParameter, detail)
         })?,
     };
-    let condition = kv::condition(service, request, &place, now)?;
+    let condition = match kv::condition(service, request, &place, now) {
+        Err(problem) if problem.kind != Kind::ConditionFailed => return Err(problem),
+        told => told,
+    };
     let increment = Increment {
         place,
         by,
@@ -132,12 +136,12 @@ fn add(
     let Some(sum) = before.checked_add(increment.by) else {
         return refused(service, increment, overflow(before, increment.by));
     };
+    let condition = increment.condition.clone()?;
     let put = Change::Put {
         value: sum.to_string().into_bytes(),
         headers,
     };
     let accepted = Accepted::Value(Written::Incremented(sum));
-    let condition = increment.condition.clone();
     submit(service, &increment.place, (condition, put), accepted)
 }
 

@@ -6,6 +6,7 @@ use crate::auth::Intent;
 use crate::connection::Sink;
 use crate::http::etag;
 use crate::http::field::{Field, Fields};
+use crate::http::grammar;
 use crate::http::head::{Framing, Request};
 use crate::http::media;
 use crate::http::method::Method;
@@ -165,14 +166,14 @@ fn put(
 ) -> Result<Action, Problem> {
     let [ttl] = parameters(request, ["ttl"])?;
     route::admit(service, request, Intent::Write)?;
-    if request.fields.get(Field::ContentRange).is_some() {
-        // RFC 9110 section 14.5.
-        let detail = "Send the whole value, without Content-Range.";
-        return Err(Problem::new(Kind::PartialPut, detail));
-    }
+    refuse_part(request)?;
     let mut headers = kept_headers(&request.fields)?;
     headers.expires_wall_ms = ttl.map(|ttl| end_of(&ttl, now)).transpose()?;
-    let condition = condition(service, request, &place, now)?;
+    let (condition, failed) = match condition(service, request, &place, now) {
+        // What is refused without its conditions is refused for that (RFC 9110 section 13.2.1).
+        Err(problem) if problem.kind == Kind::ConditionFailed => (Condition::None, Some(problem)),
+        other => (other?, None),
+    };
     let len_bytes = match request.framing {
         Framing::None => Some(0),
         Framing::Length(length) => Some(length),
@@ -182,7 +183,22 @@ fn put(
         .store
         .begin_upload(place.bucket, place.key, condition, headers, len_bytes)
         .map_err(refusal::problem)?;
-    Ok(Action::Receive(Sink::Value(upload)))
+    match failed {
+        Some(problem) => Err(problem),
+        None => Ok(Action::Receive(Sink::Value(upload))),
+    }
+}
+
+/// Refuses a part of what is to be put (RFC 9110 section 14.5).
+///
+/// # Errors
+/// [`Kind::PartialPut`].
+pub(crate) fn refuse_part(request: &Request<'_>) -> Result<(), Problem> {
+    if request.fields.get(Field::ContentRange).is_none() {
+        return Ok(());
+    }
+    let detail = "Send all of it, without Content-Range.";
+    Err(Problem::new(Kind::PartialPut, detail))
 }
 
 fn delete(
@@ -197,6 +213,9 @@ fn delete(
         // Without its conditions the answer would be 404, so they do not count
         // (RFC 9110 section 13.2.1).
         Err(problem) if problem.kind == Kind::ConditionFailed => {
+            // Nothing is handed in, to hear whether anything could be.
+            let nothing = service.store.submit(Batch::default());
+            nothing.map_err(refusal::problem)?;
             let current = service.store.lookup(At::NOW, &place.bucket, &place.key);
             return Err(if matches!(current, Ok(None)) {
                 nothing_to_delete()
@@ -309,6 +328,13 @@ pub(crate) fn condition_failed(current: Option<&Metadata>) -> Problem {
     }
 }
 
+/// 412, of what has no tag.
+pub(crate) fn untagged_failed() -> Problem {
+    let detail = "What this is about has no ETag, so none that is sent can match; nothing was \
+                  changed.";
+    Problem::new(Kind::ConditionFailed, detail)
+}
+
 /// The representation headers of a PUT.
 fn kept_headers(fields: &Fields<'_>) -> Result<Headers, Problem> {
     Ok(Headers {
@@ -337,14 +363,15 @@ pub(crate) fn end_after(ttl_s: u64, now: Now) -> Result<u64, Problem> {
 }
 
 /// Whether a representation header that came by another way than HTTP can be kept.
-pub(crate) fn is_keepable(value: &str) -> bool {
-    value.len() <= HEADER_BYTES_MAX && !value.contains(char::is_control)
+pub(crate) fn is_keepable(field: Field, value: &str) -> bool {
+    value.len() <= HEADER_BYTES_MAX && is_valid(field, value)
 }
 
 /// One header to be kept, its lines joined (RFC 9110 section 5.3).
 fn kept(fields: &Fields<'_>, field: Field) -> Result<Option<Box<str>>, Problem> {
     let mut joined = String::new();
-    for line in fields.lines(field) {
+    let given = fields.lines(field).filter(|line| !line.is_empty());
+    for line in given {
         let line = core::str::from_utf8(line).ok();
         let line = line.filter(|line| joined.len() + line.len() + 2 <= HEADER_BYTES_MAX);
         let line = line.ok_or_else(|| {
@@ -356,7 +383,22 @@ fn kept(fields: &Fields<'_>, field: Field) -> Result<Option<Box<str>>, Problem> 
         }
         joined.push_str(line);
     }
+    if !joined.is_empty() && !is_valid(field, &joined) {
+        let detail = format!("{field:?} is not what RFC 9110 and RFC 9111 have under this name.");
+        return Err(Problem::new(Kind::BadHeader, detail));
+    }
     Ok((!joined.is_empty()).then(|| joined.into_boxed_str()))
+}
+
+/// Whether a value of this field is in its grammar, so that it can be given out again.
+fn is_valid(field: Field, value: &str) -> bool {
+    match field {
+        Field::ContentType => grammar::is_media_type(value),
+        Field::ContentDisposition => grammar::is_disposition(value),
+        Field::ContentEncoding => grammar::is_token_list(value),
+        Field::CacheControl => grammar::is_directive_list(value),
+        _ => true,
+    }
 }
 
 /// The values of exactly these parameters.

@@ -21,6 +21,9 @@ use store::{BucketName, Key, KeyQuery, Metadata};
 
 /// Keys on a page nobody gave a length.
 const LIMIT_DEFAULT: usize = 100;
+/// Longest key, and longest beginning of one that is asked for: so the longest link to a next page
+/// is a request line that is taken.
+const KEY_BYTES_MAX: usize = 1_024;
 /// Most keys on a page.
 const LIMIT_MAX: usize = 1_000;
 /// Most pages looked through for one of keys the caller may see.
@@ -38,6 +41,15 @@ pub(crate) fn keys(
     let sees_all = sees_scripts(service, request, bucket)?;
     if values.is_some() {
         return Err(kv::not_yet("`values`: read them one by one"));
+    }
+    for (name, value) in [("prefix", &prefix), ("start", &start), ("end", &end)] {
+        if value
+            .as_ref()
+            .is_some_and(|value| value.len() > KEY_BYTES_MAX)
+        {
+            let detail = format!("`{name}` is at most {KEY_BYTES_MAX} bytes, as a key is.");
+            return Err(Problem::new(Kind::BadParameter, detail));
+        }
     }
     let view = at::asked(service, at.as_deref())?.ok_or_else(gone)?;
     let mut query = KeyQuery {

@@ -64,6 +64,7 @@ kinds! {
     TargetTooLong 414 "target-too-long" "The request line is too long."
     RangeNotSatisfiable 416 "range-not-satisfiable" "The value has no byte in this range."
     ExpectationUnknown 417 "expectation-unknown" "Only 100-continue can be expected."
+    Misdirected 421 "misdirected" "This is asked over TLS, or not at all."
     BackupLossy 422 "backup-lossy" "The backup lacks values that could not be read."
     HeadTooLarge 431 "head-too-large" "The request's head is too large."
     WriteOutcomeUnknown 500 "write-outcome-unknown" "Nobody knows whether the write happened."

@@ -6,6 +6,7 @@ use crate::config::MetricsMode;
 use crate::connection::Sink;
 use crate::http::head::{Framing, Request};
 use crate::http::method::{Allowed, Method};
+use crate::http::precondition::Verdict;
 use crate::http::target::{self, QueryError};
 use crate::incr::{self, Increment};
 use crate::kv::{self, Place};
@@ -102,15 +103,21 @@ pub(crate) fn dispatch(
     }
     let query = request.target.query;
     let answer = match route {
+        Route::Site => return site::page(service, request, now),
         Route::Value(place) => return kv::value(service, request, place, now),
-        Route::Admin(resource) => return admin::dispatch(service, request, resource),
+        Route::Admin(resource) => {
+            let action = admin::dispatch(service, request, (resource, now))?;
+            return match action {
+                Action::Answer(answer) => untagged(request, answer, now).map(Action::Answer),
+                other => Ok(other),
+            };
+        }
         Route::Counter(place) => return incr::begin(service, request, place, now),
         Route::Batch => return batch::begin(service, request, now),
         Route::Watch(bucket) => {
             let watch = watch::begin(service, request, bucket)?;
             return Ok(Action::Watch(Box::new(watch)));
         }
-        Route::Site => return site::page(service, request, now),
         Route::Keys(bucket) => listing::keys(service, request, &bucket)?,
         Route::Buckets => listing::buckets(service, request)?,
         Route::Health => {
@@ -126,7 +133,39 @@ pub(crate) fn dispatch(
         Route::Problem(name) => problem::page(name).ok_or_else(|| nothing(plane))?,
         Route::Server | Route::Nothing => return Err(nothing(plane)),
     };
-    Ok(Action::Answer(answer))
+    untagged(request, answer, now).map(Action::Answer)
+}
+
+/// What the preconditions leave of the answer to a GET or HEAD of what has neither a tag nor a
+/// date.
+///
+/// # Errors
+/// They do not hold, or are none.
+pub(crate) fn untagged(request: &Request<'_>, answer: Answer, now: Now) -> Result<Answer, Problem> {
+    let reads = matches!(request.method, Method::Get | Method::Head);
+    if !reads || answer.status != 200 {
+        return Ok(answer);
+    }
+    match kv::preconditions(request, now)?.untagged(true) {
+        Verdict::Proceed => Ok(answer),
+        Verdict::NotModified => Ok(Answer::empty(304)),
+        Verdict::Failed => Err(kv::untagged_failed()),
+    }
+}
+
+/// The same of a change of it: refuses it if they do not hold.
+///
+/// # Errors
+/// They do not hold, or are none.
+pub(crate) fn refuse_unless(
+    request: &Request<'_>,
+    is_there: bool,
+    now: Now,
+) -> Result<(), Problem> {
+    match kv::preconditions(request, now)?.untagged(is_there) {
+        Verdict::Proceed => Ok(()),
+        Verdict::NotModified | Verdict::Failed => Err(kv::untagged_failed()),
+    }
 }
 
 /// The answer to a change that has ended.

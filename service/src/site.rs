@@ -9,11 +9,12 @@ use crate::http::{media, target};
 use crate::kv::{self, Place};
 use crate::problem::{Kind, Problem};
 use crate::refusal;
-use crate::route::Action;
+use crate::route::{self, Action};
 use crate::service::Service;
 use crate::value::{self, Door};
 use crate::welcome;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use store::{At, BucketName, Key, Now};
 
@@ -48,7 +49,8 @@ pub(crate) fn page(
         }
     }
     if path.is_empty() {
-        return Ok(Action::Answer(welcome::page(service, request.authority)));
+        let welcome = welcome::page(service, request.authority);
+        return route::untagged(request, welcome, now).map(Action::Answer);
     }
     if !path.ends_with(b"/") && is_directory(service, &bucket, &path)? {
         return Ok(Action::Answer(to_directory(request)));
@@ -75,7 +77,8 @@ fn decoded(raw: &str) -> Result<Vec<u8>, Problem> {
     }
     // `/%6bv/x` is not another way to write `/kv/x`, nor a page.
     let reserved = |prefix: &[u8]| path.starts_with(prefix);
-    if reserved(b"kv/") || reserved(b"-/") {
+    let names = [&b"kv"[..], b"-", b"healthz", b"readyz", b"metrics"];
+    if reserved(b"kv/") || reserved(b"-/") || names.contains(&&*path) {
         return bad("is reserved, and not written as it should be");
     }
     Ok(path)
@@ -104,12 +107,17 @@ fn is_directory(service: &mut Service, bucket: &BucketName, path: &[u8]) -> Resu
 
 /// 308 to the same path with a slash. The path has one slash first, so it stays on this host.
 fn to_directory(request: &Request<'_>) -> Answer {
-    let path = request.target.path;
-    let mut answer = Answer::empty(308);
-    match request.target.query {
-        Some(query) => answer.line("Location", &format!("{path}/?{query}")),
-        None => answer.line("Location", &format!("{path}/")),
+    let mut location = String::new();
+    target::escape(request.target.path, &mut location);
+    location.push('/');
+    if let Some(query) = request.target.query {
+        location.push('?');
+        target::escape(query, &mut location);
     }
+    let mut answer = Answer::empty(308);
+    answer.line("Location", &location);
+    // There may be a page of this name tomorrow.
+    answer.line("Cache-Control", "no-cache");
     answer
 }
 

@@ -138,17 +138,24 @@ impl Representation {
         }
     }
 
-    /// Writes the fields that are about this value.
-    pub(crate) fn fields(&self, kept: &KeptHeaders<'_>, head: &mut HeadWriter) {
+    /// Writes the fields that are about this value, by the second of the answer's `Date`.
+    pub(crate) fn fields(&self, kept: &KeptHeaders<'_>, now_s: u64, head: &mut HeadWriter) {
         let modified_s = self.version.modified_wall_ns / 1_000_000_000;
         head.field(line!("ETag"), &etag::of(&self.version));
-        head.field(line!("Last-Modified"), &date::format(modified_s));
+        // RFC 9110 section 8.8.2.1: never later than Date, and none that no clock has told.
+        if modified_s >= date::CLOCK_SET_S {
+            let modified_s = modified_s.min(now_s);
+            head.field(line!("Last-Modified"), &date::format(modified_s));
+        }
         if let Some(expires_ms) = self.version.expires_wall_ms {
             // RFC 9111 section 5.3: a cache must not keep it longer than we do.
             head.field(line!("Expires"), &date::format(expires_ms / 1_000));
         }
-        if let Some(control) = kept.cache_control {
-            head.kept(line!("Cache-Control"), control);
+        match kept.cache_control {
+            // There may be a page of this name tomorrow.
+            _ if self.door == Door::SiteMissing => head.field(line!("Cache-Control"), b"no-cache"),
+            Some(control) => head.kept(line!("Cache-Control"), control),
+            None => {}
         }
         if self.part == Part::NotModified {
             return;

@@ -190,14 +190,17 @@ impl Store {
             return Err(Refusal::Unavailable(Unavailable::Busy));
         }
         let current = self.accepted_version(&bucket, &key);
-        if current.observed.is_none() && !holds(&condition, current.metadata.as_ref()) {
+        let fails = current.observed.is_none() && !holds(&condition, current.metadata.as_ref());
+        self.check_buckets(core::iter::once(&bucket))?;
+        // What there is no room for is refused for that, whatever the condition.
+        let upload = self.add_upload((bucket, key), condition, metadata, len_bytes)?;
+        if fails {
             return Err(Refusal::Condition {
                 index: 0,
                 current: current.metadata,
             });
         }
-        self.check_buckets(core::iter::once(&bucket))?;
-        self.add_upload((bucket, key), condition, metadata, len_bytes)
+        Ok(upload)
     }
 
     /// A key as it will be when everything accepted is durable, which is decided now if its time

@@ -39,6 +39,9 @@ impl Store {
     /// the cache; it is to be the same whenever it is made of the same. So what `derive` asks of
     /// a key holds for every value that is given out here, though it is asked only once.
     ///
+    /// A value that was written later than now, by the wall clock, is not found here: what is made
+    /// of it could be of a time to come.
+    ///
     /// `None` says nothing of the key: [`Store::open_value`] knows. No key of the appliance's own
     /// bucket is found here.
     pub fn value_in_memory(
@@ -52,7 +55,8 @@ impl Store {
         }
         let shown = self.shown(At::NOW);
         let version = self.index.get_often(bucket, key, shown)?;
-        if version.form() != Form::Whole || self.has_ended(version.expires_ms()) {
+        let is_dated_ahead = version.modified_ms() > self.now.wall_ns / 1_000_000;
+        if version.form() != Form::Whole || is_dated_ahead || self.has_ended(version.expires_ms()) {
             return None;
         }
         let item = self.cache.find(version.pos())?;

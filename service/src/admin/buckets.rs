@@ -33,15 +33,27 @@ pub(super) fn show(service: &Service, name: &BucketName) -> Result<Answer, Probl
         let detail = format!("The bucket `{}` has no key and no quota.", name.as_str());
         return Err(Problem::new(Kind::NoSuchBucket, detail));
     }
-    Ok(object(service, name))
+    Ok(object(service, name, 200))
+}
+
+/// Whether a bucket has a key or a quota.
+pub(super) fn is_known(service: &Service, name: &BucketName) -> bool {
+    let known = service.store.known_buckets();
+    known.is_ok_and(|known| known.contains(name))
 }
 
 /// A bucket as an answer, whatever is in it.
-pub(super) fn object(service: &Service, name: &BucketName) -> Answer {
+fn object(service: &Service, name: &BucketName, status: u16) -> Answer {
     let mut out = String::new();
     bucket::push(&mut out, &service.store, name);
     out.push('\n');
-    Answer::text(200, "application/json", out)
+    Answer::text(status, "application/json", out)
+}
+
+/// The answer to a quota that was set; one that makes the bucket known has created it.
+pub(super) fn set(service: &Service, name: &BucketName, was_known: bool) -> Answer {
+    let is_created = !was_known && is_known(service, name);
+    object(service, name, if is_created { 201 } else { 200 })
 }
 
 /// Sets what the body says of the quota; the rest of it stays as it was accepted last.
@@ -59,11 +71,12 @@ pub(crate) fn set_quota(
     let limits = quota.over(accepted);
     if limits == accepted && limits == service.store.quota(&name).0 {
         // A record of what holds already would only take room, and one of the buckets.
-        return Ok(Action::Answer(object(service, &name)));
+        return Ok(Action::Answer(object(service, &name, 200)));
     }
     let ticket = service.store.set_quota(name.clone(), limits);
     let ticket = ticket.map_err(refusal::problem)?;
-    Ok(commit(service, ticket, Done::QuotaSet(name)))
+    let was_known = is_known(service, &name);
+    Ok(commit(service, ticket, Done::QuotaSet(name, was_known)))
 }
 
 /// Removes all keys; the quota stays.

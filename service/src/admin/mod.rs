@@ -19,7 +19,7 @@ use crate::kv;
 use crate::problem::Problem;
 use crate::route::{self, Accepted, Action};
 use crate::service::Service;
-use store::{BucketName, Committed, Refusal, SnapshotName, Ticket};
+use store::{BucketName, Committed, Now, Refusal, SnapshotName, Ticket};
 
 pub(crate) use backup::refused as backup_refused;
 pub(crate) use buckets::set_quota;
@@ -55,8 +55,8 @@ pub(crate) enum Resource {
 /// A change that was handed in, and what its answer tells.
 #[derive(Debug)]
 pub(crate) enum Done {
-    /// The quota of this bucket is set.
-    QuotaSet(BucketName),
+    /// The quota of this bucket is set, and there was such a bucket or not.
+    QuotaSet(BucketName, bool),
     /// This bucket has no key any more.
     Emptied(BucketName),
     /// There is this snapshot.
@@ -122,7 +122,7 @@ impl Resource {
 pub(crate) fn dispatch(
     service: &mut Service,
     request: &Request<'_>,
-    resource: Resource,
+    (resource, now): (Resource, Now),
 ) -> Result<Action, Problem> {
     let [parameter] = match resource {
         Resource::Rollback(_) => kv::parameters(request, ["bucket"])?,
@@ -138,6 +138,13 @@ pub(crate) fn dispatch(
         _ => Intent::Administer,
     };
     route::admit(service, request, intent)?;
+    if intent == Intent::Write {
+        kv::refuse_part(request)?;
+        let is_there = is_there(service, &resource);
+        if !is_refused_anyway(&resource, request.method, is_there) {
+            route::refuse_unless(request, is_there, now)?;
+        }
+    }
     match (resource, request.method) {
         (Resource::Bucket(bucket), Method::Put) => {
             quota::refuse_too_long(request.framing)?;
@@ -172,6 +179,26 @@ pub(crate) fn dispatch(
     }
 }
 
+/// Whether there is what a change is about.
+fn is_there(service: &Service, resource: &Resource) -> bool {
+    match resource {
+        Resource::Bucket(name) => buckets::is_known(service, name),
+        Resource::Snapshot(name) | Resource::Rollback(name) => {
+            matches!(service.store.at(name), Ok(Some(_)))
+        }
+        _ => true,
+    }
+}
+
+/// Whether it is 404 or 409, so that its conditions do not count (RFC 9110 section 13.2.1).
+fn is_refused_anyway(resource: &Resource, method: Method, is_there: bool) -> bool {
+    match (resource, method) {
+        (Resource::Snapshot(_), Method::Put) => is_there,
+        (_, Method::Put) => false,
+        _ => !is_there,
+    }
+}
+
 /// The answer to a change that has ended.
 ///
 /// # Errors
@@ -188,7 +215,7 @@ pub(crate) fn done(
         });
     }
     Ok(match done {
-        Done::QuotaSet(bucket) => buckets::object(service, &bucket),
+        Done::QuotaSet(bucket, was_known) => buckets::set(service, &bucket, was_known),
         Done::Emptied(_) | Done::Forgotten => Answer::empty(204),
         Done::Taken(name) => snapshots::taken(service, &name),
         Done::RolledBack(to, undo, expired_keys) => {

@@ -1,6 +1,7 @@
 //! One line of a batch: `{"op":…,"bucket":…,"key":…,"value":…,"ttl":…,"if":…}`.
 
 use crate::http::etag::{self, EntityTag};
+use crate::http::field::Field;
 use crate::kv;
 use crate::problem::{Kind, Problem};
 use alloc::boxed::Box;
@@ -124,9 +125,11 @@ fn change(line: Line, now: Now) -> Result<Change, Problem> {
     let content_type = line.content_type;
     if content_type
         .as_ref()
-        .is_some_and(|text| !kv::is_keepable(text))
+        .is_some_and(|text| !kv::is_keepable(Field::ContentType, text))
     {
-        return Err(bad("`content_type` is too long, or not on one line."));
+        return Err(bad(
+            "`content_type` is not TYPE/SUBTYPE with parameters, or too long.",
+        ));
     }
     let expires_wall_ms = line
         .ttl

@@ -55,6 +55,7 @@ pub(crate) fn begin(
 ) -> Result<Action, Problem> {
     route::no_parameters(request.target.query)?;
     route::admit(service, request, Intent::Write)?;
+    route::refuse_unless(request, true, now)?;
     refusal::refuse_unreadable(&service.store)?;
     let together_bytes = service.config.limits.batches_bytes;
     let limits = Limits {

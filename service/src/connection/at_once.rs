@@ -131,6 +131,7 @@ fn fields(key: &[u8], version: &Metadata, kept: &KeptHeaders<'_>) -> Option<Rc<[
         media: media::UNKNOWN,
     };
     let mut head = HeadWriter::middle();
-    representation.fields(kept, &mut head);
+    // The store gives out none that was written later than now.
+    representation.fields(kept, u64::MAX, &mut head);
     Some(Rc::from(head.finish()))
 }

@@ -23,9 +23,19 @@ pub(crate) struct Exchange {
 
 /// Whether the request was HEAD.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HeadOnly {
+pub(crate) enum HeadOnly {
     Yes,
     No,
+}
+
+impl HeadOnly {
+    /// Of a head that could not be read, or only in part.
+    pub(crate) fn of(head: &[u8]) -> HeadOnly {
+        match head.starts_with(b"HEAD ") {
+            true => HeadOnly::Yes,
+            false => HeadOnly::No,
+        }
+    }
 }
 
 /// What follows an answer.
@@ -59,14 +69,19 @@ impl Exchange {
     }
 
     /// Of one that could not: nobody knows where it ends.
-    pub(crate) fn broken() -> Self {
+    pub(crate) fn broken(head_only: HeadOnly) -> Self {
         Exchange {
-            head_only: HeadOnly::No,
+            head_only,
             persistence: Persistence::Close,
             knows_chunks: false,
             unread: Body::Length(u64::MAX),
             continue_owed: false,
         }
+    }
+
+    /// This one, given up in the middle: nobody knows where it ends.
+    pub(crate) fn given_up(&self) -> Self {
+        Exchange::broken(self.head_only)
     }
 
     /// Whether content follows the head of the answer.

@@ -6,7 +6,7 @@
 //! - Every line taken ends with CRLF: a bare LF is refused here, before any
 //!   parser could read it as a line's end.
 
-use crate::http::head::{HEAD_BYTES_MAX, HeadError, LINE_BYTES_MAX};
+use crate::http::head::{self, HEAD_BYTES_MAX, HeadError, LINE_BYTES_MAX};
 use alloc::vec::Vec;
 
 /// Most empty lines skipped before a request line (RFC 9112 section 2.2).
@@ -76,6 +76,8 @@ impl HeadBuffer {
                         self.bytes.clear();
                         kept_from = used;
                         collected = self.skipped_blank();
+                    } else if first_line && !self.is_request_line(&input[kept_from..used]) {
+                        collected = Collected::Broken(head::NO_REQUEST_LINE);
                     }
                 }
                 None => {
@@ -102,6 +104,19 @@ impl HeadBuffer {
             input.get(used - 1).copied()
         } else {
             self.bytes.last().copied()
+        }
+    }
+
+    /// Whether what is kept, and `rest` behind it, are a request line with its end.
+    fn is_request_line(&self, rest: &[u8]) -> bool {
+        let end = rest.len().saturating_sub(2);
+        match self.bytes.is_empty() {
+            true => head::is_request_line(&rest[..end]),
+            false => {
+                let mut line = [&self.bytes, rest].concat();
+                line.truncate(line.len() - 2);
+                head::is_request_line(&line)
+            }
         }
     }
 
@@ -159,14 +174,19 @@ mod tests {
 
     #[test]
     fn heads_end_at_their_empty_line() {
-        check(b"GET\r\n\r\nmore", Collected::Complete, 4, "GET\r\n\r\n");
         check(
-            b"\r\n\r\nGET\r\nA: b\r\n\r\n",
+            b"G / HTTP/1.1\r\n\r\nmore",
+            Collected::Complete,
+            4,
+            "G / HTTP/1.1\r\n\r\n",
+        );
+        check(
+            b"\r\n\r\nG / HTTP/1.1\r\nA: b\r\n\r\n",
             Collected::Complete,
             0,
-            "GET\r\nA: b\r\n\r\n",
+            "G / HTTP/1.1\r\nA: b\r\n\r\n",
         );
-        check(b"GET\r\nA: b\r\n", Collected::Partial, 0, "");
+        check(b"G / HTTP/1.1\r\nA: b\r\n", Collected::Partial, 0, "");
         check(b"", Collected::Partial, 0, "");
     }
 
@@ -176,8 +196,8 @@ mod tests {
         for input in [
             "GET\n\n",
             "\n",
-            "GET\r\nA: b\n\r\n",
-            "GET\r\n\n",
+            "G / HTTP/1.1\r\nA: b\n\r\n",
+            "G / HTTP/1.1\r\n\n",
             "\r\n\nGET",
         ] {
             check(input.as_bytes(), Collected::Broken(bare), 0, "");
@@ -190,14 +210,14 @@ mod tests {
             0,
             "",
         );
-        let fields = format!("GET\r\n{}", "a: b\r\n".repeat(9000));
+        let fields = format!("G / HTTP/1.1\r\n{}", "a: b\r\n".repeat(9000));
         check(
             fields.as_bytes(),
             Collected::Broken(HeadError::TooLarge),
             0,
             "",
         );
-        let field = format!("GET\r\na: {}", "b".repeat(100_000));
+        let field = format!("G / HTTP/1.1\r\na: {}", "b".repeat(100_000));
         check(
             field.as_bytes(),
             Collected::Broken(HeadError::TooLarge),
@@ -207,8 +227,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_request_line_is_refused_before_the_rest_has_come() {
+        for line in [
+            "GET",
+            "GET /",
+            " / HTTP/1.1",
+            "GET  / HTTP/1.1",
+            "GET / a HTTP/1.1",
+            "G / x",
+        ] {
+            let line = format!("{line}\r\n");
+            check(
+                line.as_bytes(),
+                Collected::Broken(head::NO_REQUEST_LINE),
+                0,
+                "",
+            );
+        }
+    }
+
+    #[test]
     fn the_longest_request_line_fits() {
-        let line = format!("{}\r\n\r\n", "a".repeat(LINE_BYTES_MAX - 2));
+        let target = "a".repeat(LINE_BYTES_MAX - 13);
+        let line = format!("G {target} HTTP/1.1\r\n\r\n");
         let mut buffer = HeadBuffer::default();
         assert_eq!(
             buffer.take(line.as_bytes()),

@@ -35,7 +35,7 @@ use alloc::boxed::Box;
 use backing_up::BackingUp;
 use collecting::Collecting;
 use core::net::SocketAddr;
-use exchange::{After, Exchange};
+use exchange::{After, Exchange, HeadOnly};
 use head_buffer::HeadBuffer;
 use holding::Held;
 use output::Output;
@@ -166,7 +166,7 @@ impl Connection {
             plane,
             phase: Phase::Head,
             head: HeadBuffer::default(),
-            exchange: Exchange::broken(),
+            exchange: Exchange::broken(HeadOnly::No),
             output: Output::default(),
             deadline_ns: now.monotonic_ns,
             failed_logins: 0,

@@ -35,7 +35,7 @@ impl Connection {
         if let Some(media) = answer.media {
             head.field(line!("Content-Type"), media.as_bytes());
         }
-        if answer.status != 204 {
+        if !matches!(answer.status, 204 | 304) {
             head.number(line!("Content-Length"), answer.len_bytes());
         }
         self.push_head(cx, head);
@@ -84,7 +84,8 @@ impl Connection {
         };
         let representation = &fetch.representation;
         let (mut head, after) = self.begin_head(cx, representation.status());
-        representation.fields(&kept.kept(), &mut head);
+        let now_s = cx.now.wall_ns / 1_000_000_000;
+        representation.fields(&kept.kept(), now_s, &mut head);
         self.push_head(cx, head);
         let left_bytes = representation.len_bytes();
         if left_bytes == 0 || !self.exchange.wants_content() {

@@ -2,7 +2,7 @@
 
 use super::backing_up::BackingUp;
 use super::collecting::Collecting;
-use super::exchange::{After, DROPPED_BYTES_MAX, Exchange};
+use super::exchange::{After, DROPPED_BYTES_MAX, Exchange, HeadOnly};
 use super::head_buffer::Collected;
 use super::receiving::Receiving;
 use super::{Commit, Connection, Context, Fresh, Phase, Turn};
@@ -49,7 +49,10 @@ impl Connection {
         match (collected, input) {
             (_, Input::Gone) => self.become_phase(Phase::Aborted),
             (Collected::Complete, _) => self.begin(cx),
-            (Collected::Broken(error), _) => self.refuse_head(cx, error),
+            (Collected::Broken(error), _) => {
+                let bytes = self.head.finish();
+                self.refuse_head(cx, &bytes, error)
+            }
             (Collected::Partial, Input::Finished) => {
                 self.busy = None;
                 self.become_phase(Phase::Finished)
@@ -77,11 +80,12 @@ impl Connection {
 
     /// Judges a complete head and begins what it asks for.
     fn begin(&mut self, cx: &mut Context<'_>) -> Turn {
-        let bytes = self.head.finish();
+        let mut bytes = self.head.finish();
+        head::lower_version(&mut bytes);
         let mut lines = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let request = match head::parse(&bytes, &mut lines) {
             Ok(request) => request,
-            Err(error) => return self.refuse_head(cx, error),
+            Err(error) => return self.refuse_head(cx, &bytes, error),
         };
         self.exchange = Exchange::new(&request);
         let result = route::dispatch(cx.service, &request, self.plane, cx.now);
@@ -178,9 +182,8 @@ impl Connection {
     }
 
     /// Refuses what is no request; the connection ends.
-    fn refuse_head(&mut self, cx: &mut Context<'_>, error: HeadError) -> Turn {
-        self.exchange = Exchange::broken();
-        self.head.finish();
+    fn refuse_head(&mut self, cx: &mut Context<'_>, head: &[u8], error: HeadError) -> Turn {
+        self.exchange = Exchange::broken(HeadOnly::of(head));
         let (kind, detail) = match error {
             HeadError::Syntax(why) => (Kind::BadRequest, why),
             HeadError::Framing(why) => (Kind::BadFraming, why),
@@ -189,7 +192,13 @@ impl Connection {
                 Kind::BadTarget,
                 "the target is /PATH or http://HOST/PATH, other characters percent-encoded",
             ),
-            HeadError::LineTooLong => (Kind::TargetTooLong, "a request line is at most 8192 bytes"),
+            HeadError::Misdirected => (
+                Kind::Misdirected,
+                "this port has no TLS, so what is asked of https:// is not served here",
+            ),
+            HeadError::LineTooLong => {
+                (Kind::TargetTooLong, "a request line is at most 10240 bytes")
+            }
             HeadError::TooLarge => (
                 Kind::HeadTooLarge,
                 "a head is at most 16384 bytes and 96 header lines",
@@ -211,8 +220,11 @@ impl Connection {
     /// Refuses a request that did not arrive in time; the connection ends.
     pub(super) fn refuse_late(&mut self, cx: &mut Context<'_>) -> Turn {
         cx.service.counters.timeouts += 1;
-        self.head.finish();
-        self.exchange = Exchange::broken();
+        let head = self.head.finish();
+        self.exchange = match head.is_empty() {
+            true => self.exchange.given_up(),
+            false => Exchange::broken(HeadOnly::of(&head)),
+        };
         let detail = "The peer stopped sending in the middle of a request.";
         self.refuse(cx, Problem::new(Kind::RequestTimeout, detail))
     }

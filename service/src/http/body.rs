@@ -10,8 +10,11 @@
 
 use crate::http::head::Framing;
 
-/// Most bytes of chunk extensions in one body.
-const EXTENSION_BYTES_MAX: u16 = 4_096;
+/// Most bytes of chunk extensions and leading zeros in one body, beyond what its content allows:
+/// as many as twice its bytes, and so many more for each chunk.
+const EXTENSION_BYTES_MAX: u16 = 16_384;
+/// Allowed for each chunk.
+const EXTENSION_BYTES_FREE: u64 = 16;
 /// Most bytes of trailers.
 const TRAILER_BYTES_MAX: u16 = 4_096;
 
@@ -159,7 +162,13 @@ impl Chunked {
             (At::Size | At::SizeSpace, b' ' | b'\t') => self.count_extension(At::SizeSpace)?,
             (At::Extension, b'\t' | b' '..=b'~' | 0x80..) => self.count_extension(At::Extension)?,
             (At::SizeLf, b'\n') if self.chunk_left == 0 => At::TrailerStart,
-            (At::SizeLf, b'\n') => At::Data,
+            (At::SizeLf, b'\n') => {
+                let allowed =
+                    EXTENSION_BYTES_FREE.saturating_add(self.chunk_left.saturating_mul(2));
+                let allowed = u16::try_from(allowed).unwrap_or(u16::MAX);
+                self.extension_bytes = self.extension_bytes.saturating_sub(allowed);
+                At::Data
+            }
             (At::DataCr, b'\r') => At::DataLf,
             (At::DataLf, b'\n') => At::SizeStart,
             (At::TrailerStart, b'\r') => At::EndLf,
@@ -248,8 +257,14 @@ mod tests {
 
     #[test]
     fn chunked_bodies_at_every_split() {
-        let long = format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(5000));
-        let zeros = format!("{}1\r\nx\r\n0\r\n\r\n", "0".repeat(5000));
+        let long = format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(20_000));
+        let zeros = format!("{}1\r\nx\r\n0\r\n\r\n", "0".repeat(20_000));
+        let each = |chunk: &str| format!("{}0\r\n\r\n", chunk.repeat(3_000));
+        let (wide, wordy) = (
+            each("0000001;aaaa=bbbbb\r\nx\r\n"),
+            each("1;aaaaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n"),
+        );
+        let many = "x".repeat(3_000);
         let trailers = format!("0\r\na: {}\r\n\r\n", "e".repeat(5000));
         for (input, expect) in [
             ("0\r\n\r\n", Ok("")),
@@ -275,6 +290,8 @@ mod tests {
             ("0\r\na b: c\r\n\r\n", Err(BodyError::Chunk)),
             ("0\r\na\r\n\r\n", Err(BodyError::Chunk)),
             ("ffffffffffffffffff\r\n", Err(BodyError::Chunk)),
+            (&wide, Ok(&*many)),
+            (&wordy, Err(BodyError::ExtensionsTooLong)),
             (&long, Err(BodyError::ExtensionsTooLong)),
             (&zeros, Err(BodyError::ExtensionsTooLong)),
             (&trailers, Err(BodyError::TrailersTooLong)),

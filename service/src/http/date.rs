@@ -62,10 +62,12 @@ impl Default for Date {
     }
 }
 
+/// Before this second, in 2001, no clock has been set.
+pub(crate) const CLOCK_SET_S: u64 = 1_000_000_000;
+
 impl Date {
     /// That of an answer given now; `None` while no clock has been set (RFC 9110 section 6.6.1).
     pub(crate) fn of(&mut self, now: Now) -> Option<&[u8]> {
-        const CLOCK_SET_S: u64 = 1_000_000_000;
         let seconds = now.wall_ns / 1_000_000_000;
         if seconds != self.seconds {
             self.seconds = seconds;
@@ -109,19 +111,17 @@ fn rfc850(text: &str, now_s: u64) -> Option<u64> {
     if bytes.len() != 22 || bytes[2] != b'-' || bytes[6] != b'-' || bytes[9] != b' ' {
         return None;
     }
+    let (this_year, this_month, today) = civil(now_s / DAY_S);
+    let year = this_year - this_year % 100 + number(rest.get(7..9)?)?;
+    let (month, day) = (month(rest.get(3..6)?)?, number(rest.get(0..2)?)?);
+    let second = |year| second_of(year, month, day, rest.get(10..18)?);
     // More than 50 years ahead means the most recent year in the past with those digits.
-    let this_year = civil(now_s / DAY_S).0;
-    let mut year = this_year - this_year % 100 + number(rest.get(7..9)?)?;
-    if year > this_year + 50 {
-        year -= 100;
-    }
-    second_of(
-        year,
-        month(rest.get(3..6)?)?,
-        number(rest.get(0..2)?)?,
-        rest.get(10..18)?,
-    )
-    .filter(|_| rest.ends_with(" GMT"))
+    let latest_s = days(this_year + 50, this_month, today) * DAY_S + now_s % DAY_S;
+    let found = match second(year) {
+        Some(found) if found <= latest_s => Some(found),
+        _ => second(year - 100),
+    };
+    found.filter(|_| rest.ends_with(" GMT"))
 }
 
 /// `Sun Nov  6 08:49:37 1994`.
@@ -146,10 +146,10 @@ fn asctime(text: &str) -> Option<u64> {
     )
 }
 
-/// The second of a civil date and `HH:MM:SS`, if there is such a moment since 1970.
+/// The second of a civil date and `HH:MM:SS`, if there is such a moment; 0 for one before 1970.
 fn second_of(year: u64, month: u64, day: u64, clock: &str) -> Option<u64> {
     let bytes = clock.as_bytes();
-    if bytes.len() != 8 || bytes[2] != b':' || bytes[5] != b':' || year < 1970 {
+    if bytes.len() != 8 || bytes[2] != b':' || bytes[5] != b':' {
         return None;
     }
     let hour = number(clock.get(0..2)?).filter(|hour| *hour < 24)?;
@@ -158,9 +158,14 @@ fn second_of(year: u64, month: u64, day: u64, clock: &str) -> Option<u64> {
     let second = number(clock.get(6..8)?)
         .filter(|second| *second <= 60)?
         .min(59);
-    let days = days(year, month, day);
-    if day == 0 || civil(days) != (year, month, day) {
+    // The calendar is the same every 400 years.
+    let cycle = if year < 1970 { year + 2_000 } else { year };
+    let days = days(cycle, month, day);
+    if day == 0 || civil(days) != (cycle, month, day) {
         return None;
+    }
+    if year < 1970 {
+        return Some(0);
     }
     Some(days * DAY_S + hour * 3600 + minute * 60 + second)
 }
@@ -249,6 +254,13 @@ mod tests {
             ("Sun Nov  6 08:49:37 1994", Some(784_111_777)),
             ("Sun Nov 16 08:49:37 1994", Some(784_975_777)),
             ("Friday, 01-Jan-27 00:00:00 GMT", Some(1_798_761_600)),
+            // NOW_S and 50 years: up to that second it is ahead, and behind it a century ago.
+            ("Wednesday, 18-Nov-76 11:06:40 GMT", Some(3_372_923_200)),
+            ("Thursday, 18-Nov-76 11:06:41 GMT", Some(217_163_201)),
+            ("Thursday, 31-Dec-76 00:00:00 GMT", Some(220_838_400)),
+            ("Sunday, 06-Nov-69 08:49:37 GMT", Some(3_150_953_377)),
+            ("Thu, 06 Nov 1969 08:49:37 GMT", Some(0)),
+            ("Thu Feb 29 00:00:00 1968", Some(0)),
         ] {
             assert_eq!(parse(text.as_bytes(), NOW_S), seconds, "{text}");
         }
@@ -264,7 +276,7 @@ mod tests {
             "Sun, 6 Nov 1994 08:49:37 GMT",
             "Sun, 31 Feb 1994 08:49:37 GMT",
             "Sun, 00 Nov 1994 08:49:37 GMT",
-            "Sun, 06 Nov 1969 08:49:37 GMT",
+            "Sun, 29 Feb 1969 08:49:37 GMT",
             "Sun, 06 Nov 1994 24:00:00 GMT",
             "Sun, 06 Nov 1994 +8:49:37 GMT",
             "Xyz, 06 Nov 1994 08:49:37 GMT",

@@ -91,6 +91,11 @@ impl Field {
                 | Field::Expect
         )
     }
+
+    /// Whether two of it count as none (RFC 9110 sections 13.1.3 and 13.1.4).
+    fn is_ignored_if_repeated(self) -> bool {
+        matches!(self, Field::IfModifiedSince | Field::IfUnmodifiedSince)
+    }
 }
 
 impl<'h> Fields<'h> {
@@ -111,7 +116,7 @@ impl<'h> Fields<'h> {
             let slot = &mut fields.first[field as usize];
             if slot.is_none() {
                 *slot = Some(header.value);
-            } else if field.is_list() {
+            } else if field.is_list() || field.is_ignored_if_repeated() {
                 fields.repeated |= 1 << field as u32;
             } else {
                 return Err(field);
@@ -122,12 +127,19 @@ impl<'h> Fields<'h> {
 
     /// The first line of this field.
     pub(crate) fn get(&self, field: Field) -> Option<&'h [u8]> {
-        self.first[field as usize]
+        match self.is_repeated(field) && field.is_ignored_if_repeated() {
+            true => None,
+            false => self.first[field as usize],
+        }
+    }
+
+    fn is_repeated(&self, field: Field) -> bool {
+        self.repeated & (1 << field as u32) != 0
     }
 
     /// Every line of this field, in order.
     pub(crate) fn lines(&self, field: Field) -> impl Iterator<Item = &'h [u8]> + use<'h> {
-        let repeated = self.repeated & (1 << field as u32) != 0;
+        let repeated = self.is_repeated(field);
         let first = if repeated { None } else { self.get(field) };
         let all = if repeated { self.all } else { &[] };
         let same = all

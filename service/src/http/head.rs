@@ -7,11 +7,11 @@
 
 use crate::http::field::{Field, Fields};
 use crate::http::method::Method;
-use crate::http::target::{self, Target};
+use crate::http::target::{self, Target, TargetError};
 use core::mem::MaybeUninit;
 
 /// Longest request line, its CRLF included.
-pub(crate) const LINE_BYTES_MAX: usize = 8_192;
+pub(crate) const LINE_BYTES_MAX: usize = 10_240;
 /// Longest head, its empty line included.
 pub(crate) const HEAD_BYTES_MAX: usize = 16_384;
 /// Most header lines.
@@ -69,6 +69,8 @@ pub(crate) enum HeadError {
     Host,
     /// The target has none of the forms served.
     Target,
+    /// The target is to be asked over TLS.
+    Misdirected,
     /// The request line is too long.
     LineTooLong,
     /// The head is too long, or has too many lines.
@@ -108,13 +110,18 @@ pub(crate) fn parse<'h>(
         return Err(HeadError::Syntax("the request line is incomplete"));
     };
     let fields = Fields::new(headers).map_err(doubled)?;
+    // Before all that is 501: no request without a good Host is anything but 400 (RFC 9112
+    // section 3.2).
+    let host = host(&fields, minor)?;
     let framing = framing(&fields, minor)?;
     let method = Method::from_name(method).ok_or(HeadError::Method)?;
-    let target = Target::parse(path).ok_or(HeadError::Target)?;
+    let target = Target::parse(path).map_err(|error| match error {
+        TargetError::Form => HeadError::Target,
+        TargetError::Secure => HeadError::Misdirected,
+    })?;
     if (target.path == "*") != (method == Method::Options) && target.path == "*" {
         return Err(HeadError::Target);
     }
-    let host = host(&fields, minor)?;
     Ok(Request {
         method,
         target,
@@ -126,6 +133,42 @@ pub(crate) fn parse<'h>(
         fields,
     })
 }
+
+/// Makes a head of HTTP/1.2 to HTTP/1.9 one of the highest version that is known here (RFC 9110
+/// section 6.2).
+pub(crate) fn lower_version(head: &mut [u8]) {
+    let end = head.iter().position(|&b| b == b'\r').unwrap_or(0);
+    if let [
+        ..,
+        b' ',
+        b'H',
+        b'T',
+        b'T',
+        b'P',
+        b'/',
+        b'1',
+        b'.',
+        minor @ b'2'..=b'9',
+    ] = &mut head[..end]
+    {
+        *minor = b'1';
+    }
+}
+
+/// Whether this is `METHOD TARGET HTTP/…`, so that it is worth to wait for the rest of the head.
+pub(crate) fn is_request_line(line: &[u8]) -> bool {
+    let mut words = line.split(|&b| b == b' ');
+    let (method, target, version) = (words.next(), words.next(), words.next());
+    let is_word = |word: Option<&[u8]>| word.is_some_and(|word| !word.is_empty());
+    let is_version = version.is_some_and(|word| word.starts_with(b"HTTP/"));
+    is_word(method) && is_word(target) && is_version && words.next().is_none()
+}
+
+/// Why a head whose first line is none cannot be read.
+pub(crate) const NO_REQUEST_LINE: HeadError = HeadError::Syntax(
+    "the request line is not `METHOD TARGET HTTP/1.1` with single spaces and percent-encoded \
+     characters",
+);
 
 /// What httparse found wrong.
 fn syntax(error: httparse::Error, head: &[u8]) -> HeadError {
@@ -140,10 +183,7 @@ fn syntax(error: httparse::Error, head: &[u8]) -> HeadError {
         }
         httparse::Error::NewLine => HeadError::Syntax("a CR is not followed by LF"),
         httparse::Error::Token | httparse::Error::Status | httparse::Error::Version => {
-            HeadError::Syntax(
-                "the request line is not `METHOD TARGET HTTP/1.1` with single spaces and \
-             percent-encoded characters",
-            )
+            NO_REQUEST_LINE
         }
     }
 }
@@ -189,6 +229,8 @@ fn framing(fields: &Fields<'_>, minor: u8) -> Result<Framing, HeadError> {
     }
     let mut others = 0;
     for coding in codings {
+        // An empty element could be ignored (RFC 9110 section 5.6.1.2); others may read it in
+        // another way, and where a message ends is not for guessing.
         if coding.is_empty() || is_chunked(coding) {
             return Err(HeadError::Framing(
                 "Transfer-Encoding is not a list of codings ended by one `chunked`",

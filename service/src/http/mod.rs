@@ -6,6 +6,7 @@ pub(crate) mod body;
 pub(crate) mod date;
 pub(crate) mod etag;
 pub(crate) mod field;
+pub(crate) mod grammar;
 pub(crate) mod head;
 pub(crate) mod media;
 pub(crate) mod method;

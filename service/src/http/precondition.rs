@@ -86,6 +86,21 @@ impl<'h> Preconditions<'h> {
         Verdict::Proceed
     }
 
+    /// Judges a request for what has neither a tag nor a date, and is there or not.
+    ///
+    /// [`Verdict::NotModified`] is for a GET or HEAD alone.
+    pub(crate) fn untagged(&self, is_there: bool) -> Verdict {
+        match &self.if_match {
+            Some(Tags::Any) if is_there => {}
+            Some(_) => return Verdict::Failed,
+            None => {}
+        }
+        match &self.if_none_match {
+            Some(Tags::Any) if is_there => Verdict::NotModified,
+            _ => Verdict::Proceed,
+        }
+    }
+
     /// Says a PUT's or DELETE's preconditions as one condition; `current` is the durable version.
     ///
     /// A tag can only be known to a client if its version was once durable, so
@@ -161,11 +176,8 @@ fn tags<'h>(fields: &Fields<'h>, field: Field) -> Result<Option<Tags<'h>>, BadTa
             list.push(tag);
         }
     }
-    if list.is_empty() {
-        Err(BadTag)
-    } else {
-        Ok(Some(Tags::List(list)))
-    }
+    // An empty list names nothing, and is one all the same (RFC 9110 section 5.6.1.2).
+    Ok(Some(Tags::List(list)))
 }
 
 #[cfg(test)]
@@ -321,8 +333,22 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_list_names_nothing() {
+        for value in ["", ",", " , ,"] {
+            with(&[("If-Match", value)], |conditions| {
+                assert_eq!(conditions.read(&VERSION), Verdict::Failed);
+                assert_eq!(conditions.untagged(true), Verdict::Failed);
+            });
+            with(&[("If-None-Match", value)], |conditions| {
+                assert_eq!(conditions.read(&VERSION), Verdict::Proceed);
+                assert_eq!(conditions.untagged(true), Verdict::Proceed);
+            });
+        }
+    }
+
+    #[test]
     fn tags_without_quotes_are_refused() {
-        for value in ["abc", "", "*, \"a\"", "\"a\" \"b\""] {
+        for value in ["abc", "*, \"a\"", "\"a\" \"b\""] {
             let header = [httparse::Header {
                 name: "If-Match",
                 value: value.as_bytes(),

@@ -135,7 +135,7 @@ pub(crate) fn push_number(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// The statuses this server answers with, and the phrases usual with them (RFC 9110 section 15).
-pub(crate) const STATUSES: [(u16, &str); 27] = [
+pub(crate) const STATUSES: [(u16, &str); 28] = [
     (200, "OK"),
     (201, "Created"),
     (202, "Accepted"),
@@ -156,6 +156,7 @@ pub(crate) const STATUSES: [(u16, &str); 27] = [
     (414, "URI Too Long"),
     (416, "Range Not Satisfiable"),
     (417, "Expectation Failed"),
+    (421, "Misdirected Request"),
     (422, "Unprocessable Content"),
     (431, "Request Header Fields Too Large"),
     (500, "Internal Server Error"),

@@ -4,6 +4,7 @@
 //! caller's to judge. RFC 9112 section 3.2, RFC 3986 section 2.1.
 
 use alloc::vec::Vec;
+use core::net::Ipv6Addr;
 
 /// A request target, taken apart but not decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,15 @@ pub(crate) struct Target<'h> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadEscape;
 
+/// Why a target is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TargetError {
+    /// It has none of the forms served here.
+    Form,
+    /// It is one of https, and no connection here has TLS (RFC 9110 section 7.4).
+    Secure,
+}
+
 /// Why a query was not understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QueryError<'h> {
@@ -32,39 +42,45 @@ pub(crate) enum QueryError<'h> {
 }
 
 impl<'h> Target<'h> {
-    /// Takes a target apart; `None` if it has none of the forms served here.
-    pub(crate) fn parse(raw: &'h str) -> Option<Self> {
+    /// Takes a target apart.
+    ///
+    /// # Errors
+    /// [`TargetError`].
+    pub(crate) fn parse(raw: &'h str) -> Result<Self, TargetError> {
         if raw == "*" {
-            return Some(Target {
+            return Ok(Target {
                 path: raw,
                 query: None,
                 authority: None,
             });
         }
         if !raw.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
-            return None;
+            return Err(TargetError::Form);
         }
         if raw.starts_with('/') {
             let (path, query) = split_query(raw);
-            return Some(Target {
+            return Ok(Target {
                 path,
                 query,
                 authority: None,
             });
         }
-        let scheme_end = raw.find("://")?;
-        let scheme = &raw[..scheme_end];
-        if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
-            return None;
-        }
-        let rest = &raw[scheme_end + 3..];
+        let (scheme, rest) = raw.split_once("://").ok_or(TargetError::Form)?;
         let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
-        if authority.is_empty() || !is_authority(authority.as_bytes()) {
-            return None;
+        // RFC 9110 section 4.2.1: a host there has to be.
+        let has_host = !authority.is_empty() && !authority.starts_with(':');
+        if !has_host || !is_authority(authority.as_bytes()) {
+            return Err(TargetError::Form);
+        }
+        if scheme.eq_ignore_ascii_case("https") {
+            return Err(TargetError::Secure);
+        }
+        if !scheme.eq_ignore_ascii_case("http") {
+            return Err(TargetError::Form);
         }
         let (path, query) = split_query(rest);
         let path = if path.is_empty() { "/" } else { path };
-        Some(Target {
+        Ok(Target {
             path,
             query,
             authority: Some(authority),
@@ -89,8 +105,8 @@ pub(crate) fn is_authority(bytes: &[u8]) -> bool {
             let Some(end) = rest.iter().position(|&b| b == b']') else {
                 return false;
             };
-            let literal = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b':' | b'.');
-            if end == 0 || !rest[..end].iter().all(literal) {
+            let literal = core::str::from_utf8(&rest[..end]).ok();
+            if literal.is_none_or(|text| text.parse::<Ipv6Addr>().is_err()) {
                 return false;
             }
             match &rest[end + 1..] {
@@ -104,8 +120,26 @@ pub(crate) fn is_authority(bytes: &[u8]) -> bool {
             None => (bytes, &b""[..]),
         },
     };
-    let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(b);
-    host.iter().all(allowed) && port.len() <= 5 && port.iter().all(u8::is_ascii_digit)
+    is_reg_name(host) && is_port(port)
+}
+
+/// Names, escapes among them, but for a comma.
+fn is_reg_name(mut host: &[u8]) -> bool {
+    let allowed = |b: &u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+;=".contains(b);
+    loop {
+        host = match host {
+            [] => return true,
+            [b'%', high, low, rest @ ..] if hex_digit(*high).and(hex_digit(*low)).is_ok() => rest,
+            [first, rest @ ..] if allowed(first) => rest,
+            _ => return false,
+        }
+    }
+}
+
+/// Digits, of a number of at most five.
+fn is_port(port: &[u8]) -> bool {
+    let zeros = port.iter().take_while(|&&b| b == b'0').count();
+    port.len() - zeros <= 5 && port.iter().all(u8::is_ascii_digit)
 }
 
 /// The bytes a percent-encoded text stands for.
@@ -158,6 +192,16 @@ pub(crate) fn encode(bytes: &[u8], out: &mut alloc::string::String) {
     }
 }
 
+/// Appends a target as it came, with escapes for what no URI may hold (RFC 3986 section 2).
+pub(crate) fn escape(raw: &str, out: &mut alloc::string::String) {
+    for byte in raw.bytes() {
+        match byte {
+            b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' => encode(&[byte], out),
+            usual => out.push(char::from(usual)),
+        }
+    }
+}
+
 /// The values of exactly the parameters `names`, in their order.
 ///
 /// # Errors
@@ -191,7 +235,7 @@ mod tests {
     #[test]
     fn targets_have_three_forms() {
         let target = |path, query, authority| {
-            Some(Target {
+            Ok(Target {
                 path,
                 query,
                 authority,
@@ -203,17 +247,19 @@ mod tests {
             ("/a?b=c?d", target("/a", Some("b=c?d"), None)),
             ("*", target("*", None, None)),
             ("http://h", target("/", None, Some("h"))),
-            ("HTTPS://h:80/x?y", target("/x", Some("y"), Some("h:80"))),
+            ("HTTP://h:80/x?y", target("/x", Some("y"), Some("h:80"))),
+            ("HTTPS://h:80/x?y", Err(TargetError::Secure)),
             ("http://h?y", target("/", Some("y"), Some("h"))),
             ("http://[::1]:8080/", target("/", None, Some("[::1]:8080"))),
-            ("http:///x", None),
-            ("http://u@h/", None),
-            ("ftp://h/", None),
-            ("h:80", None),
-            ("a", None),
-            ("", None),
-            ("/a#b", None),
-            ("/\u{e9}", None),
+            ("http:///x", Err(TargetError::Form)),
+            ("http://:80/x", Err(TargetError::Form)),
+            ("http://u@h/", Err(TargetError::Form)),
+            ("ftp://h/", Err(TargetError::Form)),
+            ("h:80", Err(TargetError::Form)),
+            ("a", Err(TargetError::Form)),
+            ("", Err(TargetError::Form)),
+            ("/a#b", Err(TargetError::Form)),
+            ("/\u{e9}", Err(TargetError::Form)),
         ] {
             assert_eq!(Target::parse(raw), expect, "{raw}");
         }
@@ -222,12 +268,13 @@ mod tests {
     #[test]
     fn authorities() {
         for good in [
-            "", "h", "h:", "h:80", "10.0.0.2", "a_b.c-d", "[::1]", "[::1]:80",
+            "", "h", "h:", "h:80", "h:000080", "10.0.0.2", "a_b.c-d", "a%41", "[::1]", "[::1]:80",
         ] {
             assert!(is_authority(good.as_bytes()), "{good}");
         }
         for bad in [
             "a b", "a,b", "a@b", "a/b", "h:80x", "h:123456", "[::1", "[]", "[::1]80", "\u{e9}",
+            "a%zz", "a%4", "[zz]", "[:::]", "[1.2]",
         ] {
             assert!(!is_authority(bad.as_bytes()), "{bad}");
         }

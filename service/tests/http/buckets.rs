@@ -14,8 +14,11 @@ fn object(name: &str, keys: u64, bytes: u64, quotas: [&str; 2]) -> String {
 
 fn set(bench: &mut Bench, bucket: &str, quota: &str) -> String {
     let target = format!("/-/admin/buckets/{bucket}");
+    let was_known = bench.admin("GET", &target, "", "").status == 200;
     let reply = bench.admin("PUT", &target, "", quota);
-    assert_eq!(reply.status, 200, "{quota}: {reply:?}");
+    let is_known = bench.admin("GET", &target, "", "").status == 200;
+    let status = if is_known && !was_known { 201 } else { 200 };
+    assert_eq!(reply.status, status, "{quota}: {reply:?}");
     reply.text().trim_end().to_owned()
 }
 

@@ -77,8 +77,8 @@ const REQUEST_LINES: &[(&str, u16, Then)] = &[
     ),
     (
         "GET HTTPS://h:443/healthz HTTP/1.1\r\nHost: h\r\n\r\n",
-        200,
-        Then::Open,
+        421,
+        Then::Closed,
     ),
     ("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", 204, Then::Open),
     (
@@ -382,8 +382,8 @@ fn sizes() {
         format!("GET /{path} HTTP/1.1\r\nHost: h\r\n\r\n")
     };
     check(line(8000).as_bytes(), &[404], Then::Open);
-    check(line(8192).as_bytes(), &[404], Then::Open);
-    check(line(8193).as_bytes(), &[414], Then::Closed);
+    check(line(10_240).as_bytes(), &[404], Then::Open);
+    check(line(10_241).as_bytes(), &[414], Then::Closed);
     check("a".repeat(20_000).as_bytes(), &[414], Then::Closed);
     let fields = |count: usize, len: usize| {
         let field = format!("X: {}\r\n", "b".repeat(len - 5));

@@ -99,6 +99,10 @@ impl<'t> PackedVersion<'t> {
         }
     }
 
+    pub(crate) fn modified_ms(self) -> u64 {
+        word(&self.fixed()[2 * WORD..3 * WORD])
+    }
+
     pub(crate) fn unpack(self) -> Version {
         Version::unpack(self.0)
     }
