@@ -339,7 +339,9 @@ pub(crate) fn untagged_failed() -> Problem {
 fn kept_headers(fields: &Fields<'_>) -> Result<Headers, Problem> {
     Ok(Headers {
         content_type: kept(fields, Field::ContentType)?,
-        content_encoding: kept(fields, Field::ContentEncoding)?,
+        content_encoding: kept(fields, Field::ContentEncoding)?
+            .as_deref()
+            .and_then(without_identity),
         cache_control: kept(fields, Field::CacheControl)?,
         content_disposition: kept(fields, Field::ContentDisposition)?,
         expires_wall_ms: None,
@@ -388,6 +390,14 @@ fn kept(fields: &Fields<'_>, field: Field) -> Result<Option<Box<str>>, Problem> 
         return Err(Problem::new(Kind::BadHeader, detail));
     }
     Ok((!joined.is_empty()).then(|| joined.into_boxed_str()))
+}
+
+/// The codings of a value but for one that is none (RFC 9110 section 8.4).
+fn without_identity(codings: &str) -> Option<Box<str>> {
+    let codings = codings.split(',').map(str::trim);
+    let real = codings.filter(|coding| !coding.eq_ignore_ascii_case("identity"));
+    let real = real.collect::<Vec<_>>().join(", ");
+    (!real.is_empty()).then(|| real.into_boxed_str())
 }
 
 /// Whether a value of this field is in its grammar, so that it can be given out again.

@@ -116,7 +116,11 @@ pub(crate) fn dispatch(
         Route::Batch => return batch::begin(service, request, now),
         Route::Watch(bucket) => {
             let watch = watch::begin(service, request, bucket)?;
-            return Ok(Action::Watch(Box::new(watch)));
+            let answer = untagged(request, Answer::empty(200), now)?;
+            return Ok(match answer.status {
+                200 => Action::Watch(Box::new(watch)),
+                _ => Action::Answer(answer),
+            });
         }
         Route::Keys(bucket) => listing::keys(service, request, &bucket)?,
         Route::Buckets => listing::buckets(service, request)?,
@@ -148,7 +152,11 @@ pub(crate) fn untagged(request: &Request<'_>, answer: Answer, now: Now) -> Resul
     }
     match kv::preconditions(request, now)?.untagged(true) {
         Verdict::Proceed => Ok(answer),
-        Verdict::NotModified => Ok(Answer::empty(304)),
+        Verdict::NotModified => {
+            let mut same = Answer::empty(304);
+            same.line("Cache-Control", "no-store");
+            Ok(same)
+        }
         Verdict::Failed => Err(kv::untagged_failed()),
     }
 }

@@ -5,6 +5,7 @@
 mod abuse;
 mod admin;
 mod backup;
+mod conformance;
 mod crash;
 mod devices;
 mod ends;

@@ -105,6 +105,11 @@ impl Guest {
         &self.http
     }
 
+    /// Where its admin port is.
+    pub fn admin_address(&self) -> &str {
+        &self.bed.admin
+    }
+
     /// A fresh connection.
     ///
     /// # Panics

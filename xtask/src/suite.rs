@@ -34,7 +34,8 @@ pub(crate) struct Suite {
     recorded_disk: bool,
     /// With the image of an earlier commit in the payload, too.
     older: bool,
-    /// A test of this name wants the image that is wrong on purpose in the payload, too.
+    /// A test of this name, its module's before it, wants the image that is wrong on purpose in the
+    /// payload, too.
     wrong_for: Option<&'static str>,
     /// Runs only with `--full`, or when its hypervisor and a filter are named.
     pub(crate) is_long: bool,
@@ -128,7 +129,7 @@ impl Suite {
     /// What is there for a loop that is stuck is seen in an image where one is.
     const fn image(hypervisor: Hypervisor) -> Suite {
         Suite {
-            wrong_for: Some("a_loop_that_stands_still_is_ended_and_says_where"),
+            wrong_for: Some("standstill::a_loop_that_stands_still_is_ended_and_says_where"),
             ..Suite::on("image", hypervisor)
         }
     }
@@ -394,6 +395,7 @@ mod tests {
             let sources = files.map(|file| fs::read_to_string(file.path()).unwrap_or_default());
             let sources = sources.collect::<String>();
             for word in brief.iter().chain(wrong_for) {
+                let word = word.rsplit("::").next().unwrap_or(word);
                 let name = format!("fn {word}");
                 assert!(sources.contains(&name), "{}: {name}", directory.display());
             }

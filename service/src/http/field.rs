@@ -79,7 +79,8 @@ impl Field {
             .map(|&(_, field)| field)
     }
 
-    /// Whether several lines make one list (RFC 9110 section 5.3).
+    /// Whether several lines make one list (RFC 9110 section 5.3), or are no harm: who reads such a
+    /// field reads all of them.
     fn is_list(self) -> bool {
         matches!(
             self,
@@ -88,7 +89,9 @@ impl Field {
                 | Field::Connection
                 | Field::CacheControl
                 | Field::ContentEncoding
+                | Field::ContentRange
                 | Field::Expect
+                | Field::IfRange
         )
     }
 

@@ -29,6 +29,9 @@ pub(crate) fn asked(fields: &Fields<'_>, version: &Metadata) -> Extent {
     let Some(range) = fields.get(Field::Range) else {
         return Extent::Whole;
     };
+    if fields.lines(Field::IfRange).count() > 1 {
+        return Extent::Whole;
+    }
     if let Some(mut validator) = fields.get(Field::IfRange) {
         match etag::next(&mut validator) {
             Ok(Some(tag)) if !tag.weak && tag.names(version) && validator.is_empty() => {}

@@ -284,6 +284,27 @@ impl Bench {
         }
     }
 
+    /// Steps until somebody else has to move, or a change of the store is waited for that nobody
+    /// makes.
+    pub(crate) fn settle(&mut self, client: &mut Client) {
+        let mut idle = 0;
+        while idle < 20 {
+            let wake = self.service.step_store(self.now);
+            client.step(self);
+            match (client.progress, wake) {
+                (Progress::Finish | Progress::Abort, _) => return,
+                (Progress::Peer { .. }, _) if client.wire.input.is_empty() => return,
+                (Progress::Store { .. }, Wake::At(Some(at_ns)))
+                    if at_ns < self.now.monotonic_ns + SECOND_NS =>
+                {
+                    self.pass(at_ns.saturating_sub(self.now.monotonic_ns));
+                }
+                (Progress::Store { .. }, _) => idle += 1,
+                _ => {}
+            }
+        }
+    }
+
     /// Steps until the peer has to move or the connection is over.
     pub(crate) fn run(&mut self, client: &mut Client) {
         // With a stuck disk nothing more will come after this many tries.

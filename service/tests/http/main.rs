@@ -12,6 +12,7 @@ mod backup;
 mod batch;
 mod buckets;
 mod conditions;
+mod conformance;
 mod deadlines;
 mod expiry;
 mod framing;

@@ -1,6 +1,6 @@
 //! `/kv/` and `/-/key64/`: values come back as they were put.
 
-use crate::harness::{Bench, noise};
+use crate::harness::{Bench, SECOND_NS, noise};
 
 #[test]
 fn a_value_comes_back_with_its_headers() {
@@ -231,5 +231,29 @@ fn values_of_many_sizes_come_back() {
         );
         let reply = bench.get(&format!("/kv/b/{len}"));
         assert!(reply.body == value, "{len}");
+    }
+}
+
+/// RFC 9110 section 8.8.2.1.
+#[test]
+fn last_modified_is_never_later_than_the_answer() {
+    let mut bench = Bench::open();
+    bench.put("/kv/b/k", "", "x");
+    let modified = bench.get("/kv/b/k").the("Last-Modified").to_owned();
+    bench.pass(10 * SECOND_NS);
+    assert_eq!(bench.get("/kv/b/k").the("Last-Modified"), modified);
+    bench.now.wall_ns -= 3_600 * SECOND_NS;
+    for _ in 0..2 {
+        let get = bench.get("/kv/b/k");
+        assert_eq!(get.the("Last-Modified"), get.the("Date"));
+        assert_ne!(get.the("Date"), modified);
+    }
+    bench.now.wall_ns += 7_200 * SECOND_NS;
+    assert_eq!(bench.get("/kv/b/k").the("Last-Modified"), modified);
+    bench.now.wall_ns = 5 * SECOND_NS;
+    bench.put("/kv/b/unknown", "", "x");
+    bench.now.wall_ns = crate::harness::WALL_NS;
+    for _ in 0..2 {
+        assert_eq!(bench.get("/kv/b/unknown").field("Last-Modified"), None);
     }
 }

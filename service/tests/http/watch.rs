@@ -5,24 +5,12 @@ use crate::replies::Reply;
 use service::Progress;
 use store::Seq;
 
-/// Steps until there is nothing to do but to wait for changes.
-fn settle(bench: &mut Bench, client: &mut Client) {
-    for _ in 0..200 {
-        bench.service.step_store(bench.now);
-        client.step(bench);
-    }
-    assert!(
-        !matches!(client.progress, Progress::Again),
-        "it comes to rest"
-    );
-}
-
 fn watch(bench: &mut Bench, target: &str, lines: &str) -> Client {
     let mut client = bench.client();
     client.say(format!(
         "GET /-/watch/{target} HTTP/1.1\r\nHost: h\r\n{lines}\r\n"
     ));
-    settle(bench, &mut client);
+    bench.settle(&mut client);
     client
 }
 
@@ -79,7 +67,7 @@ fn changes_come_as_they_happen_in_order() {
     bench.put("/kv/c/elsewhere", "", "123");
     bench.put("/kv/b/%ff", "", "");
     bench.with("DELETE", "/kv/b/before", "");
-    settle(&mut bench, &mut client);
+    bench.settle(&mut client);
     let [first, _, second, third] = seqs(&bench, begin)[..] else {
         panic!("four changes");
     };
@@ -114,7 +102,7 @@ fn a_batch_has_its_id_with_the_last_event_that_is_told_of_it() {
     let batch =
         format!("POST /-/batch HTTP/1.1\r\nHost: h\r\nContent-Length: {length}\r\n\r\n{lines}");
     assert_eq!(bench.ask(batch).status, 200);
-    settle(&mut bench, &mut client);
+    bench.settle(&mut client);
     let [one, _, two, _, end] = seqs(&bench, begin)[..] else {
         panic!("five changes");
     };
@@ -190,8 +178,8 @@ fn a_rollback_resets() {
     told(&mut client);
     told(&mut other);
     bench.admin("POST", "/-/admin/snapshots/s/rollback?bucket=b", "", "");
-    settle(&mut bench, &mut client);
-    settle(&mut bench, &mut other);
+    bench.settle(&mut client);
+    bench.settle(&mut other);
     let at = seq(&bench);
     assert_eq!(
         told(&mut client),
@@ -199,7 +187,7 @@ fn a_rollback_resets() {
     );
     assert_eq!(told(&mut other), "");
     bench.admin("POST", "/-/admin/snapshots/s/rollback", "", "");
-    settle(&mut bench, &mut other);
+    bench.settle(&mut other);
     assert!(told(&mut other).starts_with("event: reset\n"));
 }
 
@@ -209,18 +197,18 @@ fn silence_is_broken_every_15_s_with_where_to_go_on() {
     let mut client = watch(&mut bench, "b", "");
     told(&mut client);
     bench.put("/kv/c/elsewhere", "", "");
-    settle(&mut bench, &mut client);
+    bench.settle(&mut client);
     assert_eq!(told(&mut client), "");
     let begun_ns = bench.now.monotonic_ns;
     let due_ns = client.deadline_ns();
     assert!(due_ns > begun_ns && due_ns <= begun_ns + 15 * SECOND_NS);
     bench.pass(due_ns - begun_ns);
-    settle(&mut bench, &mut client);
+    bench.settle(&mut client);
     let at = seq(&bench);
     assert_eq!(told(&mut client), format!(": nothing new\nid: {at}\n\n"));
     for _ in 0..100 {
         bench.pass(15 * SECOND_NS);
-        settle(&mut bench, &mut client);
+        bench.settle(&mut client);
         assert!(
             told(&mut client).starts_with(": nothing new\n"),
             "it is never over"
@@ -242,7 +230,7 @@ fn who_reads_too_slowly_is_told_so_and_holds_nothing_meanwhile() {
         client.step(&mut bench);
     }
     client.wire.room = usize::MAX;
-    settle(&mut bench, &mut client);
+    bench.settle(&mut client);
     let output = String::from_utf8(std::mem::take(&mut client.wire.output)).expect("UTF-8");
     assert!(
         output.contains("event: overflow\ndata: {\"floor\":"),
@@ -275,10 +263,10 @@ fn who_takes_nothing_at_all_is_let_go() {
     let mut client = watch(&mut bench, "b", "");
     client.wire.room = 0;
     bench.put("/kv/b/k", "", "");
-    settle(&mut bench, &mut client);
+    bench.settle(&mut client);
     for _ in 0..8 {
         bench.pass(15 * SECOND_NS);
-        settle(&mut bench, &mut client);
+        bench.settle(&mut client);
     }
     assert_eq!(client.progress, Progress::Abort);
 }
@@ -299,7 +287,7 @@ fn so_many_watch_and_no_more_and_a_shutdown_ends_them() {
     );
     bench.service.begin_shutdown();
     for client in &mut clients {
-        settle(&mut bench, client);
+        bench.settle(client);
         assert_eq!(client.progress, Progress::Finish);
         assert!(client.wire.output.ends_with(b"0\r\n\r\n"));
     }
@@ -311,7 +299,7 @@ fn http_1_0_and_head() {
     let mut bench = Bench::open();
     let mut client = bench.client();
     client.say("GET /-/watch/b HTTP/1.0\r\n\r\n");
-    settle(&mut bench, &mut client);
+    bench.settle(&mut client);
     let text = String::from_utf8(std::mem::take(&mut client.wire.output)).expect("UTF-8");
     assert!(
         !text.contains("Transfer-Encoding") && text.contains("Connection: close"),
@@ -347,8 +335,8 @@ fn who_may_read_may_watch_and_scripts_are_not_for_all() {
     for key in ["page.html", "secret.rhai"] {
         bench.put(&format!("/kv/www/{key}"), &with(TOKEN), "x");
     }
-    settle(&mut bench, &mut all);
-    settle(&mut bench, &mut owner);
+    bench.settle(&mut all);
+    bench.settle(&mut owner);
     let seen = told(&mut all);
     assert!(
         seen.contains("page.html") && !seen.contains("secret"),
