@@ -9,6 +9,7 @@ mod conformance;
 mod crash;
 mod devices;
 mod ends;
+mod examples;
 mod first_steps;
 mod lifecycle;
 mod standstill;

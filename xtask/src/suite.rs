@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::bed::outer::{self, Disk};
-use crate::bed::{Bed, Request, command, hostile, linux_guest};
+use crate::bed::{Bed, Request, clients, command, hostile, linux_guest};
 use crate::failures;
 use crate::hosts::Hypervisor;
 use crate::lanes::Screen;
@@ -173,6 +173,9 @@ impl Suite {
         tests.args(self.shows_output.then_some("--show-output"));
         tests.current_dir(crate::checkout().join("tests"));
         environment(&mut tests, self, &bed, &disks);
+        if self.target == "image" {
+            tests.env("LAMPION_CLIENTS", clients::directory()?);
+        }
         if has_wrong {
             tests.env("LAMPION_WRONG_SYMBOLS", wrong::image()?.debug);
             tests.env("LAMPION_XTASK", std::env::current_exe()?);

@@ -137,7 +137,7 @@ pub(crate) fn parse<'h>(
 /// Makes a head of HTTP/1.2 to HTTP/1.9 one of the highest version that is known here (RFC 9110
 /// section 6.2).
 pub(crate) fn lower_version(head: &mut [u8]) {
-    let end = head.iter().position(|&b| b == b'\r').unwrap_or(0);
+    let end = memchr::memchr(b'\r', head).unwrap_or(0);
     if let [
         ..,
         b' ',
@@ -157,11 +157,11 @@ pub(crate) fn lower_version(head: &mut [u8]) {
 
 /// Whether this is `METHOD TARGET HTTP/…`, so that it is worth to wait for the rest of the head.
 pub(crate) fn is_request_line(line: &[u8]) -> bool {
-    let mut words = line.split(|&b| b == b' ');
-    let (method, target, version) = (words.next(), words.next(), words.next());
-    let is_word = |word: Option<&[u8]>| word.is_some_and(|word| !word.is_empty());
-    let is_version = version.is_some_and(|word| word.starts_with(b"HTTP/"));
-    is_word(method) && is_word(target) && is_version && words.next().is_none()
+    let [before @ .., b' ', b'H', b'T', b'T', b'P', b'/', _, _, _] = line else {
+        return false;
+    };
+    let spaces = before.iter().filter(|&&byte| byte == b' ').count();
+    spaces == 1 && !before.starts_with(b" ") && !before.ends_with(b" ")
 }
 
 /// Why a head whose first line is none cannot be read.

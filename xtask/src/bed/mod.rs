@@ -9,6 +9,7 @@
 pub(crate) mod agent;
 mod answer;
 mod apt;
+pub(crate) mod clients;
 pub(crate) mod command;
 pub(crate) mod counter;
 mod cpio;
