@@ -51,8 +51,9 @@ impl Budget {
         }
     }
 
-    /// Batches of changes while they come in: a part of what is left beside the store.
-    pub fn batches_bytes(self) -> u64 {
+    /// Batches of changes that come in, and pages with values: a part of what is left beside the
+    /// store.
+    pub fn bodies_bytes(self) -> u64 {
         (self.store_bytes / 16).clamp(MIB / 8, 4 * MIB)
     }
 

@@ -296,7 +296,7 @@ impl Appliance {
         let memory_bytes = budget.store_memory_bytes(vbd.is_some());
         let store = parts.store(device, memory_bytes, self.entropy.draw());
         let mut config = parts.settings.service.clone();
-        config.limits.batches_bytes = budget.batches_bytes();
+        config.limits.bodies_bytes = budget.bodies_bytes();
         let mut service = Service::new(config, store);
         service.set_environment(report::environment(
             &parts,

@@ -73,8 +73,8 @@ pub struct Limits {
     pub body_timeout_ns: u64,
     /// Between two pieces of an answer taken by the peer or given by the store.
     pub answer_timeout_ns: u64,
-    /// RAM that all batches may take while they come in.
-    pub batches_bytes: u64,
+    /// RAM for all batches that come in, and all pages with values that are put together.
+    pub bodies_bytes: u64,
 }
 
 /// What the service can be told.
@@ -277,7 +277,7 @@ impl Default for Limits {
             idle_timeout_ns: 75 * SECOND_NS,
             body_timeout_ns: 30 * SECOND_NS,
             answer_timeout_ns: 60 * SECOND_NS,
-            batches_bytes: 4 << 20,
+            bodies_bytes: 4 << 20,
         }
     }
 }

@@ -35,12 +35,25 @@ pub(crate) fn push_member(out: &mut String, name: &str, text: &str) {
 pub(crate) fn push_bytes(out: &mut String, name: &str, bytes: &[u8]) {
     match core::str::from_utf8(bytes) {
         Ok(text) => push_member(out, name, text),
-        Err(_) => {
-            let _ = write!(out, "\"{name}64\":\"");
-            out.push_str(&Base64UrlUnpadded::encode_string(bytes));
-            out.push('"');
-        }
+        Err(_) => push_base64(out, name, bytes),
     }
+}
+
+/// As [`push_bytes`], but any with a control character in it as base64url: so what is appended is
+/// at most twice as long as what it is.
+pub(crate) fn push_plain_bytes(out: &mut String, name: &str, bytes: &[u8]) {
+    let text = core::str::from_utf8(bytes).ok();
+    let is_odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    match text.filter(|text| !text.contains(is_odd)) {
+        Some(text) => push_member(out, name, text),
+        None => push_base64(out, name, bytes),
+    }
+}
+
+fn push_base64(out: &mut String, name: &str, bytes: &[u8]) {
+    let _ = write!(out, "\"{name}64\":\"");
+    out.push_str(&Base64UrlUnpadded::encode_string(bytes));
+    out.push('"');
 }
 
 #[cfg(test)]

@@ -418,8 +418,3 @@ pub(crate) fn parameters<const N: usize>(
 ) -> Result<[Option<Vec<u8>>; N], Problem> {
     target::parameters(request.target.query, names).map_err(route::bad_query)
 }
-
-/// 501 for what the interface promises to later releases.
-pub(crate) fn not_yet(what: &str) -> Problem {
-    Problem::new(Kind::NotYet, format!("This release does not know {what}."))
-}

@@ -184,8 +184,8 @@ fn changes(out: &mut String, service: &Service) {
     );
     one(
         out,
-        "http_batches_bytes gauge RAM of batches that are coming in.",
-        service.batches.bytes(),
+        "http_bodies_bytes gauge RAM of batches that come in, and of pages with values.",
+        service.bodies.bytes(),
     );
     one(
         out,

@@ -72,7 +72,6 @@ kinds! {
     ReadFailed 500 "read-failed" "The disk failed to read the value."
     MethodUnknown 501 "method-unknown" "No resource here has this method."
     CodingUnknown 501 "coding-unknown" "Only the chunked transfer coding is understood."
-    NotYet 501 "not-yet" "This release does not do that yet."
     StoreOpening 503 "store-opening" "The store is still opening."
     StoreReadOnly 503 "store-read-only" "The store takes no changes."
     StoreInPart 503 "store-in-part" "There is too little memory to know of this key."
@@ -102,6 +101,11 @@ pub(crate) struct Problem {
 }
 
 impl Kind {
+    /// Its name, as it is in `type`.
+    pub(crate) fn name(self) -> &'static str {
+        self.row().2
+    }
+
     /// The row of this kind.
     fn row(self) -> &'static (Kind, u16, &'static str, &'static str) {
         &KINDS[self as usize]

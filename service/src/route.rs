@@ -10,12 +10,13 @@ use crate::http::precondition::Verdict;
 use crate::http::target::{self, QueryError};
 use crate::incr::{self, Increment};
 use crate::kv::{self, Place};
+use crate::listing::{self, Values};
 use crate::plane::Plane;
 use crate::problem::{self, Kind, Problem};
 use crate::service::{Pending, Service};
 use crate::value::Fetch;
 use crate::watch::{self, Watch};
-use crate::{admin, batch, health, listing, metrics, refusal, site};
+use crate::{admin, batch, health, metrics, refusal, site};
 use alloc::boxed::Box;
 use alloc::format;
 use store::backup::Backup;
@@ -35,6 +36,8 @@ pub(crate) enum Action {
     Collect(BucketName),
     /// A value has to be waited for, and a number be added to it.
     Increment(Box<Increment>),
+    /// The values of a page have to be read.
+    List(Box<Values>),
     /// Changes have to be told as they come.
     Watch(Box<Watch>),
     /// A change has been handed in.
@@ -114,6 +117,7 @@ pub(crate) fn dispatch(
         }
         Route::Counter(place) => return incr::begin(service, request, place, now),
         Route::Batch => return batch::begin(service, request, now),
+        Route::Keys(bucket) => return listing::keys(service, request, &bucket, now),
         Route::Watch(bucket) => {
             let watch = watch::begin(service, request, bucket)?;
             let answer = untagged(request, Answer::empty(200), now)?;
@@ -122,7 +126,6 @@ pub(crate) fn dispatch(
                 _ => Action::Answer(answer),
             });
         }
-        Route::Keys(bucket) => listing::keys(service, request, &bucket)?,
         Route::Buckets => listing::buckets(service, request)?,
         Route::Health => {
             no_parameters(query)?;

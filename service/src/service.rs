@@ -54,8 +54,8 @@ pub struct Service {
     pub(crate) busy: Gauge,
     /// Connections that watch a bucket.
     pub(crate) watchers: Gauge,
-    /// What batches take while they come in.
-    pub(crate) batches: Allowance,
+    /// What batches take that come in, and pages with values that are put together.
+    pub(crate) bodies: Allowance,
     pub(crate) jobs: Jobs,
     /// The scrub that was begun last, while it runs.
     pub(crate) scrub: Option<Running>,
@@ -86,7 +86,7 @@ impl Service {
             open: Gauge::default(),
             busy: Gauge::default(),
             watchers: Gauge::default(),
-            batches: Allowance::default(),
+            bodies: Allowance::default(),
             jobs: Jobs::default(),
             scrub: None,
             date: Date::default(),

@@ -57,7 +57,7 @@ pub(crate) fn begin(
     route::admit(service, request, Intent::Write)?;
     route::refuse_unless(request, true, now)?;
     refusal::refuse_unreadable(&service.store)?;
-    let together_bytes = service.config.limits.batches_bytes;
+    let together_bytes = service.config.limits.bodies_bytes;
     let limits = Limits {
         body_bytes: BODY_BYTES_MAX.min(together_bytes / 2),
         together_bytes,
@@ -73,7 +73,7 @@ pub(crate) fn begin(
         begun: Vec::new(),
         lines: 0,
         taken_bytes: 0,
-        held: service.batches.hold(),
+        held: service.bodies.hold(),
         limits,
     }))))
 }

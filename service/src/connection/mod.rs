@@ -14,6 +14,7 @@ mod exchange;
 mod head_buffer;
 mod holding;
 mod incrementing;
+mod listing;
 mod output;
 mod receiving;
 mod sending;
@@ -24,6 +25,7 @@ mod watching;
 
 use crate::gauge::Counted;
 use crate::incr::Increment;
+use crate::listing::Values;
 use crate::plane::Plane;
 use crate::problem::Problem;
 use crate::route::Accepted;
@@ -100,6 +102,8 @@ enum Phase {
     BackUp(Box<BackingUp>),
     /// Waiting for the value that a number is added to.
     Increment(Box<Increment>),
+    /// Putting a page of values together.
+    List(Box<Values>),
     /// Telling changes.
     Watch(Box<Watching>),
     /// An answer is complete.
@@ -264,6 +268,7 @@ impl Connection {
                 | Phase::Send(_)
                 | Phase::BackUp(_)
                 | Phase::Increment(_)
+                | Phase::List(_)
                 | Phase::Watch(_)
                 | Phase::Flush(_)
         );
@@ -306,6 +311,7 @@ impl Connection {
             Phase::Send(sending) => self.turn_send(cx, sending),
             Phase::BackUp(backing_up) => self.turn_back_up(cx, backing_up),
             Phase::Increment(increment) => self.turn_increment(cx, increment),
+            Phase::List(values) => self.turn_list(cx, values),
             Phase::Watch(watching) => self.turn_watch(cx, watching),
             Phase::Flush(after) => self.turn_flush(cx, after),
             Phase::Drop(body) => self.turn_drop(cx, body),

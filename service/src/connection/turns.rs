@@ -116,6 +116,7 @@ impl Connection {
                 self.become_phase(Phase::BackUp(Box::new(backing_up)))
             }
             Action::Increment(increment) => self.become_phase(Phase::Increment(increment)),
+            Action::List(values) => self.become_phase(Phase::List(values)),
             Action::Watch(watch) => self.watch(cx, *watch),
             Action::Fetch(fetch) => self.become_phase(Phase::Fetch(fetch)),
             Action::Commit(pending, accepted) => {

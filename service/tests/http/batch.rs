@@ -238,7 +238,7 @@ fn limits_are_said_with_their_numbers() {
 #[test]
 fn batches_together_take_so_much_memory_and_no_more() {
     let mut config = open();
-    config.limits.batches_bytes = 100_000;
+    config.limits.bodies_bytes = 100_000;
     let mut bench = Bench::new(config);
     let begun = "POST /-/batch HTTP/1.1\r\nHost: h\r\nContent-Length: 40000\r\n\r\n";
     let mut clients: Vec<_> = (0..3).map(|_| bench.client()).collect();
@@ -250,7 +250,7 @@ fn batches_together_take_so_much_memory_and_no_more() {
         bench
             .get("/metrics")
             .text()
-            .contains("\nlampion_http_batches_bytes 79998\n")
+            .contains("\nlampion_http_bodies_bytes 79998\n")
     );
     let refused = clients[2].replies().remove(0);
     assert_eq!((refused.status, refused.problem()), (503, "no-memory"));
@@ -259,7 +259,7 @@ fn batches_together_take_so_much_memory_and_no_more() {
         bench
             .get("/metrics")
             .text()
-            .contains("\nlampion_http_batches_bytes 39999\n")
+            .contains("\nlampion_http_bodies_bytes 39999\n")
     );
     clients[0].say(" ");
     bench.run(&mut clients[0]);
@@ -268,7 +268,7 @@ fn batches_together_take_so_much_memory_and_no_more() {
         bench
             .get("/metrics")
             .text()
-            .contains("\nlampion_http_batches_bytes 0\n")
+            .contains("\nlampion_http_bodies_bytes 0\n")
     );
 }
 

@@ -86,7 +86,7 @@ fn following_next_gives_every_key_once() {
 fn what_is_not_understood_is_said() {
     let mut bench = bench();
     for (query, status, problem) in [
-        ("?values=1", 501, "not-yet"),
+        ("?values=2", 400, "bad-parameter"),
         ("?at=5", 410, "snapshot-gone"),
         ("?limit=0", 400, "bad-parameter"),
         ("?limit=1001", 400, "bad-parameter"),
@@ -148,4 +148,109 @@ fn everybody_sees_what_everybody_may_read() {
     assert_eq!(second, ["d"]);
     let all = bench.with("GET", "/-/keys/www", &token);
     assert_eq!(keys(all.text()).0, ["a", "b.rhai", "c.rhai", "d", "e.rhai"]);
+}
+
+/// What is told of each value on a page, in order.
+fn values(text: &str) -> Vec<String> {
+    let parts = text.split("\"modified_ms\":").skip(1);
+    let told = parts.map(|part| {
+        let (object, _) = part.split_once('}').expect("an object");
+        let (_, value) = object.split_once(",\"value").expect("a value");
+        value.to_owned()
+    });
+    told.collect()
+}
+
+#[test]
+fn values_come_along() {
+    let mut bench = Bench::open();
+    bench.put("/kv/b/1", "", "a \"b\"\n");
+    bench.put("/kv/b/2", "", [0, 255]);
+    bench.put("/kv/b/3", "", "");
+    bench.put("/kv/b/4", "", "\u{1b}[1m");
+    bench.put("/kv/b/5", "", vec![b'x'; 65_537]);
+    bench.put("/kv/b/6?ttl=60", "", "soon");
+    let expect = [
+        "\":\"a \\\"b\\\"\\n\"",
+        "64\":\"AP8\"",
+        "\":\"\"",
+        "64\":\"G1sxbQ\"",
+        "\":null",
+        "\":\"soon\"",
+    ];
+    for mut bench in [bench.restarted(), bench] {
+        let reply = bench.get("/-/keys/b?values=1");
+        assert_eq!(values(reply.text()), expect, "{}", reply.text());
+        assert!(reply.text().contains("\"next\":null,\"seq\":"));
+        assert_eq!(
+            reply.text().replace('"', "").matches("size:65537").count(),
+            1
+        );
+        let some = bench.get("/-/keys/b?values=1&limit=2&reverse=1");
+        assert_eq!(values(some.text()), [expect[5], expect[4]]);
+        let (_, next) = keys(&some.text().replace(",\"value", "\",\"size\":,\"x"));
+        assert!(next.is_some_and(|next| next.ends_with("&reverse=1&values=1")));
+        let none = bench.get("/-/keys/b?values=0");
+        assert!(!none.text().contains("value"));
+        bench.pass(61 * harness::SECOND_NS);
+        let later = bench.get("/-/keys/b?values=1");
+        assert_eq!(values(later.text()), expect[..5]);
+    }
+}
+
+#[test]
+fn a_page_of_values_is_cut_where_it_grows_too_long_and_goes_on_there() {
+    let mut bench = Bench::open();
+    for n in 0..20 {
+        bench.put(&format!("/kv/b/{n:02}"), "", vec![b'"'; 30_000]);
+    }
+    let mut bench = bench.restarted();
+    let (mut target, mut found, mut pages) = ("/-/keys/b?values=1".to_owned(), 0, 0);
+    loop {
+        let reply = bench.get(&target);
+        assert_eq!(reply.status, 200);
+        assert!(reply.body.len() < 300_000, "{}", reply.body.len());
+        found += values(reply.text()).len();
+        pages += 1;
+        let (_, next) = reply.text().rsplit_once("\"next\":").expect("next");
+        match next
+            .strip_prefix('"')
+            .and_then(|rest| rest.split('"').next())
+        {
+            Some(next) => target = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!((found, pages), (20, 5));
+}
+
+#[test]
+fn pages_of_values_share_some_memory() {
+    let mut config = harness::open();
+    config.limits.bodies_bytes = 100_000;
+    let mut bench = Bench::new(config);
+    bench.put("/kv/b/1", "", vec![b'x'; 20_000]);
+    bench.put("/kv/b/2", "", vec![b'x'; 20_000]);
+    assert_eq!(bench.get("/-/keys/b?values=1&limit=1").status, 200);
+    let reply = bench.get("/-/keys/b?values=1");
+    assert_eq!((reply.status, reply.problem()), (503, "no-memory"));
+    let metrics = bench.get("/metrics");
+    assert!(metrics.text().contains("\nlampion_http_bodies_bytes 0\n"));
+}
+
+#[test]
+fn a_value_that_cannot_be_read_is_told_beside_the_others() {
+    let mut bench = Bench::open();
+    bench.put("/kv/b/1", "", "good value");
+    bench.put("/kv/b/2", "", "the damaged one");
+    bench.put("/kv/b/3", "", "another good one");
+    let mut bench = bench.restarted();
+    assert_eq!(bench.damage(b"the damaged one", 64 << 20), 1);
+    let reply = bench.get("/-/keys/b?values=1");
+    let told = [
+        "\":\"good value\"",
+        "\":null,\"problem\":\"value-corrupt\"",
+        "\":\"another good one\"",
+    ];
+    assert_eq!(values(reply.text()), told, "{}", reply.text());
 }

@@ -1,5 +1,8 @@
 //! `/-/keys/BUCKET` and `/-/buckets`: what there is, as JSON.
 
+mod page;
+mod values;
+
 use crate::answer::Answer;
 use crate::at;
 use crate::auth::{self, Caller, Intent};
@@ -7,17 +10,19 @@ use crate::bucket;
 use crate::config::AuthMode;
 use crate::http::head::Request;
 use crate::http::target;
-use crate::json;
 use crate::kv;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
-use crate::route;
+use crate::route::{self, Action};
 use crate::service::Service;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write;
-use store::{BucketName, Key, KeyQuery, Metadata};
+use page::Page;
+use store::{BucketName, Key, KeyQuery, Metadata, Now};
+
+pub(crate) use values::Values;
 
 /// Keys on a page nobody gave a length.
 const LIMIT_DEFAULT: usize = 100;
@@ -34,14 +39,13 @@ pub(crate) fn keys(
     service: &mut Service,
     request: &Request<'_>,
     bucket: &BucketName,
-) -> Result<Answer, Problem> {
+    now: Now,
+) -> Result<Action, Problem> {
     let names = ["prefix", "start", "end", "limit", "reverse", "values", "at"];
     let [prefix, start, end, limit, reverse, values, at] =
         target::parameters(request.target.query, names).map_err(route::bad_query)?;
     let sees_all = sees_scripts(service, request, bucket)?;
-    if values.is_some() {
-        return Err(kv::not_yet("`values`: read them one by one"));
-    }
+    let with_values = flag("values", values.as_deref())?;
     for (name, value) in [("prefix", &prefix), ("start", &start), ("end", &end)] {
         if value
             .as_ref()
@@ -60,30 +64,74 @@ pub(crate) fn keys(
         reverse: flag("reverse", reverse.as_deref())?,
         at: view,
     };
-    let wanted = query.limit;
-    let mut found: Vec<(Key, Metadata)> = Vec::new();
-    let mut seq = 0;
+    let Found {
+        mut keys,
+        seq,
+        mut more_after,
+    } = find(service, bucket, &query, sees_all)?;
+    let fitting = match with_values {
+        true => values::as_many_as_fit(&keys),
+        false => keys.len(),
+    };
+    if fitting < keys.len() {
+        keys.truncate(fitting);
+        more_after = keys.last().map(|(key, _)| key.as_bytes().to_vec());
+    }
+    let next = more_after.map(|last| {
+        advance(&mut query, last);
+        let values = if with_values { "&values=1" } else { "" };
+        link(bucket, &query, at.as_deref()) + values
+    });
+    let page = Page { keys, next, seq };
+    if !with_values {
+        return route::untagged(request, page.into_answer(), now).map(Action::Answer);
+    }
+    let values = Values::begin(service, bucket, (page, query.at))?;
+    let answer = route::untagged(request, Answer::empty(200), now)?;
+    Ok(match answer.status {
+        200 => Action::List(Box::new(values)),
+        _ => Action::Answer(answer),
+    })
+}
+
+/// What there is of a page.
+struct Found {
+    keys: Vec<(Key, Metadata)>,
+    seq: u64,
+    /// The last key that was looked at, if there are more behind it.
+    more_after: Option<Vec<u8>>,
+}
+
+/// Looks for as many keys as are asked for, of those that the caller may see.
+fn find(
+    service: &mut Service,
+    bucket: &BucketName,
+    asked: &KeyQuery,
+    sees_all: bool,
+) -> Result<Found, Problem> {
+    let mut query = asked.clone();
+    let mut found = Found {
+        keys: Vec::new(),
+        seq: 0,
+        more_after: None,
+    };
     for _ in 0..PAGES_MAX {
-        query.limit = wanted - found.len();
+        query.limit = asked.limit - found.keys.len();
         let page = service
             .store
             .keys(bucket, &query)
             .map_err(refusal::unavailable)?;
         let last = page.keys.last().map(|(key, _)| key.as_bytes().to_vec());
         let visible = |(key, _): &(Key, Metadata)| sees_all || !kv::is_script(key.as_bytes());
-        found.extend(page.keys.into_iter().filter(visible));
-        seq = page.seq.0;
-        let Some(last) = last.filter(|_| page.more) else {
-            return Ok(page_answer(&found, None, seq));
-        };
-        advance(&mut query, last);
-        if found.len() >= wanted {
-            break;
+        found.keys.extend(page.keys.into_iter().filter(visible));
+        found.seq = page.seq.0;
+        found.more_after = last.filter(|_| page.more);
+        match &found.more_after {
+            Some(last) if found.keys.len() < asked.limit => advance(&mut query, last.clone()),
+            _ => break,
         }
     }
-    query.limit = wanted;
-    let next = link(bucket, &query, at.as_deref());
-    Ok(page_answer(&found, Some(&next), seq))
+    Ok(found)
 }
 
 /// `GET /-/buckets`: those the caller may read, with what they use.
@@ -132,32 +180,6 @@ fn advance(query: &mut KeyQuery, mut last: Vec<u8>) {
         last.push(0);
         query.start = Some(last);
     }
-}
-
-fn page_answer(keys: &[(Key, Metadata)], next: Option<&str>, seq: u64) -> Answer {
-    let mut out = String::with_capacity(64 + keys.len() * 96);
-    out.push_str("{\"keys\":[");
-    for (index, (key, version)) in keys.iter().enumerate() {
-        out.push_str(if index == 0 { "{" } else { ",{" });
-        json::push_bytes(&mut out, "key", key.as_bytes());
-        let modified_ms = version.modified_wall_ns / 1_000_000;
-        let (len_bytes, seq) = (version.len_bytes, version.seq.0);
-        let _ = write!(
-            out,
-            ",\"size\":{len_bytes},\"seq\":{seq},\"modified_ms\":{modified_ms}"
-        );
-        if let Some(expires_ms) = version.expires_wall_ms {
-            let _ = write!(out, ",\"expires_ms\":{expires_ms}");
-        }
-        out.push('}');
-    }
-    out.push_str("],\"next\":");
-    match next {
-        Some(link) => json::push_string(&mut out, link),
-        None => out.push_str("null"),
-    }
-    let _ = writeln!(out, ",\"seq\":{seq}}}");
-    Answer::text(200, "application/json", out)
 }
 
 /// A page of what is not there: it may have been, when an earlier page was asked for.
