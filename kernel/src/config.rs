@@ -51,8 +51,19 @@ pub struct Settings {
     pub log_level: LevelFilter,
     /// What the service can be told.
     pub service: service::Config,
-    /// Keys that were set, with their source, for the status report; never a secret's value.
-    pub sources: Vec<(String, Source)>,
+    /// Keys that were set, in order: the last one of a key is in force.
+    pub sources: Vec<Given>,
+}
+
+/// A key that was set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The key.
+    pub key: String,
+    /// Its value; of a secret, that it is set.
+    pub value: String,
+    /// Who has set it.
+    pub source: Source,
 }
 
 /// Where a value came from.
@@ -124,7 +135,11 @@ impl Settings {
             Err(SetError::Value(error)) => Err(error.to_string()),
         };
         match result {
-            Ok(()) => self.sources.push((key.to_owned(), source)),
+            Ok(()) => self.sources.push(Given {
+                key: key.to_owned(),
+                value: if is_secret(key) { "set" } else { value }.to_owned(),
+                source,
+            }),
             // The value is not repeated: it may be a secret in the wrong place.
             Err(advice) => warn(format!("`{key}=` is ignored: {advice}")),
         }
@@ -163,6 +178,11 @@ impl Settings {
             None => AddressConfig::Dhcp,
         }
     }
+}
+
+/// Whether a key's value is for nobody's eyes.
+fn is_secret(key: &str) -> bool {
+    matches!(key, "auth.token" | "auth.read-token")
 }
 
 fn parse<T: FromStr>(value: &str, advice: &str) -> Result<T, String> {

@@ -28,6 +28,7 @@ mod pages;
 mod publish;
 mod report;
 mod shutdown;
+mod standing;
 mod startup;
 mod status;
 mod suspend;

@@ -3,6 +3,7 @@
 //! The service drains, the store closes, and the hypervisor is told. Each phase is bounded: a
 //! client or a disk that hangs delays the end, it cannot prevent it.
 
+use service::Power;
 use xen::ShutdownReason;
 
 /// Longest wait for requests in progress.
@@ -28,6 +29,14 @@ impl End {
             End::Poweroff => ShutdownReason::Poweroff,
             End::Reboot => ShutdownReason::Reboot,
             End::Crash => ShutdownReason::Crash,
+        }
+    }
+
+    /// What the owner has asked for over HTTP.
+    pub(crate) fn of(power: Power) -> End {
+        match power {
+            Power::Off => End::Poweroff,
+            Power::Reboot => End::Reboot,
         }
     }
 

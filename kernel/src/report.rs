@@ -2,6 +2,7 @@
 
 use crate::logger;
 use crate::machine::HeapUsage;
+use crate::standing::Standing;
 use crate::startup::Parts;
 use alloc::boxed::Box;
 use alloc::format;
@@ -28,6 +29,7 @@ pub(crate) const COMMIT: &str = match option_env!("LAMPION_COMMIT") {
 };
 
 /// Where the numbers are read when they are asked for.
+#[derive(Clone)]
 pub(crate) struct Sources {
     /// The network device.
     pub(crate) vif: Option<Rc<RefCell<Netfront>>>,
@@ -56,7 +58,8 @@ pub(crate) fn environment(parts: &Parts, sources: Sources) -> Environment {
         commit: COMMIT.into(),
         addresses: address.into_iter().collect(),
         note: parts.note.clone(),
-        metrics: Some(Box::new(sources)),
+        metrics: Some(Box::new(sources.clone())),
+        status: Some(Box::new(Standing::new(sources, &parts.settings))),
     }
 }
 

@@ -158,6 +158,7 @@ impl Appliance {
                 serving.step(now, entropy, publisher, attachment)
             }
         };
+        let more = self.listen_to_admin(now) || more;
         self.take_back_grants();
         self.publisher.step();
         let ending = self.end(now);
@@ -207,7 +208,24 @@ impl Appliance {
             Some(Command::Status) => self.log_status(),
             None => {}
         }
-        let Some(end) = end else { return };
+        if let Some(end) = end {
+            self.begin_end(end, now);
+        }
+    }
+
+    /// Whoever has asked for an end on the admin port; whether anybody has.
+    fn listen_to_admin(&mut self, now: Now) -> bool {
+        let asked = match &mut self.phase {
+            Phase::Serving(serving) => serving.service.take_power(),
+            Phase::Starting(_) => None,
+        };
+        let Some(power) = asked else { return false };
+        log::info!("lifecycle: power {power:?} asked on the admin port");
+        self.begin_end(End::of(power), now);
+        true
+    }
+
+    fn begin_end(&mut self, end: End, now: Now) {
         if end == End::Crash {
             panic!("a crash was asked for by the toolstack");
         }

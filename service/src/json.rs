@@ -56,6 +56,56 @@ fn push_base64(out: &mut String, name: &str, bytes: &[u8]) {
     out.push('"');
 }
 
+/// The members of an object that is being written.
+pub struct Members<'o> {
+    out: &'o mut String,
+    is_first: bool,
+}
+
+impl Members<'_> {
+    /// Appends an object, whose members `write` adds.
+    pub(crate) fn object(out: &mut String, write: impl FnOnce(&mut Members<'_>)) {
+        out.push('{');
+        write(&mut Members {
+            out,
+            is_first: true,
+        });
+        out.push('}');
+    }
+
+    fn name(&mut self, name: &str) {
+        if !core::mem::replace(&mut self.is_first, false) {
+            self.out.push(',');
+        }
+        push_string(self.out, name);
+        self.out.push(':');
+    }
+
+    /// A string.
+    pub fn text(&mut self, name: &str, text: &str) {
+        self.name(name);
+        push_string(self.out, text);
+    }
+
+    /// A number.
+    pub fn number(&mut self, name: &str, number: u64) {
+        self.name(name);
+        let _ = write!(self.out, "{number}");
+    }
+
+    /// `true` or `false`.
+    pub fn flag(&mut self, name: &str, flag: bool) {
+        self.name(name);
+        let _ = write!(self.out, "{flag}");
+    }
+
+    /// An object in it.
+    pub fn inner(&mut self, name: &str, write: impl FnOnce(&mut Members<'_>)) {
+        self.name(name);
+        Members::object(self.out, write);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,5 +122,19 @@ mod tests {
             push_string(&mut out, text);
             assert_eq!(out, expect);
         }
+    }
+
+    #[test]
+    fn objects_have_commas_between_their_members() {
+        let mut out = String::new();
+        Members::object(&mut out, |members| {
+            members.text("a", "\"");
+            members.inner("b", |inner| {
+                inner.number("c", 7);
+                inner.flag("d", false);
+            });
+            members.inner("e", |_| {});
+        });
+        assert_eq!(out, r#"{"a":"\"","b":{"c":7,"d":false},"e":{}}"#);
     }
 }

@@ -61,6 +61,7 @@ pub use config::{
     AuthMode, Config, Limits, MetricsMode, Plaintext, SetError, Sites, Token, ValueError,
 };
 pub use connection::Connection;
+pub use json::Members;
 pub use plane::Plane;
 pub use segment::{Input, Progress, Segment, Transport};
-pub use service::{Environment, MetricsSource, Service};
+pub use service::{Environment, MetricsSource, Power, Service, StatusSource};

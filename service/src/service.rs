@@ -12,6 +12,7 @@ use crate::gauge::Gauge;
 use crate::http::date::Date;
 use crate::http::response::Beginning;
 use crate::jobs::{Jobs, Running};
+use crate::json::Members;
 use crate::metrics::Counters;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -27,6 +28,21 @@ pub trait MetricsSource {
     fn append(&self, out: &mut String);
 }
 
+/// Writes what only the roof knows into `/-/admin/status`.
+pub trait StatusSource {
+    /// Adds its members; `config` is that of the service.
+    fn append(&self, members: &mut Members<'_>, config: &Config);
+}
+
+/// How this boot is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// For good.
+    Off,
+    /// With another.
+    Reboot,
+}
+
 /// Facts only the roof knows.
 #[derive(Default)]
 pub struct Environment {
@@ -40,6 +56,8 @@ pub struct Environment {
     pub note: Option<Box<str>>,
     /// More lines for `/metrics`.
     pub metrics: Option<Box<dyn MetricsSource>>,
+    /// More of `/-/admin/status`.
+    pub status: Option<Box<dyn StatusSource>>,
 }
 
 /// The service: everything connections share.
@@ -61,6 +79,8 @@ pub struct Service {
     pub(crate) scrub: Option<Running>,
     pub(crate) date: Date,
     pub(crate) beginning: Beginning,
+    /// What the owner has asked for over HTTP.
+    power: Option<Power>,
     draining: bool,
     orphans: Orphans,
 }
@@ -91,6 +111,7 @@ impl Service {
             scrub: None,
             date: Date::default(),
             beginning: Beginning::default(),
+            power: None,
             draining: false,
             orphans: Orphans::default(),
         }
@@ -140,6 +161,16 @@ impl Service {
     /// not keep [`Service::is_drained`] from being true.
     pub fn begin_shutdown(&mut self) {
         self.draining = true;
+    }
+
+    /// The owner has asked for an end.
+    pub(crate) fn ask_power(&mut self, power: Power) {
+        self.power = Some(power);
+    }
+
+    /// The end that the owner has asked for since the last call: the roof sees to it.
+    pub fn take_power(&mut self) -> Option<Power> {
+        self.power.take()
     }
 
     /// Whether [`Service::begin_shutdown`] was called.

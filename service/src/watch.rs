@@ -21,7 +21,7 @@ use core::fmt::Write;
 use store::{BucketName, Event, Key, Seq, Store, What};
 
 /// Most who watch at once.
-const WATCHERS_MAX: u32 = 128;
+pub(crate) const WATCHERS_MAX: u32 = 128;
 /// Bytes after which a piece ends.
 const PIECE_BYTES: usize = 4_096;
 /// Events looked at for one piece.

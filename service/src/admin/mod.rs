@@ -6,10 +6,12 @@ mod backup;
 mod buckets;
 mod crash;
 mod jobs;
+mod power;
 mod quota;
 mod restore;
 mod scrub;
 mod snapshots;
+mod status;
 
 use crate::answer::Answer;
 use crate::auth::Intent;
@@ -18,7 +20,7 @@ use crate::http::method::{Allowed, Method};
 use crate::kv;
 use crate::problem::Problem;
 use crate::route::{self, Accepted, Action};
-use crate::service::Service;
+use crate::service::{Power, Service};
 use store::{BucketName, Committed, Now, Refusal, SnapshotName, Ticket};
 
 pub(crate) use backup::refused as backup_refused;
@@ -46,6 +48,10 @@ pub(crate) enum Resource {
     Backup,
     /// `restore`
     Restore,
+    /// `status`
+    Status,
+    /// `power/off`, `power/reboot`
+    Power(Power),
     /// `jobs`
     Jobs,
     /// `jobs/ID`
@@ -87,6 +93,9 @@ pub(crate) fn resource(rest: &str) -> Result<Option<Resource>, Problem> {
             Ok(id) => Resource::Job(id),
             Err(_) => return Ok(None),
         },
+        ("status", None) => Resource::Status,
+        ("power", Some("off")) => Resource::Power(Power::Off),
+        ("power", Some("reboot")) => Resource::Power(Power::Reboot),
         ("scrub", None) => Resource::Scrub,
         ("crash", None) => Resource::Crash,
         ("snapshots", None) => Resource::Snapshots,
@@ -103,12 +112,14 @@ impl Resource {
     /// Its methods.
     pub(crate) fn allowed(&self) -> Allowed {
         match self {
-            Resource::Buckets | Resource::Snapshots | Resource::Backup | Resource::Jobs => {
-                Allowed::Read
-            }
+            Resource::Buckets
+            | Resource::Snapshots
+            | Resource::Backup
+            | Resource::Status
+            | Resource::Jobs => Allowed::Read,
             Resource::Job(_) | Resource::Crash => Allowed::ReadDelete,
             Resource::Bucket(_) | Resource::Snapshot(_) => Allowed::ReadWrite,
-            Resource::Rollback(_) => Allowed::Post,
+            Resource::Rollback(_) | Resource::Power(_) => Allowed::Post,
             Resource::Restore => Allowed::Put,
             Resource::Scrub => Allowed::ReadPost,
         }
@@ -162,6 +173,11 @@ pub(crate) fn dispatch(
         (Resource::Snapshots, _) => snapshots::list(service).map(Action::Answer),
         (Resource::Backup, _) => backup::begin(service, parameter.as_deref()),
         (Resource::Restore, _) => restore::begin(service, request, parameter.as_deref()),
+        (Resource::Status, _) => Ok(Action::Answer(status::show(service, now))),
+        (Resource::Power(power), _) => {
+            route::refuse_body(request.framing)?;
+            Ok(Action::Answer(power::ask(service, power)))
+        }
         (Resource::Jobs, _) => Ok(Action::Answer(jobs::list(service))),
         (Resource::Job(id), Method::Delete) => jobs::stop(service, id).map(Action::Answer),
         (Resource::Job(id), _) => jobs::show(service, id).map(Action::Answer),

@@ -5,6 +5,7 @@ mod results;
 
 use crate::allowance::Held;
 use crate::auth::Intent;
+use crate::config;
 use crate::connection::Sink;
 use crate::http::head::{Framing, Request};
 use crate::kv;
@@ -21,7 +22,7 @@ use store::{At, Batch, Condition, Now};
 pub(crate) use results::{Asked, answer, refused};
 
 /// Most lines of a batch.
-const LINES_MAX: usize = 4_096;
+pub(crate) const LINES_MAX: usize = 4_096;
 /// Longest body of a batch.
 const BODY_BYTES_MAX: u64 = 1 << 20;
 /// RAM of a line beside its bytes.
@@ -47,6 +48,11 @@ struct Limits {
     together_bytes: u64,
 }
 
+/// Longest body of a batch under these limits.
+pub(crate) fn body_bytes_max(limits: &config::Limits) -> u64 {
+    BODY_BYTES_MAX.min(limits.bodies_bytes / 2)
+}
+
 /// `POST /-/batch`.
 pub(crate) fn begin(
     service: &mut Service,
@@ -59,7 +65,7 @@ pub(crate) fn begin(
     refusal::refuse_unreadable(&service.store)?;
     let together_bytes = service.config.limits.bodies_bytes;
     let limits = Limits {
-        body_bytes: BODY_BYTES_MAX.min(together_bytes / 2),
+        body_bytes: body_bytes_max(&service.config.limits),
         together_bytes,
     };
     if let Framing::Length(len_bytes) = request.framing

@@ -31,6 +31,7 @@ mod scrub;
 mod shutdown;
 mod site;
 mod snapshots;
+mod standing;
 mod syntax;
 mod trouble;
 mod values;
