@@ -54,7 +54,7 @@ impl Budget {
     /// Batches of changes that come in, and pages with values: a part of what is left beside the
     /// store.
     pub fn bodies_bytes(self) -> u64 {
-        (self.store_bytes / 16).clamp(MIB / 8, 4 * MIB)
+        (self.store_bytes / 16).clamp(MIB / 4, 16 * MIB)
     }
 
     /// The smallest `memory=`, in MiB, whose domain gives its store so much beside a disk.

@@ -5,13 +5,16 @@
 //! - Every connection the stack handed out is in `connections` until it was
 //!   finished or aborted.
 //! - `due` holds exactly the deadlines of the connections; `on_store` those
-//!   that wait for the store. Only they and connections with news are stepped.
+//!   that wait for the store, `on_change` those that wait for a change in it. Only they and
+//!   connections with news are stepped.
+//! - Who waits for its step gets it before any other gets a second one.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::ops::Bound;
 use net::{ConnectionId, Received, Stack};
 use service::{Connection, Input, Plane, Progress, Service, Transport};
-use store::Now;
+use store::{Now, Seq, Store};
 
 /// Connections waiting to be accepted: of users, and of owners.
 const BACKLOG: u16 = 128;
@@ -30,9 +33,14 @@ pub(crate) struct Http {
     ports: Vec<(u16, Plane)>,
     connections: BTreeMap<ConnectionId, Entry>,
     on_store: BTreeSet<ConnectionId>,
+    on_change: BTreeSet<ConnectionId>,
+    /// The last change that those were woken for.
+    seen: Seq,
     due: BTreeSet<(u64, ConnectionId)>,
     /// To be stepped now, each once.
     queue: BTreeSet<ConnectionId>,
+    /// The one that was stepped last.
+    last: Option<ConnectionId>,
 }
 
 /// One connection's bytes, as the service sees them.
@@ -112,6 +120,10 @@ impl Http {
             self.queue.insert(id);
         }
         self.queue.append(&mut self.on_store);
+        let seq = service.store().durable_seq();
+        if core::mem::replace(&mut self.seen, seq) != seq {
+            self.queue.append(&mut self.on_change);
+        }
         while let Some((deadline_ns, id)) = self.due.first().copied()
             && deadline_ns <= now.monotonic_ns
         {
@@ -120,9 +132,7 @@ impl Http {
         }
         let mut again = Vec::new();
         for _ in 0..STEPS_MAX {
-            let Some(id) = self.queue.pop_first() else {
-                break;
-            };
+            let Some(id) = self.next() else { break };
             if self.step_one(id, stack, service, now) {
                 again.push(id);
             }
@@ -131,14 +141,27 @@ impl Http {
         !self.queue.is_empty()
     }
 
+    /// Takes the next one, in a round.
+    fn next(&mut self) -> Option<ConnectionId> {
+        let behind = self.last.and_then(|last| {
+            let behind = self.queue.range((Bound::Excluded(last), Bound::Unbounded));
+            behind.into_iter().next().copied()
+        });
+        let next = behind.or_else(|| self.queue.first().copied())?;
+        self.queue.remove(&next);
+        self.last = Some(next);
+        Some(next)
+    }
+
     /// Has every connection look up: the service is shutting down.
     pub(crate) fn wake_all(&mut self) {
         self.queue.extend(self.connections.keys());
     }
 
-    /// Whether any connection waits for the store.
-    pub(crate) fn waits_for_store(&self) -> bool {
-        !self.on_store.is_empty()
+    /// Whether any connection waits for the store, or for a change that it has not seen.
+    pub(crate) fn waits_for(&self, store: &Store) -> bool {
+        let is_changed = || store.durable_seq() != self.seen;
+        !self.on_store.is_empty() || (!self.on_change.is_empty() && is_changed())
     }
 
     /// The earliest deadline.
@@ -163,6 +186,10 @@ impl Http {
             Progress::Peer { deadline_ns } => deadline_ns,
             Progress::Store { deadline_ns } => {
                 self.on_store.insert(id);
+                deadline_ns
+            }
+            Progress::Change { deadline_ns } => {
+                self.on_change.insert(id);
                 deadline_ns
             }
             Progress::Again => {

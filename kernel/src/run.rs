@@ -329,6 +329,7 @@ impl Appliance {
             },
         ));
         let mut stack = SmolStack::new(parts.stack_options(budget, self.entropy.draw()));
+        service.expect_connections(stack.statistics().connections_max);
         let settings = &parts.settings;
         let http = Http::listen(&mut stack, settings.http_port, settings.admin_port);
         Serving {
@@ -372,7 +373,7 @@ impl Serving {
         let ended = self.ended_requests();
         more |= self.step_store(now, attachment);
         let news = self.vbd.is_none() || self.ended_requests() != ended;
-        more |= news && self.http.waits_for_store();
+        more |= news && self.http.waits_for(self.service.store());
         let received = self.stack.statistics().frames_received;
         more |= self.step_network(now, attachment);
         more |= self.stack.statistics().frames_received != received;

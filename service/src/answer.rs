@@ -1,6 +1,8 @@
 //! An answer that is complete before its first byte is sent.
 
+use crate::allowance::Held;
 use crate::segment::Segment;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -15,6 +17,8 @@ pub(crate) struct Answer {
     pub(crate) media: Option<&'static str>,
     /// The content, in pieces.
     pub(crate) content: Vec<Segment>,
+    /// What of the memory for bodies is taken until it is sent.
+    pub(crate) held: Option<Rc<Held>>,
 }
 
 impl Answer {
@@ -25,6 +29,7 @@ impl Answer {
             lines: Vec::new(),
             media: None,
             content: Vec::new(),
+            held: None,
         }
     }
 
@@ -41,6 +46,7 @@ impl Answer {
             lines: Vec::new(),
             media: Some(media),
             content,
+            held: None,
         };
         answer.line("Cache-Control", "no-store");
         answer.line("X-Content-Type-Options", "nosniff");

@@ -136,7 +136,11 @@ fn add(
     let Some(sum) = before.checked_add(increment.by) else {
         return refused(service, increment, overflow(before, increment.by));
     };
-    let condition = increment.condition.clone()?;
+    let condition = match &increment.condition {
+        Ok(condition) => condition.clone(),
+        // That it is this refusal and no other may be on account of what is not durable.
+        Err(problem) => return refused(service, increment, problem.clone()),
+    };
     let put = Change::Put {
         value: sum.to_string().into_bytes(),
         headers,
@@ -145,8 +149,8 @@ fn add(
     submit(service, &increment.place, (condition, put), accepted)
 }
 
-/// Without its conditions it would be refused as well, so they do not count (RFC 9110 section
-/// 13.2.1).
+/// A refusal that is told once what it is about is durable. Where it is one without its conditions
+/// as well, they do not count (RFC 9110 section 13.2.1).
 fn refused(
     service: &mut Service,
     increment: &Increment,

@@ -6,7 +6,8 @@
 //! # The roof's loop
 //!
 //! 1. [`Service::step_store`], then [`Connection::step`] of every connection
-//!    whose last [`Progress`] was [`Progress::Store`].
+//!    whose last [`Progress`] was [`Progress::Store`], and, if `Store::durable_seq` is another
+//!    than at the last time, of those whose last was [`Progress::Change`].
 //! 2. [`Connection::step`] of every connection with news from its peer (more
 //!    bytes than before, more room than before, its end), whose deadline has
 //!    passed, or which said [`Progress::Again`]. Bytes that a connection left in

@@ -63,6 +63,11 @@ pub enum Progress {
         /// When it must be stepped even without news.
         deadline_ns: u64,
     },
+    /// A change of the store that becomes durable (and news from the peer), or the deadline.
+    Change {
+        /// When it must be stepped even without news.
+        deadline_ns: u64,
+    },
     /// It yielded with more to do.
     Again,
     /// All is sent: finish (FIN) after what is queued.

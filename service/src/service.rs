@@ -72,6 +72,8 @@ pub struct Service {
     pub(crate) busy: Gauge,
     /// Connections that watch a bucket.
     pub(crate) watchers: Gauge,
+    /// Those of them that came without a token, where one is asked for.
+    pub(crate) strangers_watching: Gauge,
     /// What batches take that come in, and pages with values that are put together.
     pub(crate) bodies: Allowance,
     pub(crate) jobs: Jobs,
@@ -106,6 +108,7 @@ impl Service {
             open: Gauge::default(),
             busy: Gauge::default(),
             watchers: Gauge::default(),
+            strangers_watching: Gauge::default(),
             bodies: Allowance::default(),
             jobs: Jobs::default(),
             scrub: None,
@@ -142,6 +145,12 @@ impl Service {
     /// The configuration in effect.
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Says how many connections there can be: a fourth of them may watch.
+    pub fn expect_connections(&mut self, connections_max: u32) {
+        let watchers = &mut self.config.limits.watchers;
+        *watchers = (connections_max / 4).min(*watchers);
     }
 
     /// Replaces the token (the first one is made after the store has opened).

@@ -144,7 +144,12 @@ impl Representation {
         head.field(line!("ETag"), &etag::of(&self.version));
         // RFC 9110 section 8.8.2.1: never later than Date, and none that no clock has told.
         if modified_s >= date::CLOCK_SET_S {
-            let modified_s = modified_s.min(now_s);
+            let is_clock_set = now_s >= date::CLOCK_SET_S;
+            let modified_s = if is_clock_set {
+                modified_s.min(now_s)
+            } else {
+                modified_s
+            };
             head.field(line!("Last-Modified"), &date::format(modified_s));
         }
         if let Some(expires_ms) = self.version.expires_wall_ms {

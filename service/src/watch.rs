@@ -20,8 +20,6 @@ use alloc::vec::Vec;
 use core::fmt::Write;
 use store::{BucketName, Event, Key, Seq, Store, What};
 
-/// Most who watch at once.
-pub(crate) const WATCHERS_MAX: u32 = 128;
 /// Bytes after which a piece ends.
 const PIECE_BYTES: usize = 4_096;
 /// Events looked at for one piece.
@@ -35,7 +33,7 @@ pub(crate) struct Watch {
     prefix: Vec<u8>,
     sees_scripts: bool,
     told: Seq,
-    _seat: Counted,
+    _seats: [Option<Counted>; 2],
 }
 
 /// What is to be told next.
@@ -66,19 +64,28 @@ pub(crate) fn begin(
     };
     let known = service.store.changes_after(told).map(|_| ());
     known.map_err(|floor| gone(floor, service.store.durable_seq()))?;
-    if service.watchers.count() >= WATCHERS_MAX {
-        let detail = format!("{WATCHERS_MAX} connections watch already; try again later.");
-        return Err(
-            Problem::new(Kind::TooManyWatchers, detail).number("limit", WATCHERS_MAX.into())
-        );
-    }
+    let seats = seats(service, sees_scripts)?;
     Ok(Watch {
         bucket,
         prefix: prefix.unwrap_or_default(),
         sees_scripts,
         told,
-        _seat: service.watchers.enter(),
+        _seats: seats,
     })
+}
+
+/// A place among those who watch, and among those of them who came without a token.
+fn seats(service: &Service, has_token: bool) -> Result<[Option<Counted>; 2], Problem> {
+    let limit = service.config.limits.watchers;
+    let (all, strangers) = (&service.watchers, &service.strangers_watching);
+    let is_full = all.count() >= limit || (!has_token && strangers.count() >= limit / 2);
+    if is_full {
+        let detail = format!(
+            "{limit} connections may watch, half of them without a token, and do; try again later."
+        );
+        return Err(Problem::new(Kind::TooManyWatchers, detail).number("limit", limit.into()));
+    }
+    Ok([Some(all.enter()), (!has_token).then(|| strangers.enter())])
 }
 
 fn since_of(text: &[u8]) -> Result<Seq, Problem> {

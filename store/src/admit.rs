@@ -26,6 +26,8 @@ mod ends;
 pub(crate) const BUCKETS_MAX: u32 = 1024;
 /// Batches that may wait.
 const WAITING_MAX: usize = 4096;
+/// RAM of a change that waits, beside what it writes.
+const OP_BYTES: u64 = 512;
 
 /// A change ready to be judged.
 struct Proposal {
@@ -283,7 +285,8 @@ impl Store {
 
     /// Whether so much waits that nothing more is taken for now.
     pub(crate) fn is_queue_full(&self) -> bool {
-        self.queue.waiting.len() >= WAITING_MAX || self.queue.waiting_bytes >= self.waiting_max()
+        let waiting_bytes = self.queue.waiting_bytes + self.queue.waiting_ops * OP_BYTES;
+        self.queue.waiting.len() >= WAITING_MAX || waiting_bytes >= self.waiting_max()
     }
 
     fn judge(&mut self, proposals: Vec<Proposal>) -> Result<Verdict, (Refusal, Option<u64>)> {

@@ -15,8 +15,9 @@ use crate::request::Seq;
 use crate::store::Store;
 use alloc::collections::VecDeque;
 
-/// RAM of an event beside its key, the allocator's part included.
-const EVENT_BYTES: u64 = size_of::<Event>() as u64 + 48;
+/// RAM of an event beside its names: its place in a ring that doubles as it grows, and what two
+/// allocations cost.
+const EVENT_BYTES: u64 = 3 * size_of::<Event>() as u64 + 48;
 
 /// A change that became durable.
 #[derive(Debug)]
@@ -89,6 +90,16 @@ impl Changes {
         }
     }
 
+    /// Nothing up to this sequence will be told: it is of before this boot.
+    pub(crate) fn begin_after(&mut self, seq: u64) {
+        self.floor = self.floor.max(seq);
+    }
+
+    /// The last sequence that is not told any more.
+    pub(crate) fn floor(&self) -> u64 {
+        self.floor
+    }
+
     /// The batch has no more to tell.
     pub(crate) fn end_batch(&mut self) {
         if let Some(last) = self.events.back_mut() {
@@ -114,7 +125,7 @@ impl Store {
 
     /// The first sequence after which all changes are known.
     pub fn changes_floor(&self) -> Seq {
-        Seq(self.changes.floor.max(self.last_seq))
+        Seq(self.changes.floor())
     }
 
     /// RAM that may be used for it.

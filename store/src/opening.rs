@@ -469,6 +469,8 @@ impl Store {
     fn install(&mut self, mut replay: Replay) {
         replay.finish();
         self.last_seq = replay.last_seq;
+        // The newest records of all may be gone, with what they removed.
+        self.changes.begin_after(replay.next_seq() - 1);
         self.segments = replay.segments;
         self.index = replay.index;
         self.large = replay.large;

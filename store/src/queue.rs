@@ -112,6 +112,8 @@ pub(crate) struct Current {
 pub(crate) struct Queue {
     pub(crate) waiting: VecDeque<Waiting>,
     pub(crate) waiting_bytes: u64,
+    /// Ops of all of them.
+    pub(crate) waiting_ops: u64,
     overlay: BTreeMap<BucketName, BTreeMap<Box<[u8]>, Current>>,
     deferred: VecDeque<(u64, Outcome, Result<Committed, Refusal>)>,
     last_batch: u64,
@@ -203,6 +205,7 @@ impl Queue {
             }
         }
         self.waiting_bytes += batch.bytes;
+        self.waiting_ops += batch.ops.len() as u64;
         let ticket = Ticket(Rc::clone(&batch.outcome));
         self.waiting.push_back(batch);
         ticket
@@ -223,6 +226,7 @@ impl Queue {
     pub(crate) fn take_front(&mut self) -> Option<Waiting> {
         let batch = self.waiting.pop_front()?;
         self.waiting_bytes -= batch.bytes;
+        self.waiting_ops -= batch.ops.len() as u64;
         Some(batch)
     }
 

@@ -496,12 +496,10 @@ impl Store {
         self.begin_closing();
     }
 
-    /// The last durable change.
+    /// The last durable change, or after an opening the last number that was ever given to one.
     pub fn durable_seq(&self) -> Seq {
-        Seq(self
-            .log
-            .as_ref()
-            .map_or(self.last_seq, |log| log.durable_seq.max(self.last_seq)))
+        let written = self.log.as_ref().map_or(0, |log| log.durable_seq);
+        Seq(written.max(self.last_seq).max(self.changes.floor()))
     }
 
     /// Gives the device back (the kernel needs it to detach).

@@ -92,7 +92,7 @@ fn a_quota_refuses_what_is_beyond_it_after_a_power_cut_too() {
     until_ready(&mut simulation);
     let quota = "{\"quota_bytes\":100,\"quota_keys\":2}";
     let set = owner(&mut simulation, "PUT", "buckets/b", quota);
-    assert_eq!(set.status, 200, "{}", set.text());
+    assert_eq!(set.status, 201, "{}", set.text());
     assert_eq!(put(&mut simulation, "k", &[1; 60]).status, 201);
     simulation.restart(Cut::Power);
     until_ready(&mut simulation);

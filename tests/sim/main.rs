@@ -24,6 +24,7 @@ mod seeds;
 mod starved;
 mod suspend;
 mod sweeps;
+mod watch;
 mod watchdog;
 
 use tests::simulated::{LIMIT_NS, Options, Outcome, Simulation, faults, request, until_ready};

@@ -202,6 +202,7 @@ fn is_there(service: &Service, resource: &Resource) -> bool {
         Resource::Snapshot(name) | Resource::Rollback(name) => {
             matches!(service.store.at(name), Ok(Some(_)))
         }
+        Resource::Job(id) => service.jobs.all().iter().any(|job| job.id == *id),
         _ => true,
     }
 }

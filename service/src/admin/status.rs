@@ -5,7 +5,6 @@ use crate::batch;
 use crate::http::head::{FIELDS_MAX, HEAD_BYTES_MAX, LINE_BYTES_MAX};
 use crate::json::Members;
 use crate::service::Service;
-use crate::watch;
 use alloc::string::String;
 use store::block::Durability;
 use store::{Now, State};
@@ -77,8 +76,8 @@ fn push_limits(members: &mut Members<'_>, service: &Service) {
     members.number("idle_timeout_ms", ms(limits.idle_timeout_ns));
     members.number("body_timeout_ms", ms(limits.body_timeout_ns));
     members.number("answer_timeout_ms", ms(limits.answer_timeout_ns));
-    members.number("batch_lines", batch::LINES_MAX as u64);
+    members.number("batch_lines", batch::lines_max(limits));
     members.number("batch_bytes", batch::body_bytes_max(limits));
     members.number("bodies_bytes", limits.bodies_bytes);
-    members.number("watchers", watch::WATCHERS_MAX.into());
+    members.number("watchers", limits.watchers.into());
 }

@@ -9,8 +9,13 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64UrlUnpadded, Encoding};
-use serde::Deserialize;
+use core::fmt;
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use store::{BATCH_VALUE_BYTES_MAX, BucketName, Change, Headers, Key, Metadata, Now};
+
+/// Most tags of one condition.
+const TAGS_MAX: usize = 64;
 
 /// A change, and what has to hold for it.
 pub(super) struct Item {
@@ -57,11 +62,42 @@ enum Op {
     Check,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
+/// What stands behind `if`.
 enum If {
     One(String),
     Any(Vec<String>),
+}
+
+/// Takes a string, or a short list of them, and keeps nothing else meanwhile.
+struct Conditions;
+
+impl<'d> Visitor<'d> for Conditions {
+    type Value = If;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a string, or a list of at most {TAGS_MAX} strings")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<If, E> {
+        Ok(If::One(text.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'d>>(self, mut list: A) -> Result<If, A::Error> {
+        let mut texts = Vec::new();
+        while let Some(text) = list.next_element()? {
+            if texts.len() == TAGS_MAX {
+                return Err(A::Error::invalid_length(TAGS_MAX + 1, &self));
+            }
+            texts.push(text);
+        }
+        Ok(If::Any(texts))
+    }
+}
+
+impl<'d> Deserialize<'d> for If {
+    fn deserialize<D: Deserializer<'d>>(deserializer: D) -> Result<If, D::Error> {
+        deserializer.deserialize_any(Conditions)
+    }
 }
 
 impl Tag {

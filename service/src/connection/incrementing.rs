@@ -4,6 +4,7 @@ use super::{Connection, Context, Phase, Turn};
 use crate::incr::{self, Increment, Reading, Waits};
 use crate::problem::{Kind, Problem};
 use crate::refusal;
+use crate::route::Action;
 use alloc::boxed::Box;
 use core::task::Poll;
 use store::{ReadError, Store};
@@ -23,6 +24,8 @@ impl Connection {
         };
         match ready {
             Poll::Ready(Ok(())) => match incr::go_on(cx.service, *increment) {
+                // Its time goes on, however often it has to wait.
+                Ok(Action::Increment(increment)) => self.become_phase(Phase::Increment(increment)),
                 Ok(action) => self.act(cx, action),
                 Err(problem) => self.refuse(cx, problem),
             },

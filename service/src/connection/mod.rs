@@ -5,7 +5,8 @@
 //! (the peer, the store) or the step's budget is used up. Input stays in the
 //! transport until the phase can use it; a value is read from the store piece
 //! by piece as the transport has room. So neither a slow peer nor a slow disk
-//! makes a connection grow.
+//! makes a connection grow; what long answers take that are made as a whole is
+//! counted ([`crate::allowance`]) until it is sent.
 
 mod at_once;
 mod backing_up;
@@ -132,6 +133,8 @@ enum Turn {
     Peer,
     /// The store has to move.
     Store,
+    /// A change of the store has to become durable.
+    Change,
 }
 
 /// What a turn works with.
@@ -242,6 +245,11 @@ impl Connection {
                 Turn::Again => {}
                 Turn::Peer => {
                     return Progress::Peer {
+                        deadline_ns: self.deadline_ns,
+                    };
+                }
+                Turn::Change => {
+                    return Progress::Change {
                         deadline_ns: self.deadline_ns,
                     };
                 }

@@ -1,7 +1,9 @@
 //! What waits for room in the transport: the pieces of at most one answer.
 
+use crate::allowance::Held;
 use crate::segment::{Segment, Transport};
 use alloc::collections::VecDeque;
+use alloc::rc::Rc;
 
 /// Most pieces handed to the transport at once.
 const PIECES_MAX: usize = 8;
@@ -12,6 +14,8 @@ pub(crate) struct Output {
     pieces: VecDeque<Segment>,
     /// Bytes of the first piece that are sent.
     sent: usize,
+    /// What of the memory for bodies is taken by what waits.
+    held: Option<Rc<Held>>,
 }
 
 impl Output {
@@ -20,6 +24,11 @@ impl Output {
         if !piece.bytes().is_empty() {
             self.pieces.push_back(piece);
         }
+    }
+
+    /// Gives that back once all is sent.
+    pub(crate) fn hold(&mut self, held: Option<Rc<Held>>) {
+        self.held = held;
     }
 
     /// Whether all is sent.
@@ -60,7 +69,7 @@ impl Output {
         }
         if self.pieces.is_empty() {
             // An idle connection keeps no memory for this.
-            self.pieces = VecDeque::new();
+            *self = Output::default();
         }
         total
     }

@@ -151,7 +151,7 @@ impl Connection {
             Sink::Value(upload) => return self.commit(cx, upload),
             Sink::Batch(collected) => {
                 let result = batch::submit(cx.service, *collected);
-                return self.go_on(cx, result);
+                return self.go_on_observed(cx, result);
             }
             Sink::Backup(restore) => restore,
         };

@@ -43,6 +43,7 @@ impl Connection {
             for piece in answer.content {
                 self.output.push(piece);
             }
+            self.output.hold(answer.held);
         }
         self.become_phase(Phase::Flush(after))
     }

@@ -89,6 +89,15 @@ impl Connection {
         };
         self.exchange = Exchange::new(&request);
         let result = route::dispatch(cx.service, &request, self.plane, cx.now);
+        self.go_on_observed(cx, result)
+    }
+
+    /// Begins what a request led to, once what was seen on the way may be told.
+    pub(super) fn go_on_observed(
+        &mut self,
+        cx: &mut Context<'_>,
+        result: Result<Action, Problem>,
+    ) -> Turn {
         match cx.service.observed() {
             Some(pending) => self.hold(cx, pending, result),
             None => self.go_on(cx, result),

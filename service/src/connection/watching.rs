@@ -56,7 +56,7 @@ impl Connection {
             Piece::Nothing => {
                 self.deadline_ns = watching.silent_until_ns;
                 self.phase = Phase::Watch(watching);
-                Turn::Store
+                Turn::Change
             }
             Piece::Overflow(text) => {
                 cx.service.counters.watch_overflows += 1;

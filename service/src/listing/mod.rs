@@ -3,6 +3,7 @@
 mod page;
 mod values;
 
+use crate::allowance::Held;
 use crate::answer::Answer;
 use crate::at;
 use crate::auth::{self, Caller, Intent};
@@ -17,6 +18,7 @@ use crate::route::{self, Action};
 use crate::service::Service;
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use page::Page;
@@ -47,10 +49,9 @@ pub(crate) fn keys(
     let sees_all = sees_scripts(service, request, bucket)?;
     let with_values = flag("values", values.as_deref())?;
     for (name, value) in [("prefix", &prefix), ("start", &start), ("end", &end)] {
-        if value
-            .as_ref()
-            .is_some_and(|value| value.len() > KEY_BYTES_MAX)
-        {
+        // The next page begins with the smallest key behind the last one, which is a byte longer.
+        let len = value.as_ref().map_or(0, Vec::len);
+        if len > KEY_BYTES_MAX + usize::from(name == "start") {
             let detail = format!("`{name}` is at most {KEY_BYTES_MAX} bytes, as a key is.");
             return Err(Problem::new(Kind::BadParameter, detail));
         }
@@ -69,10 +70,11 @@ pub(crate) fn keys(
         seq,
         mut more_after,
     } = find(service, bucket, &query, sees_all)?;
-    let fitting = match with_values {
-        true => values::as_many_as_fit(&keys),
-        false => keys.len(),
+    let (fitting, bytes) = match with_values {
+        true => page::as_many_as_fit(keys.iter().map(values::bytes_of)),
+        false => page::as_many_as_fit(keys.iter().map(|(key, _)| page::key_bytes(key))),
     };
+    let held = hold(service, bytes)?;
     if fitting < keys.len() {
         keys.truncate(fitting);
         more_after = keys.last().map(|(key, _)| key.as_bytes().to_vec());
@@ -82,7 +84,12 @@ pub(crate) fn keys(
         let values = if with_values { "&values=1" } else { "" };
         link(bucket, &query, at.as_deref()) + values
     });
-    let page = Page { keys, next, seq };
+    let page = Page {
+        keys,
+        next,
+        seq,
+        held: Rc::new(held),
+    };
     if !with_values {
         return route::untagged(request, page.into_answer(), now).map(Action::Answer);
     }
@@ -92,6 +99,17 @@ pub(crate) fn keys(
         200 => Action::List(Box::new(values)),
         _ => Action::Answer(answer),
     })
+}
+
+/// Takes memory for a page.
+fn hold(service: &Service, bytes: u64) -> Result<Held, Problem> {
+    let mut held = service.bodies.hold();
+    if held.grow(bytes, service.config.limits.bodies_bytes) {
+        return Ok(held);
+    }
+    let detail = "There is no memory left for the pages that are on their way; try again soon, or \
+                  with a smaller `limit`.";
+    Err(Problem::new(Kind::NoMemory, detail))
 }
 
 /// What there is of a page.

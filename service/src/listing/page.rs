@@ -1,14 +1,18 @@
 //! A page of keys as JSON.
 
+use crate::allowance::Held;
 use crate::answer::Answer;
 use crate::json;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 use store::{Key, Metadata};
 
-/// RAM of a key on a page, and of what is told of it.
-const KEY_JSON_BYTES: usize = 96;
+/// RAM of what is told of a key beside its name, as JSON and before.
+const KEY_BYTES: u64 = 256;
+/// Bytes of JSON on a page, or one key.
+const PAGE_BYTES: u64 = 256 * 1024;
 
 /// What is on it.
 pub(super) struct Page {
@@ -17,23 +21,52 @@ pub(super) struct Page {
     pub(super) next: Option<String>,
     /// The last change it can know of.
     pub(super) seq: u64,
+    /// What it takes of the memory for bodies.
+    pub(super) held: Rc<Held>,
+}
+
+/// Bytes of RAM that a key takes as JSON, at most.
+pub(super) fn key_bytes(key: &Key) -> u64 {
+    let plain = |byte: &&u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    let len = key.as_bytes().len() as u64;
+    let plain = key.as_bytes().iter().filter(plain).count() as u64;
+    KEY_BYTES + plain + (len - plain) * 6
+}
+
+/// How many of these objects, of so many bytes each, make a page, and how many bytes that is.
+pub(super) fn as_many_as_fit(objects: impl Iterator<Item = u64>) -> (usize, u64) {
+    let (mut count, mut bytes) = (0, 0);
+    for more in objects {
+        if count > 0 && bytes + more > PAGE_BYTES {
+            break;
+        }
+        (count, bytes) = (count + 1, bytes + more);
+    }
+    (count, bytes)
 }
 
 impl Page {
     /// The keys alone.
     pub(super) fn into_answer(self) -> Answer {
-        let mut out = String::with_capacity(64 + self.keys.len() * KEY_JSON_BYTES);
+        let mut out = String::new();
         begin(&mut out);
         for (index, (key, version)) in self.keys.iter().enumerate() {
             push_key(&mut out, index, (key, version));
             out.push('}');
         }
+        self.answer(out)
+    }
+
+    /// The answer that begins so.
+    pub(super) fn answer(&self, mut out: String) -> Answer {
         self.end(&mut out);
-        Answer::text(200, "application/json", out)
+        let mut answer = Answer::text(200, "application/json", out);
+        answer.held = Some(Rc::clone(&self.held));
+        answer
     }
 
     /// Appends what follows the last key.
-    pub(super) fn end(&self, out: &mut String) {
+    fn end(&self, out: &mut String) {
         out.push_str("],\"next\":");
         match &self.next {
             Some(link) => json::push_string(out, link),

@@ -2,15 +2,13 @@
 //!
 //! # Invariants
 //!
-//! - A page holds at most [`VALUES_BYTES`] of values, or one of them: so much is counted, together
-//!   with what it becomes as JSON, before the first one is read.
+//! - What a page takes is counted before the first value is read ([`bytes_of`]), until it is sent.
 //! - All values are of the state that the page is of: their readers are there before it begins.
 
 use super::page::{self, Page};
-use crate::allowance::Held;
 use crate::answer::Answer;
 use crate::json;
-use crate::problem::{Kind, Problem};
+use crate::problem::Problem;
 use crate::refusal;
 use crate::service::Service;
 use alloc::string::String;
@@ -18,14 +16,8 @@ use alloc::vec::Vec;
 use core::task::Poll;
 use store::{At, BATCH_VALUE_BYTES_MAX, BucketName, Key, Metadata, ReadError, Reader, Store};
 
-/// Bytes of values on a page.
-const VALUES_BYTES: u64 = 128 * 1024;
-/// Most keys on a page with values.
-const KEYS_MAX: usize = 250;
-/// A byte of a value may become two in JSON, and is in memory once more while it is read.
-const EXPANSION: u64 = 3;
-/// RAM of a key with its reader.
-const KEY_BYTES: u64 = 1_024;
+/// RAM of what reads a value.
+const READER_BYTES: u64 = 512;
 
 /// A page that is put together.
 pub(crate) struct Values {
@@ -36,7 +28,6 @@ pub(crate) struct Values {
     at: usize,
     value: Vec<u8>,
     out: String,
-    _held: Held,
 }
 
 /// Whether a value is shown with its key; a longer one is asked for alone.
@@ -44,19 +35,15 @@ fn is_shown(version: &Metadata) -> bool {
     version.len_bytes <= BATCH_VALUE_BYTES_MAX as u64
 }
 
-/// How many of these keys, with their values, make a page.
-pub(super) fn as_many_as_fit(keys: &[(Key, Metadata)]) -> usize {
-    let mut bytes = 0;
-    let fits = |(_, version): &&(Key, Metadata)| {
-        bytes += if is_shown(version) {
-            version.len_bytes
-        } else {
-            0
-        };
-        bytes <= VALUES_BYTES
+/// Bytes of RAM that a key with its value takes, at most: the value may be twice as long in JSON,
+/// and is there once more while it is read.
+pub(super) fn bytes_of((key, version): &(Key, Metadata)) -> u64 {
+    let value_bytes = if is_shown(version) {
+        version.len_bytes
+    } else {
+        0
     };
-    let fitting = keys.iter().take(KEYS_MAX).take_while(fits).count();
-    fitting.max(1).min(keys.len())
+    page::key_bytes(key) + READER_BYTES + value_bytes * 3
 }
 
 impl Values {
@@ -66,15 +53,6 @@ impl Values {
         bucket: &BucketName,
         (page, at): (Page, At),
     ) -> Result<Values, Problem> {
-        let shown = page.keys.iter().filter(|(_, version)| is_shown(version));
-        let bytes: u64 = shown.map(|(_, version)| version.len_bytes).sum();
-        let bytes = bytes * EXPANSION + page.keys.len() as u64 * KEY_BYTES;
-        let mut held = service.bodies.hold();
-        if !held.grow(bytes, service.config.limits.bodies_bytes) {
-            let detail = "There is no memory left for the pages that are put together now; try \
-                          again soon, or without `values`.";
-            return Err(Problem::new(Kind::NoMemory, detail));
-        }
         let mut readers = Vec::with_capacity(page.keys.len());
         for (key, version) in &page.keys {
             let reader = match is_shown(version) {
@@ -92,7 +70,6 @@ impl Values {
             at: 0,
             value: Vec::new(),
             out,
-            _held: held,
         })
     }
 
@@ -108,9 +85,8 @@ impl Values {
             };
             self.push(read);
         }
-        let mut out = core::mem::take(&mut self.out);
-        self.page.end(&mut out);
-        Poll::Ready(Answer::text(200, "application/json", out))
+        let out = core::mem::take(&mut self.out);
+        Poll::Ready(self.page.answer(out))
     }
 
     /// Appends one key and what came of its value.

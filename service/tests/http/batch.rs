@@ -211,7 +211,9 @@ fn lines_that_are_none_say_which_and_why() {
 
 #[test]
 fn limits_are_said_with_their_numbers() {
-    let mut bench = Bench::open();
+    let mut config = open();
+    config.limits.bodies_bytes = 16 << 20;
+    let mut bench = Bench::new(config);
     let put = |key: &str, len: usize| {
         let value = "x".repeat(len);
         format!("{{\"op\":\"put\",\"bucket\":\"b\",\"key\":\"{key}\",\"value\":\"{value}\"}}\n")
@@ -238,10 +240,10 @@ fn limits_are_said_with_their_numbers() {
 #[test]
 fn batches_together_take_so_much_memory_and_no_more() {
     let mut config = open();
-    config.limits.bodies_bytes = 100_000;
+    config.limits.bodies_bytes = 160_000;
     let mut bench = Bench::new(config);
     let begun = "POST /-/batch HTTP/1.1\r\nHost: h\r\nContent-Length: 40000\r\n\r\n";
-    let mut clients: Vec<_> = (0..3).map(|_| bench.client()).collect();
+    let mut clients: Vec<_> = (0..5).map(|_| bench.client()).collect();
     for client in &mut clients {
         client.say([begun, &" ".repeat(39_999)].concat());
         bench.run(client);
@@ -250,9 +252,9 @@ fn batches_together_take_so_much_memory_and_no_more() {
         bench
             .get("/metrics")
             .text()
-            .contains("\nlampion_http_bodies_bytes 79998\n")
+            .contains("\nlampion_http_bodies_bytes 159996\n")
     );
-    let refused = clients[2].replies().remove(0);
+    let refused = clients[4].replies().remove(0);
     assert_eq!((refused.status, refused.problem()), (503, "no-memory"));
     clients.truncate(1);
     assert!(
@@ -270,6 +272,85 @@ fn batches_together_take_so_much_memory_and_no_more() {
             .text()
             .contains("\nlampion_http_bodies_bytes 0\n")
     );
+}
+
+#[test]
+fn a_condition_is_a_few_tags_and_nothing_else() {
+    let mut bench = Bench::open();
+    let with =
+        |list: &str| format!("{{\"op\":\"check\",\"bucket\":\"b\",\"key\":\"k\",\"if\":{list}}}");
+    let tags = |count: usize| format!("[{}]", vec!["\"\\\"1-00000000\\\"\""; count].join(","));
+    assert_eq!(batch(&mut bench, &with(&tags(64))).status, 412);
+    for list in [&tags(65), "[0]", "7", "{}", "[[\"a\"]]"] {
+        let reply = batch(&mut bench, &with(list));
+        assert_eq!((reply.status, reply.problem()), (400, "bad-json"), "{list}");
+    }
+}
+
+#[test]
+fn conditions_are_judged_in_the_order_of_their_lines() {
+    let mut bench = Bench::open();
+    bench.put("/kv/b/k", "", "1");
+    let check = |condition: &str| {
+        format!("{{\"op\":\"check\",\"bucket\":\"b\",\"key\":\"k\",\"if\":{condition}}}\n")
+    };
+    let (absent, stale) = (check("\"absent\""), check("\"\\\"1-00000000\\\"\""));
+    let (there, line) = (check("\"exists\""), "\"line\":2");
+    for lines in [[&there, &absent, &stale], [&there, &stale, &absent]] {
+        let reply = batch(&mut bench, &lines.map(String::as_str).concat());
+        assert!(
+            reply.status == 412 && reply.text().contains(line),
+            "{}",
+            reply.text()
+        );
+    }
+}
+
+/// What a batch saw to be over may be told once that is durable.
+#[test]
+fn a_batch_that_saw_a_value_end_waits_for_its_tombstone() {
+    let mut bench = Bench::open();
+    let tag = bench
+        .put("/kv/b/k?ttl=1", "", "1")
+        .the("ETag")
+        .replace('"', "\\\"");
+    bench.pass(2 * SECOND_NS);
+    bench.be(Mood::Stuck);
+    let line = format!("{{\"op\":\"check\",\"bucket\":\"b\",\"key\":\"k\",\"if\":\"{tag}\"}}");
+    let mut client = bench.client();
+    client.say(request(&line));
+    bench.settle(&mut client);
+    assert_eq!(client.replies(), [], "the tombstone is not durable");
+    bench.be(Mood::Good);
+    bench.run(&mut client);
+    assert_eq!(client.replies()[0].status, 412);
+}
+
+#[test]
+fn results_take_their_memory_until_they_are_read() {
+    let mut bench = Bench::open();
+    let line = "{\"op\":\"check\",\"bucket\":\"b\",\"key\":\"k\"}\n";
+    let mut client = bench.client();
+    client.wire.room = 0;
+    client.say(request(&line.repeat(100)));
+    bench.settle(&mut client);
+    let taken = |bench: &mut Bench| {
+        let metrics = bench.get("/metrics");
+        let (_, rest) = metrics
+            .text()
+            .split_once("\nlampion_http_bodies_bytes ")
+            .expect("it");
+        rest.split('\n')
+            .next()
+            .expect("a line")
+            .parse::<u64>()
+            .expect("a number")
+    };
+    assert!(taken(&mut bench) >= 100 * 1_024);
+    client.wire.room = usize::MAX;
+    bench.run(&mut client);
+    assert_eq!(client.replies()[0].status, 200);
+    assert_eq!(taken(&mut bench), 0);
 }
 
 #[test]

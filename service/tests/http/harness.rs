@@ -299,7 +299,7 @@ impl Bench {
                 {
                     self.pass(at_ns.saturating_sub(self.now.monotonic_ns));
                 }
-                (Progress::Store { .. }, _) => idle += 1,
+                (Progress::Store { .. } | Progress::Change { .. }, _) => idle += 1,
                 _ => {}
             }
         }
@@ -328,6 +328,7 @@ impl Bench {
                     }
                     _ => {}
                 },
+                Progress::Change { .. } => panic!("it watches: there is no end"),
                 Progress::Finish | Progress::Abort => return,
             }
         }
@@ -428,7 +429,9 @@ impl Client {
     /// When it wants to be stepped without news.
     pub(crate) fn deadline_ns(&self) -> u64 {
         match self.progress {
-            Progress::Peer { deadline_ns } | Progress::Store { deadline_ns } => deadline_ns,
+            Progress::Peer { deadline_ns }
+            | Progress::Store { deadline_ns }
+            | Progress::Change { deadline_ns } => deadline_ns,
             other => panic!("no deadline: {other:?}"),
         }
     }

@@ -344,3 +344,20 @@ fn who_may_read_may_watch_and_scripts_are_not_for_all() {
     );
     assert!(told(&mut owner).contains("secret.rhai"));
 }
+
+#[test]
+fn strangers_take_half_of_the_places_at_most() {
+    let mut config = with_tokens();
+    config.limits.watchers = 4;
+    let mut bench = Bench::new(config);
+    let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
+    let mut strangers: Vec<_> = (0..2).map(|_| watch(&mut bench, "www", "")).collect();
+    let reply = refused(&mut bench, "www", "");
+    assert_eq!((reply.status, reply.problem()), (503, "too-many-watchers"));
+    let owners: Vec<_> = (0..2).map(|_| watch(&mut bench, "www", &bearer)).collect();
+    assert_eq!(refused(&mut bench, "www", &bearer).status, 503);
+    drop(owners);
+    strangers.pop();
+    let mut another = watch(&mut bench, "www", "");
+    assert!(told(&mut another).starts_with("retry: "));
+}

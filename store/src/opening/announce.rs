@@ -174,6 +174,9 @@ impl Store {
         let last_seq = self.last_seq;
         let log = self.log_mut();
         log.durable_seq = last_seq;
+        let before = log.next_seq - 1;
+        self.changes.begin_after(before);
+        let log = self.log_mut();
         log.proof_wanted = !records.is_empty();
         self.expect_disk();
         self.state = State::Ready;

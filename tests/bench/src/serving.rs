@@ -32,7 +32,7 @@ impl Bench {
             match self.connection.step(&mut self.service, wire, NOW) {
                 Progress::Peer { .. } if self.wire.is_heard() => break,
                 Progress::Finish | Progress::Abort => panic!("the connection is over"),
-                Progress::Store { .. } => {
+                Progress::Store { .. } | Progress::Change { .. } => {
                     self.service.step_store(NOW);
                 }
                 Progress::Again | Progress::Peer { .. } => {}

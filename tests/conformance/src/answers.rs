@@ -101,9 +101,7 @@ fn content(answer: &Answer, rest: &[u8], ended: bool) -> Result<Option<(Vec<u8>,
     match (&answer.values("Transfer-Encoding")[..], &lengths[..]) {
         (["chunked"], []) => chunks(rest),
         ([], [length]) => {
-            let len: usize = length
-                .parse()
-                .map_err(|_| format!("a length of `{length}`"))?;
+            let len = number(length, 10).ok_or_else(|| format!("a length of `{length}`"))?;
             Ok((rest.len() >= len).then(|| (rest[..len].to_vec(), len)))
         }
         ([], []) => Ok(ended.then(|| (rest.to_vec(), rest.len()))),
@@ -118,7 +116,7 @@ fn chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, String> {
             return Ok(None);
         };
         let line = String::from_utf8_lossy(&bytes[at..at + len]).into_owned();
-        let size = usize::from_str_radix(&line, 16).map_err(|_| format!("a chunk of `{line}`"))?;
+        let size = number(&line, 16).ok_or_else(|| format!("a chunk of `{line}`"))?;
         at += len + 2;
         if bytes.len() < at + size + 2 {
             return Ok(None);
@@ -132,6 +130,14 @@ fn chunks(bytes: &[u8]) -> Result<Option<(Vec<u8>, usize)>, String> {
             return Ok(Some((body, at)));
         }
     }
+}
+
+/// Digits, and nothing but digits.
+fn number(text: &str, radix: u32) -> Option<usize> {
+    let is_number = text.chars().all(|c| c.is_digit(radix));
+    usize::from_str_radix(text, radix)
+        .ok()
+        .filter(|_| is_number)
 }
 
 pub(crate) fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {

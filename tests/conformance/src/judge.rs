@@ -55,6 +55,9 @@ pub fn judge(case: &Case, output: &[u8], ended: bool) -> Result<(), String> {
     let ends = case.answers.last().is_some_and(|last| last.ends);
     match (ends, ended) {
         (true, false) => Err("the connection stays open".into()),
+        (false, false) if case.finishes => {
+            Err("the connection is not ended after its client's".into())
+        }
         (false, true) if !case.finishes => Err("the connection is ended".into()),
         _ => Ok(()),
     }

@@ -69,7 +69,10 @@ fn talk(mode: u8, input: &[u8], slice_max: usize, room: usize) -> Vec<u8> {
                     wait(&mut client, &mut bench, deadline_ns);
                 }
             }
-            Progress::Peer { .. } | Progress::Store { .. } | Progress::Again => {}
+            Progress::Peer { .. }
+            | Progress::Store { .. }
+            | Progress::Change { .. }
+            | Progress::Again => {}
         }
     }
     panic!("no end: {:?}", client.progress);
