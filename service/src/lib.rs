@@ -47,6 +47,7 @@ mod json;
 mod kv;
 mod listing;
 mod metrics;
+mod openapi;
 mod plane;
 mod problem;
 mod refusal;

@@ -18,6 +18,7 @@ use crate::auth::Intent;
 use crate::http::head::Request;
 use crate::http::method::{Allowed, Method};
 use crate::kv;
+use crate::openapi;
 use crate::problem::Problem;
 use crate::route::{self, Accepted, Action};
 use crate::service::{Power, Service};
@@ -48,6 +49,8 @@ pub(crate) enum Resource {
     Backup,
     /// `restore`
     Restore,
+    /// `openapi.json`
+    Openapi,
     /// `status`
     Status,
     /// `power/off`, `power/reboot`
@@ -93,6 +96,7 @@ pub(crate) fn resource(rest: &str) -> Result<Option<Resource>, Problem> {
             Ok(id) => Resource::Job(id),
             Err(_) => return Ok(None),
         },
+        ("openapi.json", None) => Resource::Openapi,
         ("status", None) => Resource::Status,
         ("power", Some("off")) => Resource::Power(Power::Off),
         ("power", Some("reboot")) => Resource::Power(Power::Reboot),
@@ -115,6 +119,7 @@ impl Resource {
             Resource::Buckets
             | Resource::Snapshots
             | Resource::Backup
+            | Resource::Openapi
             | Resource::Status
             | Resource::Jobs => Allowed::Read,
             Resource::Job(_) | Resource::Crash => Allowed::ReadDelete,
@@ -173,6 +178,7 @@ pub(crate) fn dispatch(
         (Resource::Snapshots, _) => snapshots::list(service).map(Action::Answer),
         (Resource::Backup, _) => backup::begin(service, parameter.as_deref()),
         (Resource::Restore, _) => restore::begin(service, request, parameter.as_deref()),
+        (Resource::Openapi, _) => Ok(Action::Answer(openapi::document(service))),
         (Resource::Status, _) => Ok(Action::Answer(status::show(service, now))),
         (Resource::Power(power), _) => {
             route::refuse_body(request.framing)?;

@@ -22,6 +22,7 @@ mod health;
 mod incr;
 mod jobs;
 mod listing;
+mod openapi;
 mod pipelining;
 mod pressure;
 mod range;
