@@ -11,7 +11,7 @@ use drivers::netfront::Netfront;
 use service::{Config, Members, StatusSource};
 
 /// Every key there is, and what holds where nobody has set it.
-const DEFAULTS: [(&str, &str); 15] = [
+const DEFAULTS: [(&str, &str); 16] = [
     ("ip", "dhcp"),
     ("gw", "from DHCP, or none"),
     ("hostname", "lampion"),
@@ -21,6 +21,7 @@ const DEFAULTS: [(&str, &str); 15] = [
     ("auth.token", "made at first boot"),
     ("auth.read-token", "none"),
     ("auth.plaintext", "warn"),
+    ("cors", "off"),
     ("metrics", "token, and open on the admin port"),
     ("disk", "the first there is, or memory"),
     ("disk.format", "blank disks only"),

@@ -7,6 +7,7 @@
 //!   so that guesses cannot be tried there.
 
 use crate::config::{AuthMode, Config, Plaintext, Token};
+use crate::cors;
 use crate::http::field::{Field, Fields};
 use crate::http::head::Request;
 use crate::problem::{Kind, Problem};
@@ -67,7 +68,8 @@ pub(crate) fn judge(
         return Ok(Caller::Anyone);
     }
     if config.auth == AuthMode::Open {
-        if intent == Intent::Write {
+        let origin = request.fields.get(Field::Origin).unwrap_or_default();
+        if intent == Intent::Write && !cors::may_change(config.cors.as_deref(), origin) {
             refuse_other_sites(request)?;
         }
         return Ok(Caller::Anyone);
@@ -167,8 +169,11 @@ fn credentials<'b>(
 
 /// Refuses a change that a page of another site asks for.
 ///
+/// # Errors
+/// [`Kind::CrossSite`].
+///
 /// A browser adds Basic credentials to any page's request; only our own pages may use them so.
-fn refuse_other_sites(request: &Request<'_>) -> Result<(), Problem> {
+pub(crate) fn refuse_other_sites(request: &Request<'_>) -> Result<(), Problem> {
     let refused = || {
         Err(Problem::new(
             Kind::CrossSite,

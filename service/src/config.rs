@@ -1,9 +1,10 @@
 //! What the service can be told, and what to write instead of a bad value.
 //!
 //! The keys and their values are those of the appliance's configuration
-//! (`auth`, `auth.token`, `auth.read-token`, `auth.plaintext`, `metrics`,
+//! (`auth`, `auth.token`, `auth.read-token`, `auth.plaintext`, `cors`, `metrics`,
 //! `site.HOST`). Where the words come from is the roof's business.
 
+use crate::http::target;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -94,6 +95,8 @@ pub struct Config {
     pub metrics: MetricsMode,
     /// `site.HOST`.
     pub sites: Sites,
+    /// `cors`: the origin whose pages may use the users' port, or `*`.
+    pub cors: Option<Box<str>>,
     /// Deadlines, and memory.
     pub limits: Limits,
 }
@@ -109,6 +112,8 @@ pub enum ValueError {
     Plaintext,
     /// `metrics`.
     Metrics,
+    /// `cors`.
+    Cors,
     /// `site.HOST`: the bucket.
     SiteBucket,
     /// `site.HOST`: the host.
@@ -131,6 +136,9 @@ impl fmt::Display for ValueError {
             ValueError::Token => "a token is 16 to 128 printable ASCII characters without a space",
             ValueError::Plaintext => "write `auth.plaintext=warn` or `auth.plaintext=refuse`",
             ValueError::Metrics => "write `metrics=token` or `metrics=open`",
+            ValueError::Cors => {
+                "write `cors=off`, `cors=*`, or one origin, like `cors=https://shop.example`"
+            }
             ValueError::SiteBucket => {
                 "write `site.HOST=BUCKET`, the bucket being 1 to 64 of a-z, 0-9, _ and -"
             }
@@ -222,6 +230,20 @@ fn pad(bytes: &[u8]) -> ([u8; TOKEN_BYTES_MAX], u8) {
     (padded, bytes.len() as u8)
 }
 
+/// The origin that `cors` names, as a browser writes it (RFC 6454 section 6.2).
+fn origin(value: &str) -> Result<Option<Box<str>>, ValueError> {
+    let host = value.strip_prefix("http://");
+    let host = host.or_else(|| value.strip_prefix("https://"));
+    match (value, host) {
+        ("off", _) => Ok(None),
+        ("*", _) => Ok(Some(value.into())),
+        (_, Some(host)) if !host.is_empty() && target::is_authority(host.as_bytes()) => {
+            Ok(Some(value.into()))
+        }
+        _ => Err(ValueError::Cors),
+    }
+}
+
 impl Default for Sites {
     fn default() -> Self {
         let fallback = BucketName::new("www").expect("www is in the grammar");
@@ -299,6 +321,7 @@ impl Config {
             "auth.token" => value.parse().map(|token| self.token = Some(token)),
             "auth.read-token" => value.parse().map(|token| self.read_token = Some(token)),
             "auth.plaintext" => value.parse().map(|mode| self.plaintext = mode),
+            "cors" => origin(value).map(|origin| self.cors = origin),
             "metrics" => value.parse().map(|mode| self.metrics = mode),
             _ => return Err(SetError::UnknownKey),
         };
@@ -321,6 +344,7 @@ mod tests {
             ("auth.read-token", "fedcba9876543210"),
             ("auth.plaintext", "refuse"),
             ("metrics", "open"),
+            ("cors", "https://shop.example:8443"),
             ("site.shop.example", "shop"),
         ] {
             assert_eq!(config.set(key, value), Ok(()), "{key}");
@@ -341,6 +365,10 @@ mod tests {
             ("auth.token", "a token with spaces in it", "16 to 128"),
             ("auth.plaintext", "", "auth.plaintext=refuse"),
             ("metrics", "off", "metrics=open"),
+            ("cors", "shop.example", "cors=off"),
+            ("cors", "https://", "cors=off"),
+            ("cors", "https://shop.example/", "cors=off"),
+            ("cors", "https://a https://b", "cors=off"),
             ("site.h", "UPPER", "site.HOST=BUCKET"),
             ("site.", "www", "site.HOST=BUCKET"),
         ] {

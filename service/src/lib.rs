@@ -38,6 +38,7 @@ mod batch;
 mod bucket;
 mod config;
 mod connection;
+mod cors;
 mod gauge;
 mod health;
 mod http;

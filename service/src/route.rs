@@ -16,7 +16,7 @@ use crate::problem::{self, Kind, Problem};
 use crate::service::{Pending, Service};
 use crate::value::Fetch;
 use crate::watch::{self, Watch};
-use crate::{admin, batch, health, metrics, refusal, site};
+use crate::{admin, batch, cors, health, metrics, refusal, site};
 use alloc::boxed::Box;
 use alloc::format;
 use store::backup::Backup;
@@ -102,6 +102,10 @@ pub(crate) fn dispatch(
     if request.method == Method::Options {
         let mut answer = Answer::empty(204);
         answer.line("Allow", allowed.as_str());
+        if plane == Plane::Data {
+            let origin = service.config.cors.as_deref();
+            cors::preflight(origin, allowed.as_str(), &mut answer);
+        }
         return Ok(Action::Answer(answer));
     }
     let query = request.target.query;

@@ -14,7 +14,8 @@ mod snapshots;
 mod status;
 
 use crate::answer::Answer;
-use crate::auth::Intent;
+use crate::auth::{self, Intent};
+use crate::config::AuthMode;
 use crate::http::head::Request;
 use crate::http::method::{Allowed, Method};
 use crate::kv;
@@ -155,6 +156,10 @@ pub(crate) fn dispatch(
     };
     route::admit(service, request, intent)?;
     if intent == Intent::Write {
+        if service.config.auth == AuthMode::Open {
+            // What `cors` allows is for the users' port alone.
+            auth::refuse_other_sites(request)?;
+        }
         kv::refuse_part(request)?;
         let is_there = is_there(service, &resource);
         if !is_refused_anyway(&resource, request.method, is_there) {

@@ -49,7 +49,8 @@ impl Connection {
         let (value, derived) = (answer.value(), answer.derived());
         let service = &mut *cx.service;
         service.counters.answered(200);
-        let beginning = service.beginning.of_ok(&mut service.date, cx.now);
+        let cors = service.config.cors.as_deref();
+        let beginning = service.beginning.of_ok(&mut service.date, cx.now, cors);
         let len = beginning.len() + derived.len() + value.len();
         let sent = cx.transport.send(&[beginning, derived, value]);
         cx.moved_bytes += sent;

@@ -3,8 +3,10 @@
 use super::exchange::After;
 use super::{Connection, Context, Phase, Turn};
 use crate::answer::Answer;
+use crate::cors;
 use crate::http::head::Persistence;
 use crate::http::response::{HeadWriter, line};
+use crate::plane::Plane;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
 use crate::segment::Segment;
@@ -56,6 +58,9 @@ impl Connection {
         let after = self.exchange.after();
         cx.service.counters.answered(status);
         let mut head = HeadWriter::new(status, cx.service.date.of(cx.now));
+        if self.plane == Plane::Data {
+            cors::allow(cx.service.config.cors.as_deref(), &mut head);
+        }
         match (after, self.exchange.persistence) {
             (After::Finish | After::Linger, _) => head.field(line!("Connection"), b"close"),
             (_, Persistence::KeepAlive) => head.field(line!("Connection"), b"keep-alive"),

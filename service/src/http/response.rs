@@ -2,6 +2,7 @@
 
 use super::date::Date;
 use super::words;
+use crate::cors;
 use alloc::vec::Vec;
 use store::Now;
 
@@ -109,11 +110,13 @@ pub(crate) struct Beginning {
 
 impl Beginning {
     /// Of an answer given now.
-    pub(crate) fn of_ok(&mut self, date: &mut Date, now: Now) -> &[u8] {
+    pub(crate) fn of_ok(&mut self, date: &mut Date, now: Now, cors: Option<&str>) -> &[u8] {
         let seconds = now.wall_ns / 1_000_000_000;
         if self.text.is_empty() || seconds != self.seconds {
             self.seconds = seconds;
-            self.text = HeadWriter::new(200, date.of(now)).into_middle();
+            let mut head = HeadWriter::new(200, date.of(now));
+            cors::allow(cors, &mut head);
+            self.text = head.into_middle();
         }
         &self.text
     }

@@ -13,6 +13,7 @@ mod batch;
 mod buckets;
 mod conditions;
 mod conformance;
+mod cors;
 mod deadlines;
 mod expiry;
 mod framing;
