@@ -138,6 +138,11 @@ impl Http {
             }
         }
         self.queue.extend(again);
+        let waiting = self.on_store.len() + self.on_change.len();
+        debug_assert!(
+            waiting <= self.connections.len(),
+            "who is gone waits no more"
+        );
         !self.queue.is_empty()
     }
 
@@ -177,6 +182,8 @@ impl Http {
         service: &mut Service,
         now: Now,
     ) -> bool {
+        // Who wakes for another reason waits no more, and may be gone after this.
+        self.on_change.remove(&id);
         let Some(entry) = self.connections.get_mut(&id) else {
             return false;
         };

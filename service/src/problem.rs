@@ -51,6 +51,7 @@ kinds! {
     NoSuchPath 404 "no-such-path" "There is nothing here."
     MethodNotAllowed 405 "method-not-allowed" "The resource does not have this method."
     RequestTimeout 408 "request-timeout" "The request did not arrive in time."
+    Ending 409 "ending" "This boot ends already."
     JobEnded 409 "job-ended" "The job has ended."
     JobStopped 409 "job-stopped" "The owner has stopped this."
     NotAnInteger 409 "not-an-integer" "The value is no integer."

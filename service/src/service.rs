@@ -83,6 +83,8 @@ pub struct Service {
     pub(crate) beginning: Beginning,
     /// What the owner has asked for over HTTP.
     power: Option<Power>,
+    /// The roof knows of it.
+    power_taken: bool,
     draining: bool,
     orphans: Orphans,
 }
@@ -115,6 +117,7 @@ impl Service {
             date: Date::default(),
             beginning: Beginning::default(),
             power: None,
+            power_taken: false,
             draining: false,
             orphans: Orphans::default(),
         }
@@ -172,14 +175,20 @@ impl Service {
         self.draining = true;
     }
 
-    /// The owner has asked for an end.
-    pub(crate) fn ask_power(&mut self, power: Power) {
-        self.power = Some(power);
+    /// The owner asks for an end; the one that it will be, since the first one stands.
+    pub(crate) fn ask_power(&mut self, power: Power) -> Power {
+        *self.power.get_or_insert(power)
     }
 
-    /// The end that the owner has asked for since the last call: the roof sees to it.
+    /// The end that the owner has asked for.
+    pub(crate) fn asked_power(&self) -> Option<Power> {
+        self.power
+    }
+
+    /// The end that the owner has asked for, once: the roof sees to it.
     pub fn take_power(&mut self) -> Option<Power> {
-        self.power.take()
+        self.power
+            .filter(|_| !core::mem::replace(&mut self.power_taken, true))
     }
 
     /// Whether [`Service::begin_shutdown`] was called.

@@ -303,9 +303,15 @@ impl Store {
             }
             let before = current.metadata.is_some();
             if !holds(&proposal.condition, current.metadata.as_ref()) {
+                // What this batch would have put there never was.
+                let told = match current.observed == Some(batch) {
+                    true => self.current(&name.0, &name.1),
+                    false => current,
+                };
+                verdict.observed = verdict.observed.max(told.observed);
                 let refusal = Refusal::Condition {
                     index,
-                    current: current.metadata,
+                    current: told.metadata,
                 };
                 return Err((refusal, verdict.observed));
             }

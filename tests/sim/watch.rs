@@ -41,3 +41,25 @@ fn an_idle_watcher_keeps_the_loop_asleep() {
         assert!(metrics.text().contains(&watching), "they are still there");
     }
 }
+
+/// Nothing is written meanwhile, so nobody is woken who could be found gone.
+#[test]
+fn watchers_that_are_gone_leave_nothing_behind() {
+    let mut simulation = Simulation::begin(Options::new(2));
+    until_ready(&mut simulation);
+    for _ in 0..50 {
+        let client = simulation.world(|world| {
+            let mut client = Client::connect(world);
+            client.ask(world, "GET", "/-/watch/b", b"");
+            client
+        });
+        assert_eq!(simulation.pass(SECOND_NS / 10), Ok(()));
+        simulation.world(|world| client.abort(world));
+        assert_eq!(simulation.pass(SECOND_NS / 10), Ok(()));
+    }
+    let metrics = request(&mut simulation, "GET", "/metrics", b"");
+    let Outcome::Answer(metrics) = metrics else {
+        panic!("{metrics:?}");
+    };
+    assert!(metrics.text().contains("\nlampion_http_watchers 0\n"));
+}

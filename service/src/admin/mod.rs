@@ -187,7 +187,7 @@ pub(crate) fn dispatch(
         (Resource::Status, _) => Ok(Action::Answer(status::show(service, now))),
         (Resource::Power(power), _) => {
             route::refuse_body(request.framing)?;
-            Ok(Action::Answer(power::ask(service, power)))
+            power::ask(service, power).map(Action::Answer)
         }
         (Resource::Jobs, _) => Ok(Action::Answer(jobs::list(service))),
         (Resource::Job(id), Method::Delete) => jobs::stop(service, id).map(Action::Answer),

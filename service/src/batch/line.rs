@@ -100,6 +100,16 @@ impl<'d> Deserialize<'d> for If {
     }
 }
 
+impl Item {
+    /// How many tags its condition has.
+    pub(super) fn tag_count(&self) -> u64 {
+        match &self.wanted {
+            Wanted::OneOf(tags) => tags.len() as u64,
+            Wanted::Nothing | Wanted::Exists | Wanted::Absent => 0,
+        }
+    }
+}
+
 impl Tag {
     /// Whether it is the tag of this version.
     pub(super) fn names(&self, version: &Metadata) -> bool {

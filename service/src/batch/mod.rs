@@ -27,6 +27,9 @@ const BODY_BYTES_MAX: u64 = 1 << 20;
 /// RAM of a line beside its bytes, from when it is read until its result is sent.
 const LINE_BYTES: u64 = 1_024;
 
+/// RAM of a tag, the allocator's part included.
+const TAG_BYTES: u64 = 64;
+
 /// A batch on its way in: its lines so far.
 pub(crate) struct Collected {
     now: Now,
@@ -87,7 +90,7 @@ pub(crate) fn begin(
         begun: Vec::new(),
         lines: 0,
         taken_bytes: 0,
-        held: service.bodies.hold(),
+        held: service.bodies.hold(true),
         limits,
     }))))
 }
@@ -139,6 +142,7 @@ impl Collected {
             let problem = problem.about(&format!("Nothing was written, since of line {nth}:"));
             problem.number("line", nth)
         })?;
+        self.grow(item.tag_count() * TAG_BYTES)?;
         self.items.push(Item {
             nth: self.lines,
             ..item

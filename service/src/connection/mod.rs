@@ -5,7 +5,7 @@
 //! (the peer, the store) or the step's budget is used up. Input stays in the
 //! transport until the phase can use it; a value is read from the store piece
 //! by piece as the transport has room. So neither a slow peer nor a slow disk
-//! makes a connection grow; what long answers take that are made as a whole is
+//! makes a connection grow; what the answers of lists and batches take is
 //! counted ([`crate::allowance`]) until it is sent.
 
 mod at_once;

@@ -3,7 +3,6 @@
 mod page;
 mod values;
 
-use crate::allowance::Held;
 use crate::answer::Answer;
 use crate::at;
 use crate::auth::{self, Caller, Intent};
@@ -18,7 +17,6 @@ use crate::route::{self, Action};
 use crate::service::Service;
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use page::Page;
@@ -70,13 +68,18 @@ pub(crate) fn keys(
         seq,
         mut more_after,
     } = find(service, bucket, &query, sees_all)?;
-    let (fitting, bytes) = match with_values {
-        true => page::as_many_as_fit(keys.iter().map(values::bytes_of)),
-        false => page::as_many_as_fit(keys.iter().map(|(key, _)| page::key_bytes(key))),
+    let limit_bytes = service.config.limits.bodies_bytes;
+    let (fitting, cost) = match with_values {
+        true => page::as_many_as_fit(keys.iter().map(values::cost_of), limit_bytes),
+        false => {
+            let costs = keys.iter().map(|(key, _)| page::key_cost(key));
+            page::as_many_as_fit(costs, limit_bytes)
+        }
     };
-    let held = hold(service, bytes)?;
+    let held = page::hold(service, sees_all, cost)?;
     if fitting < keys.len() {
         keys.truncate(fitting);
+        keys.shrink_to_fit();
         more_after = keys.last().map(|(key, _)| key.as_bytes().to_vec());
     }
     let next = more_after.map(|last| {
@@ -88,7 +91,8 @@ pub(crate) fn keys(
         keys,
         next,
         seq,
-        held: Rc::new(held),
+        held,
+        json_bytes: cost.json_bytes,
     };
     if !with_values {
         return route::untagged(request, page.into_answer(), now).map(Action::Answer);
@@ -99,17 +103,6 @@ pub(crate) fn keys(
         200 => Action::List(Box::new(values)),
         _ => Action::Answer(answer),
     })
-}
-
-/// Takes memory for a page.
-fn hold(service: &Service, bytes: u64) -> Result<Held, Problem> {
-    let mut held = service.bodies.hold();
-    if held.grow(bytes, service.config.limits.bodies_bytes) {
-        return Ok(held);
-    }
-    let detail = "There is no memory left for the pages that are on their way; try again soon, or \
-                  with a smaller `limit`.";
-    Err(Problem::new(Kind::NoMemory, detail))
 }
 
 /// What there is of a page.

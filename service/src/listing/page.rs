@@ -3,15 +3,21 @@
 use crate::allowance::Held;
 use crate::answer::Answer;
 use crate::json;
+use crate::problem::{Kind, Problem};
+use crate::service::Service;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 use store::{Key, Metadata};
 
-/// RAM of what is told of a key beside its name, as JSON and before.
-const KEY_BYTES: u64 = 256;
-/// Bytes of JSON on a page, or one key.
+/// What is told of a key beside its name, as JSON.
+const JSON_BYTES: u64 = 192;
+/// RAM of a key beside its name, before.
+const KEY_BYTES: u64 = 128;
+/// RAM of what is around the keys: the link to the next page.
+const AROUND_BYTES: u64 = 12 * 1024;
+/// RAM of a page, or of one object on it.
 const PAGE_BYTES: u64 = 256 * 1024;
 
 /// What is on it.
@@ -22,34 +28,77 @@ pub(super) struct Page {
     /// The last change it can know of.
     pub(super) seq: u64,
     /// What it takes of the memory for bodies.
-    pub(super) held: Rc<Held>,
+    pub(super) held: Held,
+    /// How long it is as JSON, at most.
+    pub(super) json_bytes: u64,
 }
 
-/// Bytes of RAM that a key takes as JSON, at most.
-pub(super) fn key_bytes(key: &Key) -> u64 {
+/// What an object takes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Cost {
+    /// As JSON, at most.
+    pub(super) json_bytes: u64,
+    /// Beside that.
+    pub(super) other_bytes: u64,
+}
+
+impl Cost {
+    fn bytes(self) -> u64 {
+        self.json_bytes + self.other_bytes
+    }
+}
+
+/// What a key takes.
+pub(super) fn key_cost(key: &Key) -> Cost {
     let plain = |byte: &&u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     let len = key.as_bytes().len() as u64;
     let plain = key.as_bytes().iter().filter(plain).count() as u64;
-    KEY_BYTES + plain + (len - plain) * 6
+    Cost {
+        json_bytes: JSON_BYTES + plain + (len - plain) * 6,
+        other_bytes: KEY_BYTES + len,
+    }
 }
 
-/// How many of these objects, of so many bytes each, make a page, and how many bytes that is.
-pub(super) fn as_many_as_fit(objects: impl Iterator<Item = u64>) -> (usize, u64) {
-    let (mut count, mut bytes) = (0, 0);
+/// How many of these objects make a page, and what that takes: a fourth at most of what all pages
+/// may take.
+pub(super) fn as_many_as_fit(
+    objects: impl Iterator<Item = Cost>,
+    limit_bytes: u64,
+) -> (usize, Cost) {
+    let limit_bytes = PAGE_BYTES.min(limit_bytes / 4);
+    let (mut count, mut all) = (
+        0,
+        Cost {
+            json_bytes: AROUND_BYTES,
+            other_bytes: 0,
+        },
+    );
     for more in objects {
-        if count > 0 && bytes + more > PAGE_BYTES {
+        if count > 0 && all.bytes() + more.bytes() > limit_bytes {
             break;
         }
-        (count, bytes) = (count + 1, bytes + more);
+        count += 1;
+        all.json_bytes += more.json_bytes;
+        all.other_bytes += more.other_bytes;
     }
-    (count, bytes)
+    (count, all)
+}
+
+/// Takes memory for a page.
+pub(super) fn hold(service: &Service, has_token: bool, cost: Cost) -> Result<Held, Problem> {
+    let mut held = service.bodies.hold(has_token);
+    if held.grow(cost.bytes(), service.config.limits.bodies_bytes) {
+        return Ok(held);
+    }
+    let detail = "There is no memory left for the pages that are on their way; try again soon, or \
+                  with a smaller `limit`.";
+    Err(Problem::new(Kind::NoMemory, detail))
 }
 
 impl Page {
     /// The keys alone.
     pub(super) fn into_answer(self) -> Answer {
-        let mut out = String::new();
-        begin(&mut out);
+        let mut out = self.begin();
         for (index, (key, version)) in self.keys.iter().enumerate() {
             push_key(&mut out, index, (key, version));
             out.push('}');
@@ -57,11 +106,20 @@ impl Page {
         self.answer(out)
     }
 
-    /// The answer that begins so.
-    pub(super) fn answer(&self, mut out: String) -> Answer {
+    /// What comes before the first key; there is room for all.
+    pub(super) fn begin(&self) -> String {
+        let mut out = String::with_capacity(self.json_bytes as usize);
+        out.push_str("{\"keys\":[");
+        out
+    }
+
+    /// The answer that begins so; what it does not take of what was counted is given back.
+    pub(super) fn answer(mut self, mut out: String) -> Answer {
         self.end(&mut out);
+        out.shrink_to_fit();
+        self.held.shrink_to(out.capacity() as u64);
         let mut answer = Answer::text(200, "application/json", out);
-        answer.held = Some(Rc::clone(&self.held));
+        answer.held = Some(Rc::new(self.held));
         answer
     }
 
@@ -74,11 +132,6 @@ impl Page {
         }
         let _ = writeln!(out, ",\"seq\":{}}}", self.seq);
     }
-}
-
-/// Appends what comes before the first key.
-pub(super) fn begin(out: &mut String) {
-    out.push_str("{\"keys\":[");
 }
 
 /// Appends the object of the key with this index, but for its end.

@@ -2,10 +2,10 @@
 //!
 //! # Invariants
 //!
-//! - What a page takes is counted before the first value is read ([`bytes_of`]), until it is sent.
+//! - What a page takes is counted before the first value is read ([`cost_of`]), until it is sent.
 //! - All values are of the state that the page is of: their readers are there before it begins.
 
-use super::page::{self, Page};
+use super::page::{self, Cost, Page};
 use crate::answer::Answer;
 use crate::json;
 use crate::problem::Problem;
@@ -21,7 +21,7 @@ const READER_BYTES: u64 = 512;
 
 /// A page that is put together.
 pub(crate) struct Values {
-    page: Page,
+    page: Option<Page>,
     /// Of each key its value; none of one that is too long.
     readers: Vec<Option<Reader>>,
     /// The key whose value is read.
@@ -35,15 +35,19 @@ fn is_shown(version: &Metadata) -> bool {
     version.len_bytes <= BATCH_VALUE_BYTES_MAX as u64
 }
 
-/// Bytes of RAM that a key with its value takes, at most: the value may be twice as long in JSON,
-/// and is there once more while it is read.
-pub(super) fn bytes_of((key, version): &(Key, Metadata)) -> u64 {
+/// What a key with its value takes: the value may be twice as long in JSON, and is there once more
+/// while it is read.
+pub(super) fn cost_of((key, version): &(Key, Metadata)) -> Cost {
     let value_bytes = if is_shown(version) {
         version.len_bytes
     } else {
         0
     };
-    page::key_bytes(key) + READER_BYTES + value_bytes * 3
+    let key = page::key_cost(key);
+    Cost {
+        json_bytes: key.json_bytes + value_bytes * 2,
+        other_bytes: key.other_bytes + READER_BYTES + value_bytes,
+    }
 }
 
 impl Values {
@@ -62,10 +66,9 @@ impl Values {
             let reader = reader.map_err(refusal::unavailable)?;
             readers.push(reader.map(|(_, reader)| reader));
         }
-        let mut out = String::new();
-        page::begin(&mut out);
+        let out = page.begin();
         Ok(Values {
-            page,
+            page: Some(page),
             readers,
             at: 0,
             value: Vec::new(),
@@ -75,23 +78,26 @@ impl Values {
 
     /// Goes on, as far as nothing has to be waited for; the answer, once all are read.
     pub(crate) fn step(&mut self, store: &mut Store) -> Poll<Answer> {
-        while self.at < self.page.keys.len() {
+        let page = self.page.take().expect("there is no step after the answer");
+        while self.at < page.keys.len() {
             let read = match &mut self.readers[self.at] {
                 None => Ok(None),
                 Some(reader) => match read(store, reader, &mut self.value) {
                     Poll::Ready(result) => result.map(Some),
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        self.page = Some(page);
+                        return Poll::Pending;
+                    }
                 },
             };
-            self.push(read);
+            self.push(&page, read);
         }
-        let out = core::mem::take(&mut self.out);
-        Poll::Ready(self.page.answer(out))
+        Poll::Ready(page.answer(core::mem::take(&mut self.out)))
     }
 
     /// Appends one key and what came of its value.
-    fn push(&mut self, read: Result<Option<()>, ReadError>) {
-        let (key, version) = &self.page.keys[self.at];
+    fn push(&mut self, page: &Page, read: Result<Option<()>, ReadError>) {
+        let (key, version) = &page.keys[self.at];
         page::push_key(&mut self.out, self.at, (key, version));
         match read {
             Ok(Some(())) => {

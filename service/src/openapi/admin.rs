@@ -310,7 +310,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 r#"{"type":"object","required":["power"]}"#,
             )),
         )],
-        problems: &[400, 401, 403, 412],
+        problems: &[400, 401, 403, 409, 412],
         who: Who::Token,
     },
     Operation {
@@ -328,7 +328,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 r#"{"type":"object","required":["power"]}"#,
             )),
         )],
-        problems: &[400, 401, 403, 412],
+        problems: &[400, 401, 403, 409, 412],
         who: Who::Token,
     },
     Operation {

@@ -306,6 +306,22 @@ fn conditions_are_judged_in_the_order_of_their_lines() {
     }
 }
 
+#[test]
+fn what_a_refused_batch_would_have_put_is_not_told() {
+    let mut bench = Bench::open();
+    let put = "{\"op\":\"put\",\"bucket\":\"b\",\"key\":\"k\",\"value\":\"1\"}\n";
+    for condition in ["\"absent\"", "\"\\\"1-00000000\\\"\""] {
+        let check =
+            format!("{{\"op\":\"check\",\"bucket\":\"b\",\"key\":\"k\",\"if\":{condition}}}\n");
+        let reply = batch(&mut bench, &[put, &check].concat());
+        assert_eq!(
+            (reply.status, reply.field("ETag")),
+            (412, None),
+            "{reply:?}"
+        );
+    }
+}
+
 /// What a batch saw to be over may be told once that is durable.
 #[test]
 fn a_batch_that_saw_a_value_end_waits_for_its_tombstone() {

@@ -58,8 +58,8 @@ fn a_store_that_is_not_open_is_told_of() {
 
 #[test]
 fn an_end_is_asked_for_once_by_the_owner_alone() {
-    let mut bench = Bench::new(with_tokens());
     for (word, power) in [("off", Power::Off), ("reboot", Power::Reboot)] {
+        let mut bench = Bench::new(with_tokens());
         let target = format!("/-/admin/power/{word}");
         let refused = bench.admin("POST", &target, &bearer(READ_TOKEN), "");
         assert_eq!(refused.problem(), "read-token-only");
@@ -73,6 +73,27 @@ fn an_end_is_asked_for_once_by_the_owner_alone() {
         let get = bench.admin("GET", &target, &bearer(TOKEN), "");
         assert_eq!((get.status, get.the("Allow")), (405, "POST, OPTIONS"));
     }
+    let mut bench = Bench::new(with_tokens());
     let target = "/-/admin/power/cycle";
     assert_eq!(bench.admin("POST", target, &bearer(TOKEN), "").status, 404);
+}
+
+#[test]
+fn the_first_end_stands() {
+    let mut bench = Bench::open();
+    for word in ["off", "reboot"] {
+        let target = format!("/-/admin/power/{word}");
+        let reply = bench.admin("POST", &target, "", "");
+        assert_eq!((reply.status, reply.text()), (202, "{\"power\":\"off\"}\n"));
+    }
+    assert_eq!(bench.service.take_power(), Some(Power::Off));
+    bench.service.begin_shutdown();
+    assert_eq!(
+        bench.admin("POST", "/-/admin/power/off", "", "").status,
+        202
+    );
+    let mut bench = Bench::open();
+    bench.service.begin_shutdown();
+    let reply = bench.admin("POST", "/-/admin/power/off", "", "");
+    assert_eq!((reply.status, reply.problem()), (409, "ending"));
 }
