@@ -50,6 +50,10 @@ fn empty(guest: &Guest) {
         for object in listed.split("{\"name\":\"").skip(1) {
             let (name, rest) = object.split_once('"').expect("a name");
             assert!(rest.contains(member), "{listed}");
+            if name.starts_with('!') {
+                // A backup's own: it goes when the store has seen that its reader is gone.
+                continue;
+            }
             let target = format!("/-/admin/{list}/{name}");
             let gone = guest.ask_admin("DELETE", &target, b"").status;
             assert!(matches!(gone, 204 | 404), "{target}: {gone}");
