@@ -136,3 +136,37 @@ fn push_vbd(members: &mut Members<'_>, vbd: &Blkfront) {
     }
     members.number("connections", vbd.connections().into());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+
+    /// What can be written as it is told is what holds where nobody has set it.
+    #[test]
+    fn defaults_are_those_of_the_settings() {
+        let shown = |settings: &Settings| {
+            let mut settings = settings.clone();
+            settings.sources.clear();
+            format!("{settings:?}")
+        };
+        let mut settable = 0;
+        for (key, default) in DEFAULTS {
+            let mut settings = Settings::default();
+            let mut warnings: Vec<String> = Vec::new();
+            let mut warn = |warning| warnings.push(warning);
+            settings.set(key, default, Source::CommandLine, &mut warn);
+            let is_sentence = default.contains(' ') || key == "auth.read-token";
+            if !is_sentence && key != "disk.unit" {
+                assert_eq!(warnings, [""; 0], "{key}={default}");
+                assert_eq!(shown(&settings), shown(&Settings::default()), "{key}");
+                settable += 1;
+            }
+            assert!(
+                !warnings.iter().any(|told| told.contains("no such key")),
+                "{key}"
+            );
+        }
+        assert_eq!(settable, 9);
+    }
+}

@@ -213,9 +213,7 @@ fn delete(
         // Without its conditions the answer would be 404, so they do not count
         // (RFC 9110 section 13.2.1).
         Err(problem) if problem.kind == Kind::ConditionFailed => {
-            // Nothing is handed in, to hear whether anything could be.
-            let nothing = service.store.submit(Batch::default());
-            nothing.map_err(refusal::problem)?;
+            refusal::refuse_unwritable(&mut service.store)?;
             let current = service.store.lookup(At::NOW, &place.bucket, &place.key);
             return Err(if matches!(current, Ok(None)) {
                 nothing_to_delete()

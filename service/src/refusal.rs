@@ -3,7 +3,7 @@
 use crate::kv;
 use crate::problem::{Kind, Problem};
 use alloc::format;
-use store::{NoSpace, ReadError, Refusal, State, Store, Unavailable};
+use store::{Batch, NoSpace, ReadError, Refusal, State, Store, Unavailable};
 
 /// Why a change did not happen, or may not have.
 pub(crate) fn problem(refusal: Refusal) -> Problem {
@@ -36,6 +36,14 @@ pub(crate) fn problem(refusal: Refusal) -> Problem {
         Refusal::Unavailable(why) => unavailable(why),
         Refusal::OutcomeUnknown => outcome_unknown(),
     }
+}
+
+/// Refuses while nothing can be changed: what is handed in to hear that is a batch of nothing.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn refuse_unwritable(store: &mut Store) -> Result<(), Problem> {
+    store.submit(Batch::default()).map(|_| ()).map_err(problem)
 }
 
 /// Refuses while there is nothing to look at.

@@ -13,6 +13,9 @@ const ANYTHING: char = '…';
 /// What is printed between two commands.
 const BETWEEN: char = '\x1e';
 
+/// How long all of them may take, in seconds.
+const SHELL_TIMEOUT_S: &str = "300";
+
 /// A command, and what it prints.
 #[derive(Debug, PartialEq, Eq)]
 struct Example {
@@ -92,7 +95,9 @@ fn run(guest: &Guest, examples: &[Example]) -> Vec<String> {
     }
     let path = std::env::var("PATH").expect("a search path");
     let clients = std::env::var("LAMPION_CLIENTS").expect("set by `cargo xtask test`");
-    let mut shell = Command::new("sh")
+    // One that waits for what never comes is a failure, and not a test without an end.
+    let mut shell = Command::new("timeout")
+        .args([SHELL_TIMEOUT_S, "sh"])
         .current_dir(&directory.0)
         .env("PATH", format!("{clients}:{path}"))
         .env("L", format!("http://{}", guest.address()))
@@ -108,7 +113,13 @@ fn run(guest: &Guest, examples: &[Example]) -> Vec<String> {
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     let text = text.replace('\r', "");
     let mut parts: Vec<String> = text.split(BETWEEN).map(str::to_owned).collect();
-    assert_eq!(parts.pop().as_deref(), Some(""), "behind the last one");
+    let rest = parts.pop();
+    let status = output.status;
+    assert_eq!(
+        rest.as_deref(),
+        Some(""),
+        "behind the last one that ended: {status}"
+    );
     parts
 }
 

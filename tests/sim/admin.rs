@@ -155,3 +155,29 @@ fn one_port_for_both_is_said_and_serves_the_users() {
     );
     assert!(console.contains("admin.port=off"), "{console}");
 }
+
+#[test]
+fn the_status_has_the_machine_and_every_setting_with_who_has_set_it() {
+    let mut simulation = Simulation::begin(Options {
+        command_line: "ip=10.0.2.50/24 gw=10.0.2.2 auth=open auth.read-token=0123456789abcdef \
+                       site.shop.example=shop"
+            .into(),
+        ..Options::new(6)
+    });
+    until_ready(&mut simulation);
+    let status = owner(&mut simulation, "GET", "status", "");
+    assert_eq!(status.status, 200);
+    let text = status.text();
+    for part in [
+        "\"state\":\"ready\"",
+        "\"vif\":{\"connected\":true,\"mac\":\"",
+        "\"vbd\":{\"connected\":true,\"bytes\":",
+        "\"ip\":{\"value\":\"10.0.2.50/24\",\"source\":\"command line\"}",
+        "\"auth.read-token\":{\"value\":\"set\",\"source\":\"command line\"}",
+        "\"watchdog\":{\"value\":\"off\",\"source\":\"default\"}",
+        "\"site.shop.example\":{\"value\":\"shop\",\"source\":\"command line\"}",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("0123456789abcdef"));
+}

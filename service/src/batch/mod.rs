@@ -70,9 +70,7 @@ pub(crate) fn begin(
     route::no_parameters(request.target.query)?;
     route::admit(service, request, Intent::Write)?;
     route::refuse_unless(request, true, now)?;
-    // Nothing is handed in, to hear whether anything could be.
-    let nothing = service.store.submit(Batch::default());
-    nothing.map_err(refusal::problem)?;
+    refusal::refuse_unwritable(&mut service.store)?;
     let together_bytes = service.config.limits.bodies_bytes;
     let limits = Limits {
         body_bytes: body_bytes_max(&service.config.limits),

@@ -394,3 +394,14 @@ fn a_disk_that_fails_leaves_the_outcome_unknown() {
         (500, "write-outcome-unknown")
     );
 }
+
+#[test]
+fn what_cannot_be_written_is_said_before_the_body_comes() {
+    let mut bench = Bench::open();
+    bench.be(Mood::WritesFail);
+    assert_eq!(bench.put("/kv/b/k", "", "x").status, 500);
+    bench.be(Mood::Good);
+    let head = "POST /-/batch HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\n\
+                Content-Length: 1\r\n\r\n";
+    assert_eq!(bench.ask(head).problem(), "store-read-only");
+}

@@ -1,6 +1,7 @@
 //! `/-/keys` and `/-/buckets`.
 
 use crate::harness::{self, Bench, TOKEN};
+use crate::replies::Reply;
 
 fn bench() -> Bench {
     let mut bench = Bench::open();
@@ -150,6 +151,13 @@ fn everybody_sees_what_everybody_may_read() {
     assert_eq!(keys(all.text()).0, ["a", "b.rhai", "c.rhai", "d", "e.rhai"]);
 }
 
+/// The target of the page behind this one.
+fn next(page: &Reply) -> Option<String> {
+    let (_, next) = page.text().rsplit_once("\"next\":").expect("next");
+    let next = next.strip_prefix('"')?;
+    next.split('"').next().map(str::to_owned)
+}
+
 /// What is told of each value on a page, in order.
 fn values(text: &str) -> Vec<String> {
     let parts = text.split("\"modified_ms\":").skip(1);
@@ -212,12 +220,8 @@ fn a_page_of_values_is_cut_where_it_grows_too_long_and_goes_on_there() {
         assert!(reply.body.len() < 300_000, "{}", reply.body.len());
         found += values(reply.text()).len();
         pages += 1;
-        let (_, next) = reply.text().rsplit_once("\"next\":").expect("next");
-        match next
-            .strip_prefix('"')
-            .and_then(|rest| rest.split('"').next())
-        {
-            Some(next) => target = next.to_owned(),
+        match next(&reply) {
+            Some(next) => target = next,
             None => break,
         }
     }
@@ -282,12 +286,8 @@ fn a_list_goes_on_behind_the_longest_key_and_ends_where_keys_are_long() {
             assert_eq!(reply.status, 200, "{target}");
             assert!(reply.body.len() < 256 * 1024, "{}", reply.body.len());
             found += reply.text().matches("\"size\":").count();
-            let (_, next) = reply.text().rsplit_once("\"next\":").expect("next");
-            match next
-                .strip_prefix('"')
-                .and_then(|rest| rest.split('"').next())
-            {
-                Some(next) => target = next.to_owned(),
+            match next(&reply) {
+                Some(next) => target = next,
                 None => break,
             }
         }
