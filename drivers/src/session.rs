@@ -6,8 +6,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use core::task::Poll;
 use xen::task::{self, Task};
-use xen::xenbus::{Frontend, HandshakeError, XenbusState};
-use xen::xenstore::{Watch, XsError};
+use xen::xenbus::{BackendWatch, Frontend, HandshakeError, XenbusState};
+use xen::xenstore::XsError;
 
 /// Pause before a failed handshake is tried again, and before a connection is that was lost
 /// sooner than this: a backend that flaps must not make us write to xenstore all the time.
@@ -54,7 +54,7 @@ impl core::fmt::Display for ConnectError {
 pub(crate) struct Established<L> {
     pub(crate) link: L,
     pub(crate) frontend: Frontend,
-    pub(crate) watch: Watch,
+    pub(crate) watch: BackendWatch,
     /// What is to be read again whenever the backend says anew that it is connected.
     pub(crate) reread: Option<Reread>,
 }
@@ -262,6 +262,10 @@ impl<C: Connect> Session<C> {
                 let monitor = Box::pin(until_lost(frontend, watch, reread));
                 State::Connected(link, monitor, since_ns)
             }
+            Err(ConnectError::Handshake(HandshakeError::Moved)) => {
+                log::info!("{}: the toolstack has moved it", self.path);
+                self.begin()
+            }
             Err(error) => {
                 // Said once for all tries that fail alike.
                 if failed != Some(error) {
@@ -276,8 +280,8 @@ impl<C: Connect> Session<C> {
     }
 }
 
-/// Ends when the backend is no longer connected.
-async fn until_lost(frontend: Frontend, watch: Watch, reread: Option<Reread>) {
+/// Ends when the backend is no longer connected, or no longer the device's.
+async fn until_lost(frontend: Frontend, watch: BackendWatch, reread: Option<Reread>) {
     loop {
         watch.fired().await;
         let mut state = frontend.backend_state().await;
@@ -286,7 +290,7 @@ async fn until_lost(frontend: Frontend, watch: Watch, reread: Option<Reread>) {
             state = frontend.backend_state().await;
         }
         // Without xenstore nothing is known; the rings go on.
-        if state.is_ok_and(|state| !is_at_work(state)) {
+        if state.is_ok_and(|state| !is_at_work(state)) || frontend.has_moved().await == Ok(true) {
             return;
         }
         if let Some(reread) = &reread {

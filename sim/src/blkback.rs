@@ -94,9 +94,14 @@ impl Request {
 }
 
 impl Blkback {
-    /// A device that the toolstack has just attached.
+    /// A device that the toolstack has just attached, with its backend in dom0.
     pub fn attach(domain: &mut Domain, number: u32) -> Blkback {
-        let nodes = Nodes::create(domain, "vbd", number);
+        Blkback::attach_in(domain, 0, number)
+    }
+
+    /// The same with its backend in `domid`.
+    pub fn attach_in(domain: &mut Domain, domid: u16, number: u32) -> Blkback {
+        let nodes = Nodes::create(domain, domid, "vbd", number);
         let mut backend = Blkback {
             nodes,
             state: XenbusState::Initialising,
@@ -176,8 +181,9 @@ impl Blkback {
             return;
         };
         let Domain { grants, arena, .. } = domain;
-        let page = match grants.map(arena, 0, reference, Need::Write) {
-            Ok(page) if domain.events.is_for(port, 0) => page,
+        let domid = self.nodes.domid;
+        let page = match grants.map(arena, domid, reference, Need::Write) {
+            Ok(page) if domain.events.is_for(port, domid) => page,
             other => {
                 self.errors
                     .push(format!("ring {reference}, port {port}: {other:?}"));
@@ -308,7 +314,7 @@ impl Blkback {
             && entry.key().0 <= domain.now_ns
         {
             let request = entry.remove();
-            let status = match perform(domain, disk, &request) {
+            let status = match perform(domain, self.nodes.domid, disk, &request) {
                 Ok(()) => blkif::BLKIF_RSP_OKAY,
                 Err(IoError::NotOffered) => blkif::BLKIF_RSP_EOPNOTSUPP,
                 Err(_) => blkif::BLKIF_RSP_ERROR,
@@ -331,7 +337,7 @@ impl Blkback {
             );
             if writes && domain.random.chance(1, 2) {
                 // What fails now is lost like the rest.
-                let _ = perform(domain, disk, &request);
+                let _ = perform(domain, self.nodes.domid, disk, &request);
             }
         }
     }
@@ -361,7 +367,12 @@ fn publish(ring: &mut BackRing, domain: &mut Domain, port: u32) {
 }
 
 /// Carries a request out, page by page.
-fn perform(domain: &mut Domain, disk: &mut Disk, request: &Request) -> Result<(), IoError> {
+fn perform(
+    domain: &mut Domain,
+    domid: u16,
+    disk: &mut Disk,
+    request: &Request,
+) -> Result<(), IoError> {
     match request.operation {
         blkif::BLKIF_OP_FLUSH_DISKCACHE => return disk.flush(),
         blkif::BLKIF_OP_DISCARD => {
@@ -375,7 +386,7 @@ fn perform(domain: &mut Domain, disk: &mut Disk, request: &Request) -> Result<()
     let Domain { grants, arena, .. } = domain;
     for (reference, first, count) in &request.segments {
         let mut bytes = vec![0; count * SECTOR_BYTES as usize];
-        let entry = (0, *reference);
+        let entry = (domid, *reference);
         let at = first * SECTOR_BYTES as usize;
         let moved = if request.operation == blkif::BLKIF_OP_READ {
             disk.read(offset, &mut bytes)?;

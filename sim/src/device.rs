@@ -14,6 +14,8 @@ pub struct Nodes {
     pub frontend: String,
     /// The backend's directory.
     pub backend: String,
+    /// The domain that the backend is in.
+    pub domid: u16,
     /// The tree's version at the last look.
     seen: u64,
     /// What a frontend of before said last, until it says something else.
@@ -23,14 +25,14 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Makes both directories, as the toolstack does for a new device.
-    pub fn create(domain: &mut Domain, kind: &str, number: u32) -> Nodes {
+    /// Makes both directories, as the toolstack does for a new device whose backend is in `domid`.
+    pub fn create(domain: &mut Domain, domid: u16, kind: &str, number: u32) -> Nodes {
         let frontend = format!("/local/domain/{DOMID}/device/{kind}/{number}");
-        let backend = format!("/local/domain/0/backend/{kind}/{DOMID}/{number}");
+        let backend = format!("/local/domain/{domid}/backend/{kind}/{DOMID}/{number}");
         let xenstored = &mut domain.xenstored;
         for (path, key, value) in [
             (&frontend, "backend", backend.as_str()),
-            (&frontend, "backend-id", "0"),
+            (&frontend, "backend-id", &domid.to_string()),
             (&frontend, "handle", &number.to_string()),
             (&frontend, "state", "1"),
             (&backend, "frontend", frontend.as_str()),
@@ -44,10 +46,11 @@ impl Nodes {
         for key in ["backend", "backend-id", "handle", "state"] {
             xenstored.set_owner(&format!("{frontend}/{key}"), DOMID);
         }
-        xenstored.allow(&frontend, 0, Access::Both);
+        xenstored.allow(&frontend, domid, Access::Both);
         Nodes {
             frontend,
             backend,
+            domid,
             seen: 0,
             stale: None,
             spoilt: BTreeMap::new(),
@@ -85,6 +88,11 @@ impl Nodes {
         self.write(domain, "frontend-id", DOMID);
         self.write(domain, "online", 1);
         self.show(domain);
+    }
+
+    /// Removes the backend's directory, as the toolstack does when its domain is gone.
+    pub fn remove_backend(&self, domain: &mut Domain) {
+        domain.xenstored.remove(&self.backend);
     }
 
     /// Removes both directories, as the toolstack does with a device that is closed.

@@ -37,6 +37,8 @@ pub struct Netback {
 
 #[derive(Debug)]
 struct Rings {
+    /// The backend's domain, to which pages are granted.
+    domid: u16,
     tx: BackRing,
     rx: BackRing,
     tx_port: u32,
@@ -56,9 +58,14 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 }
 
 impl Netback {
-    /// A device that the toolstack has just attached.
+    /// A device that the toolstack has just attached, with its backend in dom0.
     pub fn attach(domain: &mut Domain, number: u32) -> Netback {
-        let nodes = Nodes::create(domain, "vif", number);
+        Netback::attach_in(domain, 0, number)
+    }
+
+    /// The same with its backend in `domid`.
+    pub fn attach_in(domain: &mut Domain, domid: u16, number: u32) -> Netback {
+        let nodes = Nodes::create(domain, domid, "vif", number);
         let [a, b, c, d, e, f] = MAC;
         let mac = format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
         let path = format!("{}/mac", nodes.frontend);
@@ -157,19 +164,21 @@ impl Netback {
             return;
         };
         for port in [tx_port, rx_port] {
-            if !domain.events.is_for(port, 0) {
+            if !domain.events.is_for(port, self.nodes.domid) {
                 self.errors.push(format!("port {port} is not for us"));
                 return;
             }
         }
         let Domain { grants, arena, .. } = domain;
-        let tx = grants.map(arena, 0, tx, Need::Write);
-        let rx = grants.map(arena, 0, rx, Need::Write);
+        let domid = self.nodes.domid;
+        let tx = grants.map(arena, domid, tx, Need::Write);
+        let rx = grants.map(arena, domid, rx, Need::Write);
         let (Ok(tx), Ok(rx)) = (tx, rx) else {
             self.errors.push("a ring cannot be mapped".to_owned());
             return;
         };
         self.rings = Some(Rings {
+            domid,
             tx: BackRing::attach(arena, tx, netif::NET_TX_RING_SIZE, TX_SLOT_BYTES),
             rx: BackRing::attach(arena, rx, netif::NET_RX_RING_SIZE, RX_SLOT_BYTES),
             tx_port,
@@ -261,6 +270,7 @@ impl Netback {
 /// Takes frames off the guest; one page each, as no `feature-sg` was asked for.
 fn transmit(rings: &mut Rings, domain: &mut Domain, wire: &mut Wire, errors: &mut Vec<String>) {
     let Rings {
+        domid,
         tx,
         tx_port,
         attention,
@@ -272,9 +282,10 @@ fn transmit(rings: &mut Rings, domain: &mut Domain, wire: &mut Wire, errors: &mu
         let (reference, offset) = (word(&bytes, 0), usize::from(half(&bytes, 4)));
         let (flags, id, size) = (half(&bytes, 6), half(&bytes, 8), half(&bytes, 10));
         let mut frame = vec![0; usize::from(size)];
-        let copied = domain
-            .grants
-            .copy_from(&domain.arena, (0, reference), offset, &mut frame);
+        let copied =
+            domain
+                .grants
+                .copy_from(&domain.arena, (*domid, reference), offset, &mut frame);
         let status = match copied {
             Ok(()) if flags == 0 => {
                 domain.note(|| format!("net: {size} bytes from the guest"));
@@ -305,6 +316,7 @@ fn receive(
     errors: &mut Vec<String>,
 ) -> u64 {
     let Rings {
+        domid,
         rx,
         rx_port,
         rx_dry,
@@ -323,7 +335,7 @@ fn receive(
         let offset = 0;
         let copied = domain
             .grants
-            .copy_to(&domain.arena, (0, reference), offset, &frame);
+            .copy_to(&domain.arena, (*domid, reference), offset, &frame);
         let status = match copied {
             Ok(()) => frame.len() as i16,
             Err(error) => {

@@ -1,7 +1,7 @@
 //! Disk and network interface are detached and attached again.
 
 use crate::load::Load;
-use crate::{held, on_blank_disk, rounds};
+use crate::{held, on_blank_disk, rounds, settles};
 use std::thread;
 use std::time::Duration;
 use tests::bed::Bed;
@@ -41,17 +41,6 @@ fn again_and_again(name: &str, act: impl Fn(&Bed, &Guest, &str)) {
     guest.shut_down(60);
     drop(guest);
     offline::assert_in_order(offline::fetched(&bed, &disk));
-}
-
-/// What a backend keeps mapped for a while is taken back when it lets go.
-fn settles(guest: &Guest, before: [u64; 4]) -> bool {
-    (0..40).any(|_| {
-        let is_settled = held(guest) == before;
-        if !is_settled {
-            thread::sleep(Duration::from_millis(500));
-        }
-        is_settled
-    })
 }
 
 fn wait_for(bed: &Bed, name: &str, metric: &str, guest: &Guest) {

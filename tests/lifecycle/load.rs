@@ -13,6 +13,11 @@ const KEYS_EACH: u64 = 8;
 const VALUE_BYTES: usize = 3_000;
 /// Answers after which the clients count as at work again.
 const SOME: u64 = 64;
+/// The problem of a write that was sent to the disk and not heard of again.
+const UNKNOWN: &str = "write-outcome-unknown";
+/// How long an answer is waited for where none may come: another connection is sooner heard than
+/// one that repeats what it has sent, later each time.
+const IN_AN_OUTAGE: Duration = Duration::from_secs(5);
 /// Between a refusal and the next request.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long that may take, on a loaded machine.
@@ -21,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// The clients.
 pub(crate) struct Load {
     shared: Arc<Shared>,
-    clients: Vec<JoinHandle<[Known; KEYS_EACH as usize]>>,
+    clients: Vec<JoinHandle<Vec<Known>>>,
 }
 
 #[derive(Default)]
@@ -31,6 +36,10 @@ struct Shared {
     resets: AtomicU64,
     /// Answers that say that it cannot be done now.
     refused: AtomicU64,
+    /// Whether nobody may answer for a while, and a write be answered with [`UNKNOWN`].
+    has_outages: bool,
+    /// Answers that were that.
+    unknown: AtomicU64,
     /// Longest time in which one client got no answer.
     silence_ms: AtomicU64,
     wrong: Mutex<Vec<String>>,
@@ -45,7 +54,20 @@ struct Known {
 
 impl Load {
     pub(crate) fn begin(guest: &Guest) -> Load {
-        let shared = Arc::new(Shared::default());
+        Load::with(guest, Shared::default())
+    }
+
+    /// Disk and network may be away for longer than anybody waits for them.
+    pub(crate) fn through_outages(guest: &Guest) -> Load {
+        let shared = Shared {
+            has_outages: true,
+            ..Shared::default()
+        };
+        Load::with(guest, shared)
+    }
+
+    fn with(guest: &Guest, shared: Shared) -> Load {
+        let shared = Arc::new(shared);
         let clients = (0..CLIENTS).map(|number| {
             let (shared, address) = (Arc::clone(&shared), guest.address().to_owned());
             thread::spawn(move || work(number, &address, &shared))
@@ -90,7 +112,7 @@ impl Load {
         for (number, known) in (0..).zip(self.clients.drain(..)) {
             let known = known.join().expect("no client panicked");
             for (nth, known) in (0..).zip(known) {
-                let key = number * KEYS_EACH + nth;
+                let key = key(number, nth);
                 let answer = client.request("GET", &target(key), b"").expect("an answer");
                 let may_be = |version| answer.body == value(key, version, VALUE_BYTES);
                 let is_known = (known.stands..=known.sent).any(may_be);
@@ -101,9 +123,10 @@ impl Load {
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
         assert_eq!(*shared.wrong.lock().expect("no client panicked"), [""; 0]);
         format!(
-            "{} answers, {} refused, {} connections cut off, at most {} ms without an answer",
+            "{} answers, {} refused, {} unknown, {} connections cut off, at most {} ms without an answer",
             count(&shared.answers),
             count(&shared.refused),
+            count(&shared.unknown),
             count(&shared.resets),
             count(&shared.silence_ms)
         )
@@ -124,16 +147,24 @@ fn target(key: u64) -> String {
     format!("/kv/load/{key}")
 }
 
-/// Puts and gets until it is over; what is known then.
-fn work(number: u64, address: &str, shared: &Shared) -> [Known; KEYS_EACH as usize] {
-    let mut known = [Known::default(); KEYS_EACH as usize];
+fn key(client: u64, nth: u64) -> u64 {
+    nth * CLIENTS + client
+}
+
+/// Puts and gets until it is over; what is known then, key by key.
+///
+/// What was sent on a connection that is cut off may still arrive, and be written: keys are left
+/// as they are then, and others taken.
+fn work(number: u64, address: &str, shared: &Shared) -> Vec<Known> {
+    let mut known: Vec<Known> = Vec::new();
+    let mut first = 0;
     let mut connection = None;
     for turn in 0.. {
         if shared.stop.load(Ordering::Relaxed) {
             break;
         }
-        let nth = turn % KEYS_EACH;
-        let (key, of_key) = (number * KEYS_EACH + nth, &mut known[nth as usize]);
+        let nth = first + turn % KEYS_EACH as usize;
+        known.resize(known.len().max(nth + 1), Known::default());
         let client = match connection
             .take()
             .map_or_else(|| Client::connect(address), Ok)
@@ -141,10 +172,16 @@ fn work(number: u64, address: &str, shared: &Shared) -> [Known; KEYS_EACH as usi
             Ok(client) => client,
             Err(_) => continue,
         };
+        if shared.has_outages {
+            client.set_timeout(IN_AN_OUTAGE).expect("a time-out");
+        }
         let begun = Instant::now();
-        match turn_of(client, key, of_key, shared) {
+        match turn_of(client, key(number, nth as u64), &mut known[nth], shared) {
             Some(client) => connection = Some(client),
-            None => _ = shared.resets.fetch_add(1, Ordering::Relaxed),
+            None => {
+                first = known.len();
+                shared.resets.fetch_add(1, Ordering::Relaxed);
+            }
         }
         let silence_ms = begun.elapsed().as_millis() as u64;
         shared.silence_ms.fetch_max(silence_ms, Ordering::Relaxed);
@@ -165,6 +202,10 @@ fn turn_of(mut client: Client, key: u64, known: &mut Known, shared: &Shared) -> 
         // It is not asked again at once.
         thread::sleep(PAUSE);
         shared.refused.fetch_add(1, Ordering::Relaxed);
+        return Some(client);
+    }
+    if shared.has_outages && put.text().contains(UNKNOWN) {
+        shared.unknown.fetch_add(1, Ordering::Relaxed);
         return Some(client);
     }
     if !matches!(put.status, 201 | 204) {

@@ -3,12 +3,15 @@
 #![forbid(unsafe_code)]
 
 mod crash;
+mod driver_domain;
 mod host;
 mod hotplug;
 mod load;
 mod owners;
 mod suspend;
 
+use std::thread;
+use std::time::Duration;
 use tests::bed::Bed;
 use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
 
@@ -37,6 +40,17 @@ fn on_blank_disk(bed: &Bed, name: &str) -> (Recipe, String) {
 
 fn held(guest: &Guest) -> [u64; 4] {
     STEADY.map(|name| guest.metric(name))
+}
+
+/// What a backend keeps mapped for a while is taken back when it lets go.
+fn settles(guest: &Guest, before: [u64; 4]) -> bool {
+    (0..40).any(|_| {
+        let is_settled = held(guest) == before;
+        if !is_settled {
+            thread::sleep(Duration::from_millis(500));
+        }
+        is_settled
+    })
 }
 
 /// How often each is done; the variable says otherwise.

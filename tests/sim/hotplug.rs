@@ -7,6 +7,7 @@
 use crate::{request, seeds, until_ready};
 use sim::blkback::Blkback;
 use sim::disk::Disk;
+use sim::domain::DOMID;
 use sim::machine::World;
 use sim::netback::Netback;
 use sim::random::Random;
@@ -23,8 +24,11 @@ const VALUE_BYTES: usize = 5_000;
 const MS: u64 = 1_000_000;
 /// How long a device may be away; changes are refused after ten seconds.
 const AWAY_NS: [u64; 5] = [0, MS, 300 * MS, 4_000 * MS, 25_000 * MS];
-/// A handshake that failed is tried again after 5 s.
-const BACK_NS_MAX: u64 = 40_000 * MS;
+/// How long one answer may take.
+const ANSWER_NS_MAX: u64 = 40_000 * MS;
+/// How soon a device works that is there again: a handshake that failed is tried again after 5 s,
+/// and a peer that was not heard repeats what it has sent later each time.
+const BACK_NS_MAX: u64 = 8_000 * MS;
 const VBD: u32 = 51_712;
 
 /// What happens to a device.
@@ -34,13 +38,19 @@ enum Event {
     DiskIsDetached,
     NetworkDies,
     NetworkIsDetached,
+    /// The domain of the disk's backend dies with what it had in xenstore; the toolstack removes
+    /// what is left of the device, and attaches it with a backend in another domain.
+    DiskMoves,
+    NetworkMoves,
 }
 
-const EVENTS: [Event; 4] = [
+const EVENTS: [Event; 6] = [
     Event::DiskDies,
     Event::DiskIsDetached,
     Event::NetworkDies,
     Event::NetworkIsDetached,
+    Event::DiskMoves,
+    Event::NetworkMoves,
 ];
 
 fn wait(simulation: &mut Simulation, ns: u64) {
@@ -61,6 +71,16 @@ fn with_vif(simulation: &Simulation, act: impl FnOnce(&mut Netback, &mut World))
         act(&mut vif, world);
         world.vif = Some(vif);
     });
+}
+
+/// The guest's directory of a device.
+fn device(kind: &str, number: u32) -> String {
+    format!("/local/domain/{DOMID}/device/{kind}/{number}")
+}
+
+/// The next driver domain.
+fn other(domid: u16) -> u16 {
+    domid.max(DOMID) + 1
 }
 
 /// A device goes, is away for so long, and is there again.
@@ -112,7 +132,39 @@ fn happen(simulation: &mut Simulation, event: Event, away_ns: u64) {
             wait(simulation, away_ns);
             simulation.world(|world| world.vif = Some(Netback::attach(&mut world.domain, 0)));
         }
+        Event::DiskMoves => move_disk(simulation, away_ns),
+        Event::NetworkMoves => move_network(simulation, away_ns),
     }
+}
+
+fn move_disk(simulation: &mut Simulation, away_ns: u64) {
+    let (domid, disk) = simulation.world(|world| {
+        let (mut vbd, mut disk) = world.vbd.take().expect("a disk");
+        vbd.die(&mut world.domain, &mut disk);
+        vbd.nodes().remove_backend(&mut world.domain);
+        (vbd.nodes().domid, disk)
+    });
+    wait(simulation, away_ns);
+    simulation.world(|world| {
+        world.domain.xenstored.remove(&device("vbd", VBD));
+        let vbd = Blkback::attach_in(&mut world.domain, other(domid), VBD);
+        world.vbd = Some((vbd, disk));
+    });
+}
+
+fn move_network(simulation: &mut Simulation, away_ns: u64) {
+    let domid = simulation.world(|world| {
+        let mut vif = world.vif.take().expect("a network interface");
+        vif.leave(&mut world.domain);
+        vif.nodes().remove_backend(&mut world.domain);
+        vif.nodes().domid
+    });
+    wait(simulation, away_ns);
+    simulation.world(|world| {
+        world.domain.xenstored.remove(&device("vif", 0));
+        let vif = Netback::attach_in(&mut world.domain, other(domid), 0);
+        world.vif = Some(vif);
+    });
 }
 
 /// Of each key, which versions it may have.
@@ -145,7 +197,7 @@ impl Writers {
     fn end(&mut self, simulation: &mut Simulation, version: u64, event: Event) {
         for (mut client, key) in std::mem::take(&mut self.clients) {
             let mut outcome = None;
-            let _ = simulation.run(BACK_NS_MAX, |world| {
+            let _ = simulation.run(ANSWER_NS_MAX, |world| {
                 outcome = client.answer(world);
                 outcome.is_some()
             });
@@ -237,7 +289,7 @@ fn play(seed: u64) {
     };
     let mut before = None;
     for cycle in 1..=CYCLES {
-        let event = EVENTS[random.below(4) as usize];
+        let event = EVENTS[random.below(EVENTS.len() as u64) as usize];
         let away_ns = AWAY_NS[random.below(5) as usize];
         writers.begin(&mut simulation, cycle, &mut random);
         wait(&mut simulation, random.below(6 * MS));

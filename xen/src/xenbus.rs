@@ -9,6 +9,8 @@ use crate::xenstore::{Watch, Xenstore, XsError};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::future::poll_fn;
+use core::task::Poll;
 pub use xen_sys::io::xenbus::XenbusState;
 
 /// A device as the toolstack announced it.
@@ -30,6 +32,8 @@ pub enum HandshakeError {
     TimedOut(XenbusState),
     /// The backend closes.
     Closed,
+    /// The toolstack has taken the device away, or given it another backend.
+    Moved,
 }
 
 impl From<XsError> for HandshakeError {
@@ -46,11 +50,35 @@ impl core::fmt::Display for HandshakeError {
                 write!(f, "the backend stays in state {state:?}")
             }
             HandshakeError::Closed => f.write_str("the backend is closed"),
+            HandshakeError::Moved => f.write_str("the toolstack says that it is elsewhere"),
         }
     }
 }
 
 impl core::error::Error for HandshakeError {}
+
+/// Fires when the backend's state changes, or the device has another backend.
+#[derive(Debug)]
+pub struct BackendWatch {
+    state: Watch,
+    place: Watch,
+}
+
+impl BackendWatch {
+    /// Waits until it fired since last asked.
+    pub async fn fired(&self) {
+        poll_fn(|_| {
+            // Both, so that what they say together is looked at once.
+            let (state, place) = (self.state.take_fired(), self.place.take_fired());
+            if state || place {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+}
 
 /// Longest wait for a backend to change its state.
 const STATE_TIMEOUT_NS: u64 = 30_000_000_000;
@@ -176,23 +204,42 @@ impl Frontend {
         self.xenstore.write_all(&nodes).await
     }
 
-    /// Watches the backend's state.
+    /// Watches the backend's state, and where the backend is: a driver domain that crashed comes
+    /// back as another domain, and nothing is heard of the old one's nodes any more.
     ///
     /// # Errors
     /// [`XsError`].
-    pub async fn watch_backend(&self) -> Result<Watch, XsError> {
-        self.xenstore
-            .watch(&format!("{}/state", self.backend))
-            .await
+    pub async fn watch_backend(&self) -> Result<BackendWatch, XsError> {
+        let watch = async |path: &str, key: &str| {
+            let path = format!("{path}/{key}");
+            self.xenstore.watch(&path).await
+        };
+        Ok(BackendWatch {
+            state: watch(&self.backend, "state").await?,
+            place: watch(&self.path, "backend").await?,
+        })
     }
 
-    /// Waits until the backend is in one of `wanted`; a backend that closes ends the wait.
+    /// Whether the toolstack has taken the device away, or given it another backend.
+    ///
+    /// # Errors
+    /// [`XsError`].
+    pub async fn has_moved(&self) -> Result<bool, XsError> {
+        match self.read("backend").await {
+            Ok(backend) => Ok(backend != self.backend),
+            Err(XsError::NotFound) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Waits until the backend is in one of `wanted`; a backend that closes ends the wait, and so
+    /// does a device that is moved.
     ///
     /// # Errors
     /// [`HandshakeError`].
     pub async fn wait_for(
         &self,
-        watch: &Watch,
+        watch: &BackendWatch,
         wanted: &[XenbusState],
     ) -> Result<XenbusState, HandshakeError> {
         let ends = [XenbusState::Closing, XenbusState::Closed];
@@ -201,7 +248,7 @@ impl Frontend {
 
     async fn wait(
         &self,
-        watch: &Watch,
+        watch: &BackendWatch,
         wanted: &[XenbusState],
         ends: &[XenbusState],
     ) -> Result<XenbusState, HandshakeError> {
@@ -213,6 +260,9 @@ impl Frontend {
                 }
                 if ends.contains(&state) {
                     return Err(HandshakeError::Closed);
+                }
+                if self.has_moved().await? {
+                    return Err(HandshakeError::Moved);
                 }
                 watch.fired().await;
             }
@@ -228,7 +278,7 @@ impl Frontend {
     ///
     /// # Errors
     /// [`HandshakeError`].
-    pub async fn restart(&self, watch: &Watch) -> Result<(), HandshakeError> {
+    pub async fn restart(&self, watch: &BackendWatch) -> Result<(), HandshakeError> {
         use XenbusState::{Closed, Closing, InitWait, Initialising, Unknown};
         let state = self.backend_state().await?;
         if !matches!(state, Unknown | Initialising | InitWait) {

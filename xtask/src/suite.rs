@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::bed::outer::{self, Disk};
-use crate::bed::{Bed, Request, clients, command, hostile, linux_guest};
+use crate::bed::{self, Bed, Request, clients, command, hostile, linux_guest};
 use crate::failures;
 use crate::hosts::Hypervisor;
 use crate::lanes::Screen;
@@ -30,6 +30,8 @@ pub(crate) struct Suite {
     linux_guest: bool,
     /// With the hostile backend in the payload, and a CPU for it alone.
     hostile: bool,
+    /// With what a driver domain boots in the payload.
+    driver_domain: bool,
     /// A persistent disk, with a log of all writes to it.
     recorded_disk: bool,
     /// With the image of an earlier commit in the payload, too.
@@ -116,6 +118,7 @@ impl Suite {
             icount: false,
             linux_guest: false,
             hostile: false,
+            driver_domain: false,
             recorded_disk: false,
             older: false,
             wrong_for: None,
@@ -137,6 +140,7 @@ impl Suite {
     /// What it measures is part of the result.
     const fn lifecycle(hypervisor: Hypervisor) -> Suite {
         Suite {
+            driver_domain: true,
             shows_output: true,
             ..Suite::on("lifecycle", hypervisor)
         }
@@ -211,6 +215,9 @@ impl Suite {
         }
         if self.hostile {
             files.push(hostile::file()?);
+        }
+        if self.driver_domain {
+            files.extend(bed::driver_domain(self.hypervisor)?);
         }
         if self.older {
             files.push(("older".to_owned(), older::build()?));

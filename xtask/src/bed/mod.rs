@@ -209,6 +209,14 @@ pub(crate) fn emulation_tree(progress: &Progress) -> Result<Tree> {
     Tree::open(&root, &tree::EMULATION, progress)
 }
 
+/// What a driver domain boots on this hypervisor, for the payload.
+pub(crate) fn driver_domain(hypervisor: Hypervisor) -> Result<Vec<(String, PathBuf)>> {
+    let progress = &Progress::new();
+    let root = root()?;
+    let _lock = lock(&root, progress)?;
+    hosts::driver_domain(hypervisor, &root, progress)
+}
+
 /// A tree, fetched if it is not there.
 pub(crate) fn fetched(recipe: &Recipe) -> Result<Tree> {
     let progress = &Progress::new();

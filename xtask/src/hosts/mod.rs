@@ -6,10 +6,10 @@ pub(crate) mod kvm;
 mod xen;
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::progress::Progress;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
@@ -86,4 +86,21 @@ pub(crate) fn prepare(
         Hypervisor::Xen(release, daemon) => xen::prepare(release, daemon, bed, progress),
         Hypervisor::Emulation => emulation::prepare(bed, progress),
     }
+}
+
+/// A driver domain's kernel and initramfs, by their names in the payload: dom0's own.
+pub(crate) fn driver_domain(
+    hypervisor: Hypervisor,
+    bed: &Path,
+    progress: &Progress,
+) -> Result<Vec<(String, PathBuf)>> {
+    let Hypervisor::Xen(release, daemon) = hypervisor else {
+        bail!("{hypervisor} has no domains that could be backends");
+    };
+    let tree = xen::tree(release, bed, progress)?;
+    let dom0 = xen::Dom0::prepare(&tree, release, daemon, bed, progress)?;
+    Ok(vec![
+        ("dom0-linux".to_owned(), dom0.kernel),
+        ("dom0.cpio".to_owned(), dom0.initramfs.path),
+    ])
 }

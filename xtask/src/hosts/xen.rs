@@ -1,11 +1,11 @@
 //! Real Xen: a dom0 with xl, in which guests are domains.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::progress::Progress;
 use anyhow::Result;
 
-use crate::bed::image;
+use crate::bed::image::{self, Image};
 use crate::bed::initramfs::{self, Recipe};
 use crate::bed::outer::Software;
 use crate::bed::tree::{self, Tree};
@@ -73,7 +73,8 @@ impl Daemon {
 const XEN_OPTIONS: &str = "console=com1 com1=115200,8n1 dom0_mem=768M,max:768M dom0_max_vcpus=1 \
                            guest_loglvl=all/all conring_size=1m noreboot sched=credit cpuidle=0";
 
-const MODULES: [&str; 12] = [
+/// Frontends are for a driver domain, which is given devices of dom0.
+const MODULES: [&str; 14] = [
     "xen-evtchn",
     "xen-gntdev",
     "xen-gntalloc",
@@ -81,6 +82,8 @@ const MODULES: [&str; 12] = [
     "xenfs",
     "xen-netback",
     "xen-blkback",
+    "xen-netfront",
+    "xen-blkfront",
     "loop",
     "virtio_pci",
     "virtio_net",
@@ -118,6 +121,39 @@ const LINKS: [(&str, &str); 7] = [
     ("usr/bin/xenstore-exists", "xenstore"),
 ];
 
+/// What dom0 boots, and a driver domain once more.
+#[derive(Debug)]
+pub(super) struct Dom0 {
+    /// Linux.
+    pub(super) kernel: PathBuf,
+    /// Its first and only file system.
+    pub(super) initramfs: Image,
+}
+
+impl Dom0 {
+    /// Those of `tree`, built if they are not there.
+    pub(super) fn prepare(
+        tree: &Tree,
+        release: Release,
+        daemon: Daemon,
+        bed: &Path,
+        progress: &Progress,
+    ) -> Result<Self> {
+        let name = format!("xen-{}-dom0-{}.cpio", release.version(), daemon.program());
+        let initramfs = image::cached(bed, &name, tree, || {
+            progress.step("building dom0's initramfs");
+            initramfs::build(tree, &recipe(release, daemon))
+        })?;
+        let kernel = tree.find("boot", "vmlinuz-", "")?;
+        Ok(Self { kernel, initramfs })
+    }
+}
+
+/// The tree of a release, fetched if it is not there.
+pub(super) fn tree(release: Release, bed: &Path, progress: &Progress) -> Result<Tree> {
+    Tree::open(bed, release.tree(), progress)
+}
+
 /// Brings the outer QEMU (the base release's), Xen, dom0's kernel and its initramfs about.
 pub(crate) fn prepare(
     release: Release,
@@ -126,26 +162,20 @@ pub(crate) fn prepare(
     progress: &Progress,
 ) -> Result<(Tree, Software)> {
     let outer = Tree::open(bed, &tree::XEN_4_17, progress)?;
-    let tree = Tree::open(bed, release.tree(), progress)?;
-    let version = release.version();
-    let name = format!("xen-{version}-dom0-{}.cpio", daemon.program());
-    let dom0 = image::cached(bed, &name, &tree, || {
-        progress.step("building dom0's initramfs");
-        initramfs::build(&tree, &recipe(release, daemon))
-    })?;
+    let tree = tree(release, bed, progress)?;
+    let dom0 = Dom0::prepare(&tree, release, daemon, bed, progress)?;
     let xen = tree.find("boot", "xen-", ".gz")?;
-    let name = format!("xen-{version}.elf");
+    let name = format!("xen-{}.elf", release.version());
     let xen = image::cached(bed, &name, &tree, || tree.unpacked(&xen))?;
-    let linux = tree.find("boot", "vmlinuz-", "")?;
     let software = Software {
         kernel: xen.path,
         append: XEN_OPTIONS.to_owned(),
         initrd: format!(
             "{} console=hvc0 loglevel=4,{}",
-            linux.display(),
-            dom0.path.display()
+            dom0.kernel.display(),
+            dom0.initramfs.path.display()
         ),
-        identity: format!("{} {} {}", tree.packages()?, xen.hash, dom0.hash),
+        identity: format!("{} {} {}", tree.packages()?, xen.hash, dom0.initramfs.hash),
     };
     Ok((outer, software))
 }
@@ -174,6 +204,10 @@ fn recipe(release: Release, daemon: Daemon) -> Recipe {
             &initramfs::MACHINE[..],
             &[
                 ("init", include_str!("../bed/guest/init-xen")),
+                (
+                    "init-driver-domain",
+                    include_str!("../bed/guest/init-driver-domain"),
+                ),
                 ("bin/vm", include_str!("../bed/guest/vm-xen")),
                 ("bin/hostile", include_str!("../bed/guest/hostile")),
                 ("etc/xen/scripts/block", include_str!("../bed/guest/block")),
