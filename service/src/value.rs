@@ -5,6 +5,7 @@ use crate::http::etag;
 use crate::http::field::Field;
 use crate::http::head::Request;
 use crate::http::method::Method;
+use crate::http::multipart::{self, Multipart};
 use crate::http::precondition::Verdict;
 use crate::http::range::{self, Extent};
 use crate::http::response::{HeadWriter, line};
@@ -15,6 +16,8 @@ use crate::route::Action;
 use crate::service::Service;
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::vec::Vec;
+use core::ops::Range;
 use store::{At, KeptHeaders, Metadata, Now, Reader};
 
 /// What curl says of a body when nobody told it what it is.
@@ -32,12 +35,14 @@ pub(crate) enum Door {
 }
 
 /// What is sent of a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// All of it.
     Whole,
     /// From one byte up to another.
-    Range { start: u64, end: u64 },
+    Range(Range<u64>),
+    /// More than one of those.
+    Ranges(Vec<Range<u64>>),
     /// The peer has it.
     NotModified,
 }
@@ -49,6 +54,25 @@ pub(crate) struct Representation {
     pub(crate) door: Door,
     /// Its type, where none was stored.
     pub(crate) media: &'static str,
+}
+
+/// The content of an answer.
+#[derive(Debug)]
+pub(crate) enum Content {
+    /// So many bytes of the value.
+    Bytes(u64),
+    /// Several ranges of it.
+    Parts(Multipart),
+}
+
+impl Content {
+    /// Its length.
+    pub(crate) fn len_bytes(&self) -> u64 {
+        match self {
+            Content::Bytes(len_bytes) => *len_bytes,
+            Content::Parts(parts) => parts.len_bytes(),
+        }
+    }
 }
 
 /// A value about to be read; its headers come first.
@@ -79,8 +103,9 @@ pub(crate) fn begin(
     } else {
         part(request, &version, now)?
     };
-    let reader = match part {
-        Part::Range { start, end } => reader.narrow(start..end),
+    let reader = match &part {
+        Part::Range(bytes) => reader.narrow(bytes.clone()),
+        Part::Ranges(_) => reader.narrow(0..0),
         Part::Whole | Part::NotModified => reader,
     };
     let representation = Representation {
@@ -107,7 +132,8 @@ fn part(request: &Request<'_>, version: &Metadata, now: Now) -> Result<Part, Pro
     }
     match range::asked(&request.fields, version) {
         Extent::Whole => Ok(Part::Whole),
-        Extent::Part { start, end } => Ok(Part::Range { start, end }),
+        Extent::Parts(mut parts) if parts.len() == 1 => Ok(Part::Range(parts.remove(0))),
+        Extent::Parts(parts) => Ok(Part::Ranges(parts)),
         Extent::Unsatisfiable => {
             let len_bytes = version.len_bytes;
             let detail = format!("The value is {len_bytes} bytes long.");
@@ -121,25 +147,35 @@ fn part(request: &Request<'_>, version: &Metadata, now: Now) -> Result<Part, Pro
 impl Representation {
     /// The status of the answer.
     pub(crate) fn status(&self) -> u16 {
-        match (self.door, self.part) {
+        match (self.door, &self.part) {
             (Door::SiteMissing, _) => 404,
             (_, Part::Whole) => 200,
-            (_, Part::Range { .. }) => 206,
+            (_, Part::Range(_) | Part::Ranges(_)) => 206,
             (_, Part::NotModified) => 304,
         }
     }
 
-    /// How many bytes are sent.
-    pub(crate) fn len_bytes(&self) -> u64 {
-        match self.part {
-            Part::Whole => self.version.len_bytes,
-            Part::Range { start, end } => end - start,
-            Part::NotModified => 0,
+    /// What is sent of it.
+    pub(crate) fn content(&self, kept: &KeptHeaders<'_>, now: Now) -> Content {
+        match &self.part {
+            Part::Whole => Content::Bytes(self.version.len_bytes),
+            Part::Range(bytes) => Content::Bytes(bytes.end - bytes.start),
+            Part::Ranges(ranges) => {
+                let write_type = |head: &mut HeadWriter| self.write_type(kept, head);
+                Content::Parts(Multipart::new(ranges, &self.version, now, write_type))
+            }
+            Part::NotModified => Content::Bytes(0),
         }
     }
 
     /// Writes the fields that are about this value, by the second of the answer's `Date`.
-    pub(crate) fn fields(&self, kept: &KeptHeaders<'_>, now_s: u64, head: &mut HeadWriter) {
+    pub(crate) fn fields(
+        &self,
+        kept: &KeptHeaders<'_>,
+        content: &Content,
+        now_s: u64,
+        head: &mut HeadWriter,
+    ) {
         let modified_s = self.version.modified_wall_ns / 1_000_000_000;
         head.field(line!("ETag"), &etag::of(&self.version));
         // RFC 9110 section 8.8.2.1: never later than Date, and none that no clock has told.
@@ -165,10 +201,10 @@ impl Representation {
         if self.part == Part::NotModified {
             return;
         }
-        head.number(line!("Content-Length"), self.len_bytes());
-        match self.stored_type(kept) {
-            Some(stored) => head.kept(line!("Content-Type"), stored),
-            None => head.field(line!("Content-Type"), self.media.as_bytes()),
+        head.number(line!("Content-Length"), content.len_bytes());
+        match content {
+            Content::Bytes(_) => self.write_type(kept, head),
+            Content::Parts(parts) => head.field(line!("Content-Type"), parts.media().as_bytes()),
         }
         if let Some(coding) = kept.content_encoding {
             head.kept(line!("Content-Encoding"), coding);
@@ -179,13 +215,20 @@ impl Representation {
         if self.door != Door::SiteMissing {
             head.field(line!("Accept-Ranges"), b"bytes");
         }
-        if let Part::Range { start, end } = self.part {
-            let range = format!("bytes {start}-{}/{}", end - 1, self.version.len_bytes);
+        if let Part::Range(bytes) = &self.part {
+            let range = multipart::content_range(bytes, &self.version);
             head.field(line!("Content-Range"), range.as_bytes());
         }
         head.field(line!("X-Content-Type-Options"), b"nosniff");
         if self.door == Door::Kv {
             head.field(line!("Content-Security-Policy"), b"sandbox");
+        }
+    }
+
+    fn write_type(&self, kept: &KeptHeaders<'_>, head: &mut HeadWriter) {
+        match self.stored_type(kept) {
+            Some(stored) => head.kept(line!("Content-Type"), stored),
+            None => head.field(line!("Content-Type"), self.media.as_bytes()),
         }
     }
 

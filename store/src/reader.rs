@@ -34,7 +34,7 @@ pub struct Reader {
     key: Key,
     version: Version,
     headers: Option<Headers>,
-    /// A value of one record that has not been given out.
+    /// A value of one record.
     value: Option<Blob>,
     /// The record, or the next chunk, being read.
     fetch: Option<Fetch>,
@@ -291,7 +291,7 @@ impl Store {
         }
         let Some((upload, table)) = reader.chunks.clone() else {
             reader.left.start = left.end;
-            let value = reader.value.take();
+            let value = reader.value.as_ref();
             let piece = value.map(|value| value.slice(left.start as usize..left.end as usize));
             return Poll::Ready(Ok(piece));
         };
@@ -398,6 +398,20 @@ impl Reader {
         }
         self.left = bytes;
         self
+    }
+
+    /// Goes on at another part of the value, once one was given out.
+    ///
+    /// # Panics
+    /// If `bytes` does not lie inside the value, or while a piece is being read.
+    pub fn seek(&mut self, bytes: Range<u64>) {
+        let inside = bytes.start <= bytes.end && bytes.end <= u64::from(self.version.value_len);
+        assert!(
+            inside && self.left.is_empty() && self.fetch.is_none(),
+            "a part lies inside the value, and the one before was read"
+        );
+        self.crc = None;
+        self.left = bytes;
     }
 
     fn hold_of(&self, number: u32) -> Option<&Hold> {

@@ -14,7 +14,7 @@ use crate::kv;
 use crate::plane::Plane;
 use crate::segment::{Input, Segment};
 use crate::service::Service;
-use crate::value::{Door, Part, Representation};
+use crate::value::{Content, Door, Part, Representation};
 use alloc::rc::Rc;
 use store::{InMemory, KeptHeaders, Metadata};
 
@@ -133,6 +133,7 @@ fn fields(key: &[u8], version: &Metadata, kept: &KeptHeaders<'_>) -> Option<Rc<[
     };
     let mut head = HeadWriter::middle();
     // The store gives out none that was written later than now.
-    representation.fields(kept, u64::MAX, &mut head);
+    let content = Content::Bytes(version.len_bytes);
+    representation.fields(kept, &content, u64::MAX, &mut head);
     Some(Rc::from(head.finish()))
 }

@@ -5,12 +5,13 @@ use super::{Connection, Context, Phase, Turn};
 use crate::answer::Answer;
 use crate::cors;
 use crate::http::head::Persistence;
+use crate::http::multipart::{Multipart, Next};
 use crate::http::response::{HeadWriter, line};
 use crate::plane::Plane;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
 use crate::segment::Segment;
-use crate::value::Fetch;
+use crate::value::{Content, Fetch};
 use alloc::boxed::Box;
 use core::task::Poll;
 use store::{ReadError, Reader};
@@ -18,8 +19,10 @@ use store::{ReadError, Reader};
 /// A value being read as there is room for it.
 pub(super) struct Sending {
     reader: Reader,
-    /// Bytes still to be queued.
+    /// Bytes of the value still to be queued, of this part of the answer.
     left_bytes: u64,
+    /// The parts that are still to come.
+    parts: Option<Multipart>,
     after: After,
 }
 
@@ -90,19 +93,42 @@ impl Connection {
         };
         let representation = &fetch.representation;
         let (mut head, after) = self.begin_head(cx, representation.status());
+        let kept = kept.kept();
+        let content = representation.content(&kept, cx.now);
         let now_s = cx.now.wall_ns / 1_000_000_000;
-        representation.fields(&kept.kept(), now_s, &mut head);
+        representation.fields(&kept, &content, now_s, &mut head);
         self.push_head(cx, head);
-        let left_bytes = representation.len_bytes();
-        if left_bytes == 0 || !self.exchange.wants_content() {
+        if content.len_bytes() == 0 || !self.exchange.wants_content() {
             return self.become_phase(Phase::Flush(after));
         }
+        let (left_bytes, parts) = match content {
+            Content::Bytes(len_bytes) => (len_bytes, None),
+            Content::Parts(parts) => (0, Some(parts)),
+        };
         let sending = Sending {
             reader: fetch.reader,
             left_bytes,
+            parts,
             after,
         };
         self.become_phase(Phase::Send(Box::new(sending)))
+    }
+
+    /// Queues what is between two parts of an answer, or its end.
+    fn turn_parts(&mut self, mut sending: Box<Sending>) -> Turn {
+        match sending.parts.as_mut().and_then(Iterator::next) {
+            Some(Next::Part(head, bytes)) => {
+                self.output.push(Segment::Inline(head));
+                sending.left_bytes = bytes.end - bytes.start;
+                sending.reader.seek(bytes);
+                self.become_phase(Phase::Send(sending))
+            }
+            Some(Next::End(end)) => {
+                self.output.push(Segment::Inline(end));
+                self.become_phase(Phase::Flush(sending.after))
+            }
+            None => self.become_phase(Phase::Flush(sending.after)),
+        }
     }
 
     /// Queues the next piece of a value.
@@ -111,13 +137,16 @@ impl Connection {
             self.phase = Phase::Send(sending);
             return self.wait_for_room(cx);
         }
+        if sending.left_bytes == 0 {
+            return self.turn_parts(sending);
+        }
         match cx.service.store.read(&mut sending.reader) {
             Poll::Ready(Ok(Some(blob))) => {
                 self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
                 sending.left_bytes -= blob.len() as u64;
                 self.output.push(Segment::Blob(blob));
                 let after = sending.after;
-                let done = sending.left_bytes == 0;
+                let done = sending.left_bytes == 0 && sending.parts.is_none();
                 self.become_phase(if done {
                     Phase::Flush(after)
                 } else {

@@ -10,6 +10,7 @@ pub(crate) mod grammar;
 pub(crate) mod head;
 pub(crate) mod media;
 pub(crate) mod method;
+pub(crate) mod multipart;
 pub(crate) mod plain;
 pub(crate) mod precondition;
 pub(crate) mod range;

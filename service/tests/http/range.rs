@@ -1,6 +1,7 @@
 //! Parts of a value: what `Range` and `If-Range` get, and what they cost (RFC 9110 section 14).
 
 use crate::harness::{Bench, noise};
+use crate::replies::Reply;
 use service::Progress;
 
 const CHUNK_BYTES: usize = 65_536;
@@ -43,13 +44,77 @@ fn one_range_is_answered_with_its_part_place_and_length() {
     }
 }
 
+/// The parts of a `multipart/byteranges`: type, place and bytes of each.
+fn parts(reply: &Reply) -> Vec<(String, String, Vec<u8>)> {
+    let media = reply.the("Content-Type").to_owned();
+    let boundary = media.strip_prefix("multipart/byteranges; boundary=");
+    let delimiter = format!("\r\n--{}", boundary.expect("a boundary"));
+    let mut rest = &reply.body[..];
+    let find = |bytes: &[u8], what: &[u8]| bytes.windows(what.len()).position(|at| at == what);
+    let mut found = Vec::new();
+    loop {
+        rest = rest
+            .strip_prefix(delimiter.as_bytes())
+            .expect("a part begins");
+        if rest == b"--\r\n" {
+            return found;
+        }
+        let end = find(rest, b"\r\n\r\n").expect("a part has a head");
+        let head = String::from_utf8(rest[..end].to_vec()).expect("a head is text");
+        let field = |name: &str| {
+            let of_name =
+                |line: &str| Some(line.strip_prefix(name)?.strip_prefix(": ")?.to_owned());
+            head.lines().find_map(of_name).expect("the field is there")
+        };
+        rest = &rest[end + 4..];
+        let end = find(rest, delimiter.as_bytes()).expect("a part ends");
+        let body = rest[..end].to_vec();
+        found.push((field("Content-Type"), field("Content-Range"), body));
+        rest = &rest[end..];
+    }
+}
+
 #[test]
-fn what_is_no_single_range_of_bytes_is_ignored() {
+fn several_ranges_come_as_parts_in_their_order() {
+    let mut bench = Bench::open();
+    // One record, and three chunks with a rest.
+    for (key, len) in [("small", 20_000), ("large", 3 * CHUNK_BYTES + 100)] {
+        let value = noise(len);
+        let target = format!("/kv/b/{key}");
+        bench.put(&target, "Content-Type: text/x-noise\r\n", &value);
+        let edge = len / 2;
+        let asked = [len - 10..len, 0..1, edge - 300..edge + 300, 1_000..9_000];
+        let ranges = format!(
+            "Range: bytes=-10,0-0,{}-{},1000-4999,4990-8999\r\n",
+            edge - 300,
+            edge + 299
+        );
+        let reply = bench.with("GET", &target, &ranges);
+        assert_eq!(reply.status, 206);
+        assert_eq!(reply.field("Content-Range"), None);
+        assert_eq!(reply.the("Content-Length"), reply.body.len().to_string());
+        let expected = asked.map(|bytes| {
+            let place = format!("bytes {}-{}/{len}", bytes.start, bytes.end - 1);
+            ("text/x-noise".to_owned(), place, value[bytes].to_vec())
+        });
+        assert_eq!(parts(&reply), expected);
+        let head = bench.with("HEAD", &target, &ranges);
+        assert_eq!(
+            (head.status, head.the("Content-Length")),
+            (200, &*len.to_string())
+        );
+        let other = bench.with("GET", &target, &format!("If-Range: \"x\"\r\n{ranges}"));
+        assert_eq!((other.status, other.body.len()), (200, len));
+    }
+}
+
+#[test]
+fn what_is_no_range_of_bytes_is_ignored() {
     let mut bench = Bench::open();
     bench.put("/kv/b/k", "", "0123456789");
     for asked in [
-        "bytes=0-1,3-4",
-        "bytes=0-1, 99-",
+        "bytes=0-1,3",
+        "bytes=0-1,2-1",
         "bytes=2-1",
         "bytes=99-98",
         "bytes=99999999999999999999999-1",
