@@ -14,6 +14,7 @@ pub mod budget;
 pub mod config;
 pub mod logger;
 pub mod machine;
+mod rotation;
 pub mod run;
 
 mod discover;

@@ -13,6 +13,7 @@ use crate::lifecycle::End;
 use crate::machine::Host;
 use crate::operator::{Command, Operator};
 use crate::publish::Publisher;
+use crate::rotation::{self, Rotating};
 use crate::shutdown::Shutdown;
 use crate::startup::{Parts, Startup};
 use crate::suspend::Suspension;
@@ -80,8 +81,9 @@ struct Serving {
     service: Service,
     http: Http,
     token: FirstToken,
-    /// The token that the owner can read, and until when.
-    token_shown: Option<(String, u64)>,
+    rotating: Option<Rotating>,
+    /// The token that the owner can read, until when, and how often somebody had logged in before.
+    token_shown: Option<(String, u64, u64)>,
     linked: bool,
     lease: Option<Lease>,
     state: State,
@@ -339,6 +341,7 @@ impl Appliance {
             service,
             http,
             token: FirstToken::Waiting,
+            rotating: None,
             token_shown: None,
             linked: false,
             lease: None,
@@ -368,6 +371,7 @@ impl Serving {
         self.show_token(now, entropy, publisher, attachment);
         more |= self.step_network(now, attachment);
         more |= self.http.step(&mut self.stack, &mut self.service, now);
+        more |= self.service.wants_rotation();
         // Hands disk and network what the connections asked for. What comes in
         // meanwhile is news for connections that have had their turn: another step.
         let ended = self.ended_requests();
@@ -440,15 +444,21 @@ impl Serving {
         publisher: &mut Publisher,
         attachment: &Attachment,
     ) {
+        let mut new = None;
         if let Some(token) = self.token.step(&mut self.service, entropy) {
             log::info!("{}", token::announce(&token, self.domid));
-            publisher.set("data/lampion/token", &token);
-            self.token_shown = Some((token, now.monotonic_ns + token::SHOWN_NS));
+            new = Some(token);
         }
-        let Some((_, until_ns)) = self.token_shown else {
+        new = rotation::step(&mut self.rotating, &mut self.service, entropy).or(new);
+        let logins = self.service.login_count();
+        if let Some(token) = new {
+            publisher.set("data/lampion/token", &token);
+            self.token_shown = Some((token, now.monotonic_ns + token::SHOWN_NS, logins));
+        }
+        let Some((_, until_ns, logins_before)) = self.token_shown else {
             return;
         };
-        if now.monotonic_ns >= until_ns || self.service.login_count() > 0 {
+        if now.monotonic_ns >= until_ns || logins > logins_before {
             publisher.remove("data/lampion/token");
             self.token_shown = None;
         } else {

@@ -73,8 +73,8 @@ impl FirstToken {
             );
             return None;
         }
-        let text = hex(&entropy.draw()[..16]);
-        match keep(service.store_mut(), &text) {
+        let text = draw(entropy);
+        match keep(service.store_mut(), &text, Condition::Absent) {
             Ok(ticket) => {
                 *self = FirstToken::Writing(ticket, text);
                 None
@@ -119,7 +119,7 @@ fn put_in_force(service: &mut Service, text: String, refused: Option<Refusal>) -
     }
     match text.parse::<Token>() {
         Ok(token) => {
-            service.set_token(token);
+            service.put_in_force(token);
             Some(text)
         }
         Err(error) => {
@@ -131,12 +131,13 @@ fn put_in_force(service: &mut Service, text: String, refused: Option<Refusal>) -
     }
 }
 
-fn keep(store: &mut Store, text: &str) -> Result<Ticket, Refusal> {
+/// Hands a token in to be kept on the disk.
+pub(crate) fn keep(store: &mut Store, text: &str, on: Condition) -> Result<Ticket, Refusal> {
     let change = Change::Put {
         value: text.as_bytes().to_vec(),
         headers: Headers::default(),
     };
-    let changes = alloc::vec![(BucketName::system(), key(), Condition::Absent, change)];
+    let changes = alloc::vec![(BucketName::system(), key(), on, change)];
     store.submit(Batch { changes })
 }
 
@@ -144,7 +145,9 @@ fn key() -> Key {
     Key::new(b"auth.token").expect("a short key")
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// A token that nobody guesses, where the entropy is strong.
+pub(crate) fn draw(entropy: &mut Entropy) -> String {
+    let bytes = &entropy.draw()[..16];
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text

@@ -52,6 +52,7 @@ mod openapi;
 mod plane;
 mod problem;
 mod refusal;
+mod rotation;
 mod route;
 mod segment;
 mod service;
@@ -66,5 +67,6 @@ pub use config::{
 pub use connection::Connection;
 pub use json::Members;
 pub use plane::Plane;
+pub use rotation::{Rotation, Unrotated};
 pub use segment::{Input, Progress, Segment, Transport};
 pub use service::{Environment, MetricsSource, Power, Service, StatusSource};

@@ -13,6 +13,7 @@ use crate::kv::{self, Place};
 use crate::listing::{self, Values};
 use crate::plane::Plane;
 use crate::problem::{self, Kind, Problem};
+use crate::rotation::Rotation;
 use crate::service::{Pending, Service};
 use crate::value::Fetch;
 use crate::watch::{self, Watch};
@@ -40,6 +41,8 @@ pub(crate) enum Action {
     List(Box<Values>),
     /// Changes have to be told as they come.
     Watch(Box<Watch>),
+    /// Another token has to be made.
+    Rotate(Rotation),
     /// A change has been handed in.
     Commit(Pending, Accepted),
 }

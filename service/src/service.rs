@@ -14,6 +14,7 @@ use crate::http::response::Beginning;
 use crate::jobs::{Jobs, Running};
 use crate::json::Members;
 use crate::metrics::Counters;
+use crate::rotation::Rotation;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -81,6 +82,10 @@ pub struct Service {
     pub(crate) scrub: Option<Running>,
     pub(crate) date: Date,
     pub(crate) beginning: Beginning,
+    /// Whether the token in force was made here.
+    token_is_made: bool,
+    /// Another one that the owner has asked for, until the roof knows.
+    pub(crate) rotation: Option<Rotation>,
     /// What the owner has asked for over HTTP.
     power: Option<Power>,
     /// The roof knows of it.
@@ -116,6 +121,8 @@ impl Service {
             scrub: None,
             date: Date::default(),
             beginning: Beginning::default(),
+            token_is_made: false,
+            rotation: None,
             power: None,
             power_taken: false,
             draining: false,
@@ -156,9 +163,25 @@ impl Service {
         *watchers = (connections_max / 4).min(*watchers);
     }
 
-    /// Replaces the token (the first one is made after the store has opened).
-    pub fn set_token(&mut self, token: Token) {
+    /// Puts a token in force that was made here, in the place of the one before.
+    pub fn put_in_force(&mut self, token: Token) {
         self.config.token = Some(token);
+        self.token_is_made = true;
+    }
+
+    /// Whether the token in force was made here, and not set.
+    pub(crate) fn is_token_made(&self) -> bool {
+        self.token_is_made
+    }
+
+    /// Whether the owner has asked for another token, and the roof does not know.
+    pub fn wants_rotation(&self) -> bool {
+        self.rotation.is_some()
+    }
+
+    /// Another token that was asked for, once: the roof sees to it.
+    pub fn take_rotation(&mut self) -> Option<Rotation> {
+        self.rotation.take()
     }
 
     /// Tells what only the roof knows; may be called again.

@@ -24,6 +24,7 @@ mod seeds;
 mod starved;
 mod suspend;
 mod sweeps;
+mod token;
 mod watch;
 mod watchdog;
 

@@ -92,7 +92,7 @@ impl Serving {
         self.stack.reseed(&seed);
         self.lease = None;
         self.state = State::Opening;
-        if let Some((token, _)) = &self.token_shown {
+        if let Some((token, ..)) = &self.token_shown {
             publisher.set("data/lampion/token", token);
         }
     }

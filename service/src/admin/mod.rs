@@ -21,6 +21,7 @@ use crate::http::method::{Allowed, Method};
 use crate::kv;
 use crate::openapi;
 use crate::problem::Problem;
+use crate::rotation;
 use crate::route::{self, Accepted, Action};
 use crate::service::{Power, Service};
 use store::{BucketName, Committed, Now, Refusal, SnapshotName, Ticket};
@@ -54,6 +55,8 @@ pub(crate) enum Resource {
     Openapi,
     /// `status`
     Status,
+    /// `token/rotate`
+    Rotate,
     /// `power/off`, `power/reboot`
     Power(Power),
     /// `jobs`
@@ -99,6 +102,7 @@ pub(crate) fn resource(rest: &str) -> Result<Option<Resource>, Problem> {
         },
         ("openapi.json", None) => Resource::Openapi,
         ("status", None) => Resource::Status,
+        ("token", Some("rotate")) => Resource::Rotate,
         ("power", Some("off")) => Resource::Power(Power::Off),
         ("power", Some("reboot")) => Resource::Power(Power::Reboot),
         ("scrub", None) => Resource::Scrub,
@@ -125,7 +129,7 @@ impl Resource {
             | Resource::Jobs => Allowed::Read,
             Resource::Job(_) | Resource::Crash => Allowed::ReadDelete,
             Resource::Bucket(_) | Resource::Snapshot(_) => Allowed::ReadWrite,
-            Resource::Rollback(_) | Resource::Power(_) => Allowed::Post,
+            Resource::Rollback(_) | Resource::Power(_) | Resource::Rotate => Allowed::Post,
             Resource::Restore => Allowed::Put,
             Resource::Scrub => Allowed::ReadPost,
         }
@@ -188,6 +192,10 @@ pub(crate) fn dispatch(
         (Resource::Power(power), _) => {
             route::refuse_body(request.framing)?;
             power::ask(service, power).map(Action::Answer)
+        }
+        (Resource::Rotate, _) => {
+            route::refuse_body(request.framing)?;
+            rotation::ask(service).map(Action::Rotate)
         }
         (Resource::Jobs, _) => Ok(Action::Answer(jobs::list(service))),
         (Resource::Job(id), Method::Delete) => jobs::stop(service, id).map(Action::Answer),

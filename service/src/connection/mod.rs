@@ -18,6 +18,7 @@ mod incrementing;
 mod listing;
 mod output;
 mod receiving;
+mod rotating;
 mod sending;
 mod sink;
 mod streaming;
@@ -29,6 +30,7 @@ use crate::incr::Increment;
 use crate::listing::Values;
 use crate::plane::Plane;
 use crate::problem::Problem;
+use crate::rotation::Rotation;
 use crate::route::Accepted;
 use crate::segment;
 use crate::segment::{Input, Progress, Transport};
@@ -105,6 +107,8 @@ enum Phase {
     Increment(Box<Increment>),
     /// Putting a page of values together.
     List(Box<Values>),
+    /// Waiting for another token.
+    Rotate(Rotation),
     /// Telling changes.
     Watch(Box<Watching>),
     /// An answer is complete.
@@ -277,6 +281,7 @@ impl Connection {
                 | Phase::BackUp(_)
                 | Phase::Increment(_)
                 | Phase::List(_)
+                | Phase::Rotate(_)
                 | Phase::Watch(_)
                 | Phase::Flush(_)
         );
@@ -320,6 +325,7 @@ impl Connection {
             Phase::BackUp(backing_up) => self.turn_back_up(cx, backing_up),
             Phase::Increment(increment) => self.turn_increment(cx, increment),
             Phase::List(values) => self.turn_list(cx, values),
+            Phase::Rotate(rotation) => self.turn_rotate(cx, rotation),
             Phase::Watch(watching) => self.turn_watch(cx, watching),
             Phase::Flush(after) => self.turn_flush(cx, after),
             Phase::Drop(body) => self.turn_drop(cx, body),

@@ -127,6 +127,7 @@ impl Connection {
             Action::Increment(increment) => self.become_phase(Phase::Increment(increment)),
             Action::List(values) => self.become_phase(Phase::List(values)),
             Action::Watch(watch) => self.watch(cx, *watch),
+            Action::Rotate(rotation) => self.become_phase(Phase::Rotate(rotation)),
             Action::Fetch(fetch) => self.become_phase(Phase::Fetch(fetch)),
             Action::Commit(pending, accepted) => {
                 let commit = Commit { pending, accepted };

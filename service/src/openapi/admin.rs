@@ -332,6 +332,24 @@ pub(super) const OPERATIONS: &[Operation] = &[
         who: Who::Token,
     },
     Operation {
+        path: "/-/admin/token/rotate",
+        method: Method::Post,
+        id: "rotateToken",
+        summary: "Makes another token in the place of the one that was made at first boot.",
+        parameters: &["IfMatch"],
+        body: None,
+        answers: &[(
+            200,
+            "The new token; the old one holds no more.",
+            Some((
+                "application/json",
+                r#"{"type":"object","required":["token"]}"#,
+            )),
+        )],
+        problems: &[400, 401, 403, 409, 412, 500, 503, 507],
+        who: Who::Token,
+    },
+    Operation {
         path: "/-/admin/openapi.json",
         method: Method::Get,
         id: "openapi",

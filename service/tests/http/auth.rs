@@ -222,7 +222,7 @@ fn without_a_token_set_nobody_gets_in() {
             "{lines}"
         );
     }
-    bench.service.set_token(TOKEN.parse().expect("a token"));
+    bench.service.put_in_force(TOKEN.parse().expect("a token"));
     assert_eq!(
         patiently(&mut bench, "PUT", "/kv/b/k", &bearer(TOKEN)).status,
         201

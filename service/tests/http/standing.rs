@@ -78,6 +78,24 @@ fn an_end_is_asked_for_once_by_the_owner_alone() {
     assert_eq!(bench.admin("POST", target, &bearer(TOKEN), "").status, 404);
 }
 
+/// What becomes of it in the roof is in `tests/sim/token.rs`.
+#[test]
+fn a_token_that_was_set_is_not_rotated_here() {
+    let target = "/-/admin/token/rotate";
+    let mut bench = Bench::new(with_tokens());
+    assert_eq!(bench.admin("POST", target, "", "").status, 401);
+    let refused = bench.admin("POST", target, &bearer(READ_TOKEN), "");
+    assert_eq!(refused.problem(), "read-token-only");
+    let refused = bench.admin("POST", target, &bearer(TOKEN), "");
+    assert_eq!((refused.status, refused.problem()), (409, "token-set"));
+    assert!(refused.text().contains("vm-data/"), "{}", refused.text());
+    let get = bench.admin("GET", target, &bearer(TOKEN), "");
+    assert_eq!((get.status, get.the("Allow")), (405, "POST, OPTIONS"));
+    let refused = Bench::open().admin("POST", target, "", "");
+    assert_eq!((refused.status, refused.problem()), (409, "token-set"));
+    assert!(!bench.service.wants_rotation());
+}
+
 #[test]
 fn the_first_end_stands() {
     let mut bench = Bench::open();

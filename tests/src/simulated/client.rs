@@ -11,6 +11,7 @@ use std::net::SocketAddrV4;
 pub struct Client {
     flow: Flow,
     buffer: Vec<u8>,
+    token: Option<String>,
 }
 
 /// How a request ended.
@@ -34,7 +35,13 @@ impl Client {
         Client {
             flow: world.peer.connect(now_ns, door),
             buffer: Vec::new(),
+            token: None,
         }
+    }
+
+    /// Has a token sent with each request.
+    pub fn present(&mut self, token: &str) {
+        self.token = Some(token.to_owned());
     }
 
     /// Sends a request.
@@ -42,6 +49,9 @@ impl Client {
         let mut head = format!("{method} {target} HTTP/1.1\r\nHost: lampion\r\n");
         if matches!(method, "PUT" | "POST") {
             head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        if let Some(token) = &self.token {
+            head.push_str(&format!("Authorization: Bearer {token}\r\n"));
         }
         head.push_str("\r\n");
         world.peer.send(self.flow, head.as_bytes());

@@ -1,0 +1,72 @@
+//! Another token in the place of the one that was made, when its owner asks for it.
+
+use crate::entropy::Entropy;
+use crate::token;
+use alloc::string::String;
+use core::task::Poll;
+use service::{Rotation, Service, Unrotated};
+use store::{Condition, Ticket};
+
+/// A token that is being kept, and who asked for it.
+pub(crate) struct Rotating {
+    ticket: Ticket,
+    text: String,
+    asked: Rotation,
+}
+
+/// Advances; the new token, when it has come into force.
+pub(crate) fn step(
+    rotating: &mut Option<Rotating>,
+    service: &mut Service,
+    entropy: &mut Entropy,
+) -> Option<String> {
+    if rotating.is_none() {
+        *rotating = begin(service, entropy);
+    }
+    let Rotating {
+        ticket,
+        text,
+        asked,
+    } = rotating.take()?;
+    match service.store_mut().outcome(&ticket) {
+        Poll::Pending => {
+            *rotating = Some(Rotating {
+                ticket,
+                text,
+                asked,
+            });
+            None
+        }
+        Poll::Ready(Err(refusal)) => {
+            log::error!("auth: the new token was not kept ({refusal:?}); the old one holds");
+            asked.end(Err(Unrotated::Refused(refusal)));
+            None
+        }
+        Poll::Ready(Ok(_)) => {
+            service.put_in_force(text.parse().expect("32 digits are a token"));
+            log::warn!("auth: there is a new token, as was asked for; the old one holds no more");
+            asked.end(Ok(text.clone()));
+            Some(text)
+        }
+    }
+}
+
+fn begin(service: &mut Service, entropy: &mut Entropy) -> Option<Rotating> {
+    let asked = service.take_rotation()?;
+    if !entropy.is_strong() {
+        asked.end(Err(Unrotated::NoEntropy));
+        return None;
+    }
+    let text = token::draw(entropy);
+    match token::keep(service.store_mut(), &text, Condition::None) {
+        Ok(ticket) => Some(Rotating {
+            ticket,
+            text,
+            asked,
+        }),
+        Err(refusal) => {
+            asked.end(Err(Unrotated::Refused(refusal)));
+            None
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Another token in the place of the one that was made at first boot, as its owner asks.
+//!
+//! The roof makes it: it has the randomness, and it brings it into force even where nobody waits
+//! for the answer any more.
+
+use crate::answer::Answer;
+use crate::config::AuthMode;
+use crate::json;
+use crate::problem::{Kind, Problem};
+use crate::refusal;
+use crate::service::Service;
+use alloc::rc::Rc;
+use alloc::string::String;
+use core::cell::RefCell;
+use store::Refusal;
+
+/// One that was asked for, and what becomes of it.
+#[derive(Clone, Debug, Default)]
+pub struct Rotation(Rc<RefCell<Option<Result<String, Unrotated>>>>);
+
+/// Why the token stays what it was.
+#[derive(Clone, Debug)]
+pub enum Unrotated {
+    /// The CPU has no randomness for secrets.
+    NoEntropy,
+    /// The store did not keep it.
+    Refused(Refusal),
+}
+
+impl Rotation {
+    /// Tells who asked: the token that is in force now, or why there is none.
+    pub fn end(&self, outcome: Result<String, Unrotated>) {
+        *self.0.borrow_mut() = Some(outcome);
+    }
+
+    /// The answer, once there is one.
+    pub(crate) fn outcome(&self) -> Option<Result<Answer, Problem>> {
+        let outcome = self.0.borrow();
+        Some(match outcome.as_ref()? {
+            Ok(token) => {
+                let mut out = String::from("{");
+                json::push_member(&mut out, "token", token);
+                out.push_str("}\n");
+                Ok(Answer::text(200, "application/json", out))
+            }
+            Err(Unrotated::NoEntropy) => Err(Problem::new(
+                Kind::NoEntropy,
+                "This CPU has neither RDRAND nor RDSEED, so no token is made: set auth.token in \
+                 vm-data/.",
+            )),
+            Err(Unrotated::Refused(refusal)) => Err(refusal::problem(refusal.clone())
+                .about("The new token was not kept, and the old one holds:")),
+        })
+    }
+}
+
+/// Asks the roof for it; who asks while another is made gets that one.
+///
+/// # Errors
+/// [`Kind::TokenSet`] where there is none that was made here.
+pub(crate) fn ask(service: &mut Service) -> Result<Rotation, Problem> {
+    let detail = match service.config.auth {
+        AuthMode::Open => "auth=open is set: no token is asked for.",
+        AuthMode::Token if service.is_token_made() => {
+            return Ok(service.rotation.get_or_insert_default().clone());
+        }
+        AuthMode::Token => {
+            "auth.token is set, in vm-data/ or on the command line (`status` tells which): change \
+             it there."
+        }
+    };
+    Err(Problem::new(Kind::TokenSet, detail))
+}
