@@ -2,26 +2,27 @@
 
 use crate::answer::Answer;
 use crate::json;
+use crate::service::Service;
 use alloc::string::String;
 use core::fmt::Write;
-use store::{BucketName, Store};
+use store::BucketName;
 
 /// `{"buckets":[…]}`.
-pub(crate) fn list(store: &Store, names: &[BucketName]) -> Answer {
+pub(crate) fn list(service: &Service, names: &[BucketName]) -> Answer {
     let mut out = String::from("{\"buckets\":[");
     for (index, name) in names.iter().enumerate() {
         if index > 0 {
             out.push(',');
         }
-        push(&mut out, store, name);
+        push(&mut out, service, name);
     }
     out.push_str("]}\n");
     Answer::text(200, "application/json", out)
 }
 
 /// Appends the object of one bucket; a quota that is none is `null`.
-pub(crate) fn push(out: &mut String, store: &Store, name: &BucketName) {
-    let (quota, used) = store.quota(name);
+pub(crate) fn push(out: &mut String, service: &Service, name: &BucketName) {
+    let (quota, used) = service.store.quota(name);
     out.push('{');
     json::push_member(out, "name", name.as_str());
     let _ = write!(out, ",\"keys\":{},\"bytes\":{}", used.keys, used.bytes);
@@ -31,5 +32,6 @@ pub(crate) fn push(out: &mut String, store: &Store, name: &BucketName) {
             limit => write!(out, ",\"{member}\":{limit}"),
         };
     }
-    out.push('}');
+    let is_public = service.visibility.is_public(name.as_str().as_bytes());
+    let _ = write!(out, ",\"public\":{is_public}}}");
 }

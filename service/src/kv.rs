@@ -26,8 +26,6 @@ use store::{
     At, Batch, BucketName, Change, Committed, Condition, Headers, Key, Metadata, Now, Refusal,
 };
 
-/// The bucket everybody may read, its scripts aside.
-const PUBLIC_BUCKET: &str = "www";
 /// Ending of keys nobody reads without the token, in any bucket.
 const SCRIPT_ENDING: &[u8] = b".rhai";
 /// Longest representation header kept with a value; four of them fit the store's 4 KiB.
@@ -110,15 +108,6 @@ pub(crate) fn is_script(key: &[u8]) -> bool {
     key.ends_with(SCRIPT_ENDING)
 }
 
-/// What reading a bucket takes.
-pub(crate) fn read_intent(bucket: &[u8]) -> Intent {
-    if bucket == PUBLIC_BUCKET.as_bytes() {
-        Intent::ReadPublic
-    } else {
-        Intent::ReadPrivate
-    }
-}
-
 /// GET, HEAD, PUT or DELETE of one value.
 pub(crate) fn value(
     service: &mut Service,
@@ -144,7 +133,8 @@ fn get(
     let intent = if script {
         Intent::ReadPrivate
     } else {
-        read_intent(place.bucket.as_str().as_bytes())
+        let bucket = place.bucket.as_str().as_bytes();
+        service.visibility.read_intent(bucket)
     };
     route::admit(service, request, intent)?;
     let at = at::asked(service, at.as_deref())?

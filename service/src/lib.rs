@@ -58,6 +58,7 @@ mod segment;
 mod service;
 mod site;
 mod value;
+mod visibility;
 mod watch;
 mod welcome;
 

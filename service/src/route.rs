@@ -33,7 +33,7 @@ pub(crate) enum Action {
     BackUp(Box<Backup>),
     /// A body has to be received.
     Receive(Sink),
-    /// The body that tells this bucket's quota has to be collected.
+    /// The body that says what this bucket is to be has to be collected.
     Collect(BucketName),
     /// A value has to be waited for, and a number be added to it.
     Increment(Box<Increment>),
@@ -191,7 +191,7 @@ pub(crate) fn refuse_unless(
 /// # Errors
 /// The refusal to answer with.
 pub(crate) fn ended(
-    service: &Service,
+    service: &mut Service,
     accepted: Accepted,
     outcome: Result<Committed, Refusal>,
 ) -> Result<Answer, Problem> {

@@ -15,13 +15,14 @@ use crate::jobs::{Jobs, Running};
 use crate::json::Members;
 use crate::metrics::Counters;
 use crate::rotation::Rotation;
+use crate::visibility::Visibility;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::task::Poll;
-use store::{Committed, Now, Refusal, Store, Ticket, Wake};
+use store::{Committed, Now, Refusal, State, Store, Ticket, Wake};
 
 /// Appends lines of Prometheus text (0.0.4) to `/metrics`, each ended by a line feed.
 pub trait MetricsSource {
@@ -78,6 +79,9 @@ pub struct Service {
     /// What batches take that come in, and pages with values that are put together.
     pub(crate) bodies: Allowance,
     pub(crate) jobs: Jobs,
+    pub(crate) visibility: Visibility,
+    /// Whether the visibility that is on the disk has been looked at.
+    knows_visibility: bool,
     /// The scrub that was begun last, while it runs.
     pub(crate) scrub: Option<Running>,
     pub(crate) date: Date,
@@ -118,6 +122,8 @@ impl Service {
             strangers_watching: Gauge::default(),
             bodies: Allowance::default(),
             jobs: Jobs::default(),
+            visibility: Visibility::default(),
+            knows_visibility: false,
             scrub: None,
             date: Date::default(),
             beginning: Beginning::default(),
@@ -146,9 +152,15 @@ impl Service {
         let wake = self.store.step(now);
         self.look_after_scrub();
         let store = &mut self.store;
-        self.orphans
-            .borrow_mut()
-            .retain(|ticket| store.outcome(ticket).is_pending());
+        let mut orphans = self.orphans.borrow_mut();
+        let before = orphans.len();
+        orphans.retain(|ticket| store.outcome(ticket).is_pending());
+        let has_ended = orphans.len() < before;
+        drop(orphans);
+        let is_open = !matches!(self.store.state(), State::Opening);
+        if is_open && (has_ended || !core::mem::replace(&mut self.knows_visibility, true)) {
+            self.look_at_visibility();
+        }
         wake
     }
 

@@ -14,6 +14,7 @@ use crate::listing;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
 use crate::service::Service;
+use crate::visibility::Visibility;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -109,6 +110,11 @@ fn gone(floor: Seq, seq: Seq) -> Problem {
 }
 
 impl Watch {
+    /// Whether who watches still may.
+    pub(crate) fn may_go_on(&self, visibility: &Visibility) -> bool {
+        self.sees_scripts || visibility.is_public(self.bucket.as_str().as_bytes())
+    }
+
     /// What comes before all events: from where on they are told.
     pub(crate) fn beginning(&self) -> String {
         format!("retry: {RETRY_MS}\nid: {}\n\n", self.told.0)

@@ -1,82 +1,100 @@
 //! `/-/admin/buckets`: what each bucket uses and may use; emptying one.
 
-use super::quota::Quota;
+use super::wanted::Wanted;
 use super::{Done, commit};
 use crate::answer::Answer;
 use crate::bucket;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
-use crate::route::Action;
+use crate::route::{Accepted, Action};
 use crate::service::Service;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use store::{BucketName, Refusal};
 
-/// All of them: those that have a key or a quota.
+/// All of them: those that have a key or a quota, or that are not as visible as usual.
 pub(super) fn list(service: &Service) -> Result<Answer, Problem> {
     refusal::refuse_unreadable(&service.store)?;
-    let known = service
-        .store
-        .known_buckets()
-        .map_err(refusal::unavailable)?;
-    Ok(bucket::list(&service.store, &known))
+    Ok(bucket::list(service, &known(service)?))
+}
+
+fn known(service: &Service) -> Result<Vec<BucketName>, Problem> {
+    let known = service.store.known_buckets();
+    let mut known = known.map_err(refusal::unavailable)?;
+    known.extend(service.visibility.exceptions().cloned());
+    known.sort();
+    known.dedup();
+    Ok(known)
 }
 
 /// One of those.
 pub(super) fn show(service: &Service, name: &BucketName) -> Result<Answer, Problem> {
     refusal::refuse_unreadable(&service.store)?;
-    let known = service
-        .store
-        .known_buckets()
-        .map_err(refusal::unavailable)?;
-    if !known.contains(name) {
-        let detail = format!("The bucket `{}` has no key and no quota.", name.as_str());
+    if !known(service)?.contains(name) {
+        let detail = format!(
+            "The bucket `{}` has no key and no quota, and nobody said who may read it.",
+            name.as_str()
+        );
         return Err(Problem::new(Kind::NoSuchBucket, detail));
     }
     Ok(object(service, name, 200))
 }
 
-/// Whether a bucket has a key or a quota.
+/// Whether a bucket is in the list.
 pub(super) fn is_known(service: &Service, name: &BucketName) -> bool {
-    let known = service.store.known_buckets();
-    known.is_ok_and(|known| known.contains(name))
+    known(service).is_ok_and(|known| known.contains(name))
 }
 
 /// A bucket as an answer, whatever is in it.
 fn object(service: &Service, name: &BucketName, status: u16) -> Answer {
     let mut out = String::new();
-    bucket::push(&mut out, &service.store, name);
+    bucket::push(&mut out, service, name);
     out.push('\n');
     Answer::text(status, "application/json", out)
 }
 
-/// The answer to a quota that was set; one that makes the bucket known has created it.
+/// The answer to what was set; what makes the bucket known has created it.
 pub(super) fn set(service: &Service, name: &BucketName, was_known: bool) -> Answer {
     let is_created = !was_known && is_known(service, name);
     object(service, name, if is_created { 201 } else { 200 })
 }
 
-/// Sets what the body says of the quota; the rest of it stays as it was accepted last.
+/// Sets what the body says of a bucket; the rest of it stays as it was accepted last.
 ///
 /// # Errors
-/// A body that says no quota, or the store's refusal.
-pub(crate) fn set_quota(
+/// A body that says nothing of a bucket, or the store's refusal.
+pub(crate) fn set_bucket(
     service: &mut Service,
     name: BucketName,
     body: &[u8],
 ) -> Result<Action, Problem> {
-    let quota = Quota::parse(body)?;
+    let wanted = Wanted::parse(body)?;
     refusal::refuse_unreadable(&service.store)?;
-    let accepted = service.store.accepted_quota(&name);
-    let limits = quota.over(accepted);
-    if limits == accepted && limits == service.store.quota(&name).0 {
-        // A record of what holds already would only take room, and one of the buckets.
-        return Ok(Action::Answer(object(service, &name, 200)));
-    }
-    let ticket = service.store.set_quota(name.clone(), limits);
-    let ticket = ticket.map_err(refusal::problem)?;
     let was_known = is_known(service, &name);
-    Ok(commit(service, ticket, Done::QuotaSet(name, was_known)))
+    let published = match wanted.public() {
+        Some(public) => service.publish_bucket(&name, public),
+        None => Ok(None),
+    };
+    // Whoever holds the later one of two tickets has waited for both.
+    let published = published.map_err(refusal::problem)?;
+    let published = published.map(|ticket| service.pending(ticket));
+    let accepted = service.store.accepted_quota(&name);
+    let limits = wanted.over(accepted);
+    // A record of what holds already would only take room, and one of the buckets.
+    let pending = if limits == accepted && limits == service.store.quota(&name).0 {
+        published
+    } else {
+        let ticket = service.store.set_quota(name.clone(), limits);
+        Some(service.pending(ticket.map_err(refusal::problem)?))
+    };
+    Ok(match pending {
+        None => Action::Answer(object(service, &name, 200)),
+        Some(pending) => {
+            let done = Done::BucketSet(name, was_known);
+            Action::Commit(pending, Accepted::Admin(done))
+        }
+    })
 }
 
 /// Removes all keys; the quota stays.

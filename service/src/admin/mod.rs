@@ -7,11 +7,11 @@ mod buckets;
 mod crash;
 mod jobs;
 mod power;
-mod quota;
 mod restore;
 mod scrub;
 mod snapshots;
 mod status;
+mod wanted;
 
 use crate::answer::Answer;
 use crate::auth::{self, Intent};
@@ -27,9 +27,9 @@ use crate::service::{Power, Service};
 use store::{BucketName, Committed, Now, Refusal, SnapshotName, Ticket};
 
 pub(crate) use backup::refused as backup_refused;
-pub(crate) use buckets::set_quota;
-pub(crate) use quota::BODY_BYTES_MAX;
+pub(crate) use buckets::set_bucket;
 pub(crate) use restore::{ended as restored, refused as restore_refused};
+pub(crate) use wanted::BODY_BYTES_MAX;
 
 /// What a path under `/-/admin/` names.
 pub(crate) enum Resource {
@@ -68,8 +68,8 @@ pub(crate) enum Resource {
 /// A change that was handed in, and what its answer tells.
 #[derive(Debug)]
 pub(crate) enum Done {
-    /// The quota of this bucket is set, and there was such a bucket or not.
-    QuotaSet(BucketName, bool),
+    /// What was said of this bucket is set, and there was such a bucket or not.
+    BucketSet(BucketName, bool),
     /// This bucket has no key any more.
     Emptied(BucketName),
     /// There is this snapshot.
@@ -172,7 +172,7 @@ pub(crate) fn dispatch(
     }
     match (resource, request.method) {
         (Resource::Bucket(bucket), Method::Put) => {
-            quota::refuse_too_long(request.framing)?;
+            wanted::refuse_too_long(request.framing)?;
             Ok(Action::Collect(bucket))
         }
         (Resource::Bucket(bucket), Method::Delete) => buckets::empty(service, bucket),
@@ -240,18 +240,26 @@ fn is_refused_anyway(resource: &Resource, method: Method, is_there: bool) -> boo
 /// # Errors
 /// The refusal to answer with.
 pub(crate) fn done(
-    service: &Service,
+    service: &mut Service,
     done: Done,
     outcome: Result<Committed, Refusal>,
 ) -> Result<Answer, Problem> {
-    if let Err(refusal) = outcome {
+    // Somebody else has made it as visible meanwhile.
+    let is_so = matches!(outcome, Err(Refusal::NotFound | Refusal::Condition { .. }))
+        && matches!(done, Done::BucketSet(..));
+    if let Err(refusal) = outcome
+        && !is_so
+    {
         return Err(match done {
             Done::Emptied(bucket) => buckets::refused(&bucket, refusal),
             _ => crate::refusal::problem(refusal),
         });
     }
     Ok(match done {
-        Done::QuotaSet(bucket, was_known) => buckets::set(service, &bucket, was_known),
+        Done::BucketSet(bucket, was_known) => {
+            service.look_at_visibility();
+            buckets::set(service, &bucket, was_known)
+        }
         Done::Emptied(_) | Done::Forgotten => Answer::empty(204),
         Done::Taken(name) => snapshots::taken(service, &name),
         Done::RolledBack(to, undo, expired_keys) => {

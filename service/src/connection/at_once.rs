@@ -107,7 +107,7 @@ fn judge(service: &mut Service, bytes: &[u8], room: usize) -> Option<(usize, InM
     let plain = plain::get(bytes, b"/kv/")?;
     let slash = plain.path.iter().position(|byte| *byte == b'/')?;
     let (bucket, key) = (&plain.path[..slash], &plain.path[slash + 1..]);
-    let (config, intent) = (&service.config, kv::read_intent(bucket));
+    let (config, intent) = (&service.config, service.visibility.read_intent(bucket));
     let caller = auth::judge_reader(config, plain.authorization, intent).ok()?;
     let answer = service.store.value_in_memory(bucket, key, fields)?;
     if answer.value().len() + HEAD_BYTES_MAX > room {

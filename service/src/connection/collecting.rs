@@ -82,7 +82,7 @@ impl Connection {
         let Collecting {
             bucket, content, ..
         } = collecting;
-        match admin::set_quota(cx.service, bucket, &content) {
+        match admin::set_bucket(cx.service, bucket, &content) {
             Ok(action) => self.act(cx, action),
             Err(problem) => self.refuse(cx, problem),
         }

@@ -154,10 +154,9 @@ pub(crate) fn buckets(service: &mut Service, request: &Request<'_>) -> Result<An
     }
     refusal::refuse_unreadable(&service.store)?;
     let mut names = service.store.buckets().map_err(refusal::unavailable)?;
-    names.retain(|name| {
-        !anonymous || kv::read_intent(name.as_str().as_bytes()) == Intent::ReadPublic
-    });
-    Ok(bucket::list(&service.store, &names))
+    let visibility = &service.visibility;
+    names.retain(|name| !anonymous || visibility.is_public(name.as_str().as_bytes()));
+    Ok(bucket::list(service, &names))
 }
 
 /// Whether the request comes without a token to a service that has one.
@@ -172,9 +171,8 @@ pub(crate) fn sees_scripts(
     request: &Request<'_>,
     bucket: &BucketName,
 ) -> Result<bool, Problem> {
-    if kv::read_intent(bucket.as_str().as_bytes()) == Intent::ReadPublic
-        && is_anonymous(service, request)
-    {
+    let is_public = service.visibility.is_public(bucket.as_str().as_bytes());
+    if is_public && is_anonymous(service, request) {
         let caller = auth::judge(&service.config, request, Intent::ReadPublic)?;
         return Ok(caller != Caller::Anyone);
     }

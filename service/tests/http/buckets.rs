@@ -8,7 +8,7 @@ fn object(name: &str, keys: u64, bytes: u64, quotas: [&str; 2]) -> String {
     let [of_bytes, of_keys] = quotas;
     format!(
         "{{\"name\":\"{name}\",\"keys\":{keys},\"bytes\":{bytes},\
-         \"quota_bytes\":{of_bytes},\"quota_keys\":{of_keys}}}"
+         \"quota_bytes\":{of_bytes},\"quota_keys\":{of_keys},\"public\":false}}"
     )
 }
 

@@ -108,11 +108,12 @@ fn what_is_not_understood_is_said() {
     assert_eq!(bench.get("/-/keys").problem(), "no-such-path");
 }
 
-/// The object of a bucket without a quota.
+/// The object of a bucket without a quota, as visible as usual.
 fn bucket(name: &str, keys: u64, bytes: u64) -> String {
+    let public = name == "www";
     format!(
         "{{\"name\":\"{name}\",\"keys\":{keys},\"bytes\":{bytes},\
-         \"quota_bytes\":null,\"quota_keys\":null}}"
+         \"quota_bytes\":null,\"quota_keys\":null,\"public\":{public}}}"
     )
 }
 

@@ -37,4 +37,5 @@ mod standing;
 mod syntax;
 mod trouble;
 mod values;
+mod visibility;
 mod watch;
