@@ -262,8 +262,11 @@ impl<C: Connect> Session<C> {
                 let monitor = Box::pin(until_lost(frontend, watch, reread));
                 State::Connected(link, monitor, since_ns)
             }
-            Err(ConnectError::Handshake(HandshakeError::Moved)) => {
-                log::info!("{}: the toolstack has moved it", self.path);
+            // Twice in a row is a xenstore that does not know: that has to wait.
+            Err(error @ ConnectError::Handshake(HandshakeError::Moved))
+                if failed != Some(error) =>
+            {
+                log::info!("{}: {error}", self.path);
                 self.begin()
             }
             Err(error) => {
@@ -284,13 +287,17 @@ impl<C: Connect> Session<C> {
 async fn until_lost(frontend: Frontend, watch: BackendWatch, reread: Option<Reread>) {
     loop {
         watch.fired().await;
-        let mut state = frontend.backend_state().await;
         // The watch does not fire again for a reply that was lost.
+        let mut state = frontend.backend_state().await;
         while state == Err(XsError::NoReply) {
             state = frontend.backend_state().await;
         }
+        let mut has_moved = frontend.has_moved().await;
+        while has_moved == Err(XsError::NoReply) {
+            has_moved = frontend.has_moved().await;
+        }
         // Without xenstore nothing is known; the rings go on.
-        if state.is_ok_and(|state| !is_at_work(state)) || frontend.has_moved().await == Ok(true) {
+        if state.is_ok_and(|state| !is_at_work(state)) || has_moved == Ok(true) {
             return;
         }
         if let Some(reread) = &reread {

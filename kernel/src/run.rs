@@ -377,7 +377,8 @@ impl Serving {
         let ended = self.ended_requests();
         more |= self.step_store(now, attachment);
         let news = self.vbd.is_none() || self.ended_requests() != ended;
-        more |= news && self.http.waits_for(self.service.store());
+        let has_token_under_way = self.rotating.is_some() || self.token.is_under_way();
+        more |= news && (has_token_under_way || self.http.waits_for(self.service.store()));
         let received = self.stack.statistics().frames_received;
         more |= self.step_network(now, attachment);
         more |= self.stack.statistics().frames_received != received;

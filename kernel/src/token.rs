@@ -31,6 +31,11 @@ pub(crate) enum FirstToken {
 }
 
 impl FirstToken {
+    /// Whether the store has to do with it.
+    pub(crate) fn is_under_way(&self) -> bool {
+        matches!(self, FirstToken::Reading(..) | FirstToken::Writing(..))
+    }
+
     /// Advances; the token, when one of ours has come into force and should be shown.
     pub(crate) fn step(&mut self, service: &mut Service, entropy: &mut Entropy) -> Option<String> {
         match core::mem::replace(self, FirstToken::Settled) {

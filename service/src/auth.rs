@@ -35,8 +35,10 @@ pub(crate) enum Intent {
 pub(crate) enum Caller {
     /// Nobody known; no token was needed.
     Anyone,
-    /// Somebody with a token.
-    TokenHolder,
+    /// Somebody with the token for reading.
+    Reader,
+    /// Somebody with the token.
+    Owner,
 }
 
 /// What a token is good for.
@@ -44,6 +46,15 @@ pub(crate) enum Caller {
 enum Rights {
     All,
     Read,
+}
+
+impl Rights {
+    fn caller(self) -> Caller {
+        match self {
+            Rights::All => Caller::Owner,
+            Rights::Read => Caller::Reader,
+        }
+    }
 }
 
 /// How a secret was presented.
@@ -85,7 +96,7 @@ pub(crate) fn judge(
     if intent == Intent::Write && scheme == Scheme::Basic {
         refuse_other_sites(request)?;
     }
-    Ok(Caller::TokenHolder)
+    Ok(rights.caller())
 }
 
 /// The same of a request that only reads, by its `Authorization`.
@@ -100,7 +111,7 @@ pub(crate) fn judge_reader(
     if intent == Intent::ReadPublic || config.auth == AuthMode::Open {
         return Ok(Caller::Anyone);
     }
-    presented(config, authorization).map(|_| Caller::TokenHolder)
+    presented(config, authorization).map(|(_, rights)| rights.caller())
 }
 
 /// How a token was presented that is one of ours, and what it is good for.

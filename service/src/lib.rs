@@ -68,6 +68,6 @@ pub use config::{
 pub use connection::Connection;
 pub use json::Members;
 pub use plane::Plane;
-pub use rotation::{Rotation, Unrotated};
+pub use rotation::Unrotated;
 pub use segment::{Input, Progress, Segment, Transport};
 pub use service::{Environment, MetricsSource, Power, Service, StatusSource};

@@ -4,6 +4,7 @@
 //! line ends with a line feed.
 
 use crate::answer::Answer;
+use crate::auth::Caller;
 use crate::http::response::STATUSES;
 use crate::problem::{KINDS, Kind};
 use crate::service::Service;
@@ -23,8 +24,10 @@ pub(crate) struct Counters {
     pub(crate) received_bytes: u64,
     /// Bytes given to peers.
     pub(crate) sent_bytes: u64,
-    /// Requests with a right token.
-    pub(crate) logins: u64,
+    /// Requests with the token.
+    pub(crate) owner_logins: u64,
+    /// The same with the token for reading.
+    pub(crate) reader_logins: u64,
     /// Answers broken off because the rest of the value could not be read.
     pub(crate) broken_off: u64,
     /// Who watched and was too slow.
@@ -41,7 +44,8 @@ impl Default for Counters {
             connections: 0,
             received_bytes: 0,
             sent_bytes: 0,
-            logins: 0,
+            owner_logins: 0,
+            reader_logins: 0,
             broken_off: 0,
             watch_overflows: 0,
             timeouts: 0,
@@ -56,6 +60,15 @@ impl Counters {
         debug_assert!(place.is_some(), "status {status} is not in the table");
         if let Some(place) = place {
             self.answers[place] += 1;
+        }
+    }
+
+    /// Counts one request with a right token, or with none.
+    pub(crate) fn admitted(&mut self, caller: Caller) {
+        match caller {
+            Caller::Anyone => {}
+            Caller::Reader => self.reader_logins += 1,
+            Caller::Owner => self.owner_logins += 1,
         }
     }
 
@@ -131,7 +144,7 @@ fn requests(out: &mut String, service: &Service) {
     one(
         out,
         "http_logins_total counter Requests with a right token.",
-        counters.logins,
+        counters.owner_logins + counters.reader_logins,
     );
     one(
         out,

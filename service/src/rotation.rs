@@ -4,7 +4,7 @@
 //! for the answer any more.
 
 use crate::answer::Answer;
-use crate::config::AuthMode;
+use crate::config::{AuthMode, Token};
 use crate::json;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
@@ -15,24 +15,20 @@ use core::cell::RefCell;
 use store::Refusal;
 
 /// One that was asked for, and what becomes of it.
-#[derive(Clone, Debug, Default)]
-pub struct Rotation(Rc<RefCell<Option<Result<String, Unrotated>>>>);
+#[derive(Clone, Default)]
+pub(crate) struct Rotation(Rc<RefCell<Option<Result<String, Unrotated>>>>);
 
 /// Why the token stays what it was.
-#[derive(Clone, Debug)]
 pub enum Unrotated {
     /// The CPU has no randomness for secrets.
     NoEntropy,
     /// The store did not keep it.
     Refused(Refusal),
+    /// The disk failed while this one was written: after a restart it may be in force.
+    Unknown(String),
 }
 
 impl Rotation {
-    /// Tells who asked: the token that is in force now, or why there is none.
-    pub fn end(&self, outcome: Result<String, Unrotated>) {
-        *self.0.borrow_mut() = Some(outcome);
-    }
-
     /// The answer, once there is one.
     pub(crate) fn outcome(&self) -> Option<Result<Answer, Problem>> {
         let outcome = self.0.borrow();
@@ -47,6 +43,13 @@ impl Rotation {
                 Kind::NoEntropy,
                 "This CPU has neither RDRAND nor RDSEED, so no token is made: set auth.token in \
                  vm-data/.",
+            )),
+            Err(Unrotated::Unknown(token)) => Err(Problem::new(
+                Kind::WriteOutcomeUnknown,
+                alloc::format!(
+                    "The disk failed while the new token was written. The old one holds until the \
+                     next boot; after it either may: the new one is {token}."
+                ),
             )),
             Err(Unrotated::Refused(refusal)) => Err(refusal::problem(refusal.clone())
                 .about("The new token was not kept, and the old one holds:")),
@@ -70,4 +73,39 @@ pub(crate) fn ask(service: &mut Service) -> Result<Rotation, Problem> {
         }
     };
     Err(Problem::new(Kind::TokenSet, detail))
+}
+
+impl Service {
+    /// Puts a token in force that was made here, in the place of the one before; what somebody
+    /// watches by that one is over.
+    pub fn put_in_force(&mut self, token: Token) {
+        self.config.token = Some(token);
+        self.tokens_made += 1;
+    }
+
+    /// Whether the token in force was made here, and not set.
+    fn is_token_made(&self) -> bool {
+        self.tokens_made > 0
+    }
+
+    /// Whether the owner has asked for another token, and the roof does not know.
+    pub fn wants_rotation(&self) -> bool {
+        self.rotation.is_some() && !self.is_rotating
+    }
+
+    /// Whether to make another token, once for each that is asked for: the roof sees to it, and
+    /// says how it ended.
+    pub fn begin_rotation(&mut self) -> bool {
+        let wanted = self.wants_rotation();
+        self.is_rotating |= wanted;
+        wanted
+    }
+
+    /// Tells all who asked: the token that is in force now, or why there is no other.
+    pub fn end_rotation(&mut self, outcome: Result<String, Unrotated>) {
+        self.is_rotating = false;
+        if let Some(rotation) = self.rotation.take() {
+            *rotation.0.borrow_mut() = Some(outcome);
+        }
+    }
 }

@@ -285,9 +285,7 @@ pub(crate) fn admit(
     intent: Intent,
 ) -> Result<Caller, Problem> {
     let caller = auth::judge(&service.config, request, intent)?;
-    if caller == Caller::TokenHolder {
-        service.counters.logins += 1;
-    }
+    service.counters.admitted(caller);
     Ok(caller)
 }
 

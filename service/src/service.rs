@@ -7,7 +7,7 @@
 //! - Draining is never undone.
 
 use crate::allowance::Allowance;
-use crate::config::{Config, Token};
+use crate::config::Config;
 use crate::gauge::Gauge;
 use crate::http::date::Date;
 use crate::http::response::Beginning;
@@ -86,10 +86,12 @@ pub struct Service {
     pub(crate) scrub: Option<Running>,
     pub(crate) date: Date,
     pub(crate) beginning: Beginning,
-    /// Whether the token in force was made here.
-    token_is_made: bool,
-    /// Another one that the owner has asked for, until the roof knows.
+    /// Tokens made here that were put in force.
+    pub(crate) tokens_made: u32,
+    /// Another one that the owner has asked for, until it is in force.
     pub(crate) rotation: Option<Rotation>,
+    /// The roof knows of it.
+    pub(crate) is_rotating: bool,
     /// What the owner has asked for over HTTP.
     power: Option<Power>,
     /// The roof knows of it.
@@ -127,8 +129,9 @@ impl Service {
             scrub: None,
             date: Date::default(),
             beginning: Beginning::default(),
-            token_is_made: false,
+            tokens_made: 0,
             rotation: None,
+            is_rotating: false,
             power: None,
             power_taken: false,
             draining: false,
@@ -173,27 +176,6 @@ impl Service {
     pub fn expect_connections(&mut self, connections_max: u32) {
         let watchers = &mut self.config.limits.watchers;
         *watchers = (connections_max / 4).min(*watchers);
-    }
-
-    /// Puts a token in force that was made here, in the place of the one before.
-    pub fn put_in_force(&mut self, token: Token) {
-        self.config.token = Some(token);
-        self.token_is_made = true;
-    }
-
-    /// Whether the token in force was made here, and not set.
-    pub(crate) fn is_token_made(&self) -> bool {
-        self.token_is_made
-    }
-
-    /// Whether the owner has asked for another token, and the roof does not know.
-    pub fn wants_rotation(&self) -> bool {
-        self.rotation.is_some()
-    }
-
-    /// Another token that was asked for, once: the roof sees to it.
-    pub fn take_rotation(&mut self) -> Option<Rotation> {
-        self.rotation.take()
     }
 
     /// Tells what only the roof knows; may be called again.
@@ -246,9 +228,10 @@ impl Service {
         self.busy.count()
     }
 
-    /// Requests that came with a right token, so far (the first one ends the token's publication).
+    /// Requests that came with the token, so far: the next one after a token was made ends that
+    /// one's publication.
     pub fn login_count(&self) -> u64 {
-        self.counters.logins
+        self.counters.owner_logins
     }
 
     /// What the answer of the request just judged has to wait for: see [`Store::observed`].

@@ -161,8 +161,9 @@ impl Representation {
             Part::Whole => Content::Bytes(self.version.len_bytes),
             Part::Range(bytes) => Content::Bytes(bytes.end - bytes.start),
             Part::Ranges(ranges) => {
-                let write_type = |head: &mut HeadWriter| self.write_type(kept, head);
-                Content::Parts(Multipart::new(ranges, &self.version, now, write_type))
+                let mut fields = HeadWriter::middle();
+                self.write_coding(kept, &mut fields);
+                Content::Parts(Multipart::new(ranges.clone(), &self.version, now, fields))
             }
             Part::NotModified => Content::Bytes(0),
         }
@@ -203,11 +204,8 @@ impl Representation {
         }
         head.number(line!("Content-Length"), content.len_bytes());
         match content {
-            Content::Bytes(_) => self.write_type(kept, head),
+            Content::Bytes(_) => self.write_coding(kept, head),
             Content::Parts(parts) => head.field(line!("Content-Type"), parts.media().as_bytes()),
-        }
-        if let Some(coding) = kept.content_encoding {
-            head.kept(line!("Content-Encoding"), coding);
         }
         if let Some(disposition) = kept.content_disposition {
             head.kept(line!("Content-Disposition"), disposition);
@@ -216,7 +214,7 @@ impl Representation {
             head.field(line!("Accept-Ranges"), b"bytes");
         }
         if let Part::Range(bytes) = &self.part {
-            let range = multipart::content_range(bytes, &self.version);
+            let range = multipart::content_range(bytes, self.version.len_bytes);
             head.field(line!("Content-Range"), range.as_bytes());
         }
         head.field(line!("X-Content-Type-Options"), b"nosniff");
@@ -225,10 +223,14 @@ impl Representation {
         }
     }
 
-    fn write_type(&self, kept: &KeptHeaders<'_>, head: &mut HeadWriter) {
+    /// What the bytes of the value are: of several ranges each has it, and not the answer.
+    fn write_coding(&self, kept: &KeptHeaders<'_>, head: &mut HeadWriter) {
         match self.stored_type(kept) {
             Some(stored) => head.kept(line!("Content-Type"), stored),
             None => head.field(line!("Content-Type"), self.media.as_bytes()),
+        }
+        if let Some(coding) = kept.content_encoding {
+            head.kept(line!("Content-Encoding"), coding);
         }
     }
 

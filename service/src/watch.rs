@@ -14,7 +14,6 @@ use crate::listing;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
 use crate::service::Service;
-use crate::visibility::Visibility;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -33,6 +32,8 @@ pub(crate) struct Watch {
     bucket: BucketName,
     prefix: Vec<u8>,
     sees_scripts: bool,
+    /// How many tokens were made when it began.
+    by_token: u32,
     told: Seq,
     _seats: [Option<Counted>; 2],
 }
@@ -70,6 +71,7 @@ pub(crate) fn begin(
         bucket,
         prefix: prefix.unwrap_or_default(),
         sees_scripts,
+        by_token: service.tokens_made,
         told,
         _seats: seats,
     })
@@ -110,9 +112,13 @@ fn gone(floor: Seq, seq: Seq) -> Problem {
 }
 
 impl Watch {
-    /// Whether who watches still may.
-    pub(crate) fn may_go_on(&self, visibility: &Visibility) -> bool {
-        self.sees_scripts || visibility.is_public(self.bucket.as_str().as_bytes())
+    /// Whether who watches still may: by the token of then, or as anybody may.
+    pub(crate) fn may_go_on(&self, service: &Service) -> bool {
+        let bucket = self.bucket.as_str().as_bytes();
+        match self.sees_scripts {
+            true => self.by_token == service.tokens_made,
+            false => service.visibility.is_public(bucket),
+        }
     }
 
     /// What comes before all events: from where on they are told.

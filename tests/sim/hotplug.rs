@@ -294,8 +294,8 @@ fn play(seed: u64) {
         writers.begin(&mut simulation, cycle, &mut random);
         wait(&mut simulation, random.below(6 * MS));
         happen(&mut simulation, event, away_ns);
-        writers.end(&mut simulation, cycle, event);
         until_back(&mut simulation, event);
+        writers.end(&mut simulation, cycle, event);
         writers.check(&mut simulation);
         wait(&mut simulation, LIMIT_NS);
         let held = simulation.world(|world| Held::by(world));

@@ -50,7 +50,9 @@ impl core::fmt::Display for HandshakeError {
                 write!(f, "the backend stays in state {state:?}")
             }
             HandshakeError::Closed => f.write_str("the backend is closed"),
-            HandshakeError::Moved => f.write_str("the toolstack says that it is elsewhere"),
+            HandshakeError::Moved => {
+                f.write_str("the toolstack has taken it away, or given it another backend")
+            }
         }
     }
 }
@@ -254,15 +256,16 @@ impl Frontend {
     ) -> Result<XenbusState, HandshakeError> {
         let walk = async {
             loop {
+                // First: what an old backend says is nothing to a device that has another one.
+                if self.has_moved().await? {
+                    return Err(HandshakeError::Moved);
+                }
                 let state = self.backend_state().await?;
                 if wanted.contains(&state) {
                     return Ok(state);
                 }
                 if ends.contains(&state) {
                     return Err(HandshakeError::Closed);
-                }
-                if self.has_moved().await? {
-                    return Err(HandshakeError::Moved);
                 }
                 watch.fired().await;
             }

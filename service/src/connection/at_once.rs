@@ -7,7 +7,7 @@
 
 use super::exchange::After;
 use super::{Connection, Context, Fresh, Phase, Turn};
-use crate::auth::{self, Caller};
+use crate::auth;
 use crate::http::response::HeadWriter;
 use crate::http::{media, plain};
 use crate::kv;
@@ -113,7 +113,7 @@ fn judge(service: &mut Service, bytes: &[u8], room: usize) -> Option<(usize, InM
     if answer.value().len() + HEAD_BYTES_MAX > room {
         return None;
     }
-    service.counters.logins += u64::from(caller == Caller::TokenHolder);
+    service.counters.admitted(caller);
     Some((plain.len, answer))
 }
 

@@ -35,10 +35,10 @@ impl Connection {
         self.tell(cx, Box::new(watching), beginning)
     }
 
-    /// Tells what there is to tell; a draining service tells nothing more, and one whose bucket is
-    /// not for everybody any more nothing to strangers.
+    /// Tells what there is to tell; a draining service tells nothing more, and nobody who
+    /// may not watch any more is told anything.
     pub(super) fn turn_watch(&mut self, cx: &mut Context<'_>, mut watching: Box<Watching>) -> Turn {
-        if cx.service.is_draining() || !watching.watch.may_go_on(&cx.service.visibility) {
+        if cx.service.is_draining() || !watching.watch.may_go_on(cx.service) {
             self.end_stream();
             self.exchange.close();
             return self.become_phase(Phase::Flush(self.exchange.after()));

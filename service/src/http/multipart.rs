@@ -14,14 +14,12 @@ pub(crate) const PART_BYTES: u64 = 160;
 #[derive(Debug)]
 pub(crate) struct Multipart {
     boundary: String,
-    parts: vec::IntoIter<Part>,
-    end: Option<Vec<u8>>,
-}
-
-#[derive(Debug)]
-struct Part {
-    head: Vec<u8>,
-    bytes: Range<u64>,
+    /// Fields that are in each part.
+    fields: Vec<u8>,
+    /// Of the whole value.
+    len_bytes: u64,
+    parts: vec::IntoIter<Range<u64>>,
+    has_ended: bool,
 }
 
 /// What comes next.
@@ -34,34 +32,22 @@ pub(crate) enum Next {
 }
 
 impl Multipart {
-    /// These ranges of this version of the value, whose content has this type.
+    /// These ranges of this version of the value, with `fields` in each part.
     ///
     /// The boundary names the nanosecond of this answer, which is later than what is in the value:
     /// who wrote the value can but guess it.
     pub(crate) fn new(
-        ranges: &[Range<u64>],
+        ranges: Vec<Range<u64>>,
         version: &Metadata,
         now: Now,
-        write_type: impl Fn(&mut HeadWriter),
+        fields: HeadWriter,
     ) -> Self {
-        let boundary = format!("lampion-{:016x}{:016x}", version.seq.0, now.wall_ns);
-        let part = |bytes: &Range<u64>| {
-            let mut head = HeadWriter::part(&boundary);
-            write_type(&mut head);
-            head.field(
-                line!("Content-Range"),
-                content_range(bytes, version).as_bytes(),
-            );
-            Part {
-                head: head.finish(),
-                bytes: bytes.clone(),
-            }
-        };
-        let parts = ranges.iter().map(part).collect::<Vec<_>>();
         Multipart {
-            end: Some(format!("\r\n--{boundary}--\r\n").into_bytes()),
-            parts: parts.into_iter(),
-            boundary,
+            boundary: format!("lampion-{:016x}{:016x}", version.seq.0, now.wall_ns),
+            fields: fields.into_middle(),
+            len_bytes: version.len_bytes,
+            parts: ranges.into_iter(),
+            has_ended: false,
         }
     }
 
@@ -73,10 +59,19 @@ impl Multipart {
     /// The length of all that is still to be sent.
     pub(crate) fn len_bytes(&self) -> u64 {
         let parts = self.parts.as_slice().iter();
-        let parts: u64 = parts
-            .map(|part| part.head.len() as u64 + (part.bytes.end - part.bytes.start))
-            .sum();
-        parts + self.end.as_ref().map_or(0, Vec::len) as u64
+        let part = |bytes: &Range<u64>| self.head(bytes).len() as u64 + (bytes.end - bytes.start);
+        parts.map(part).sum::<u64>() + self.end().len() as u64
+    }
+
+    fn head(&self, bytes: &Range<u64>) -> Vec<u8> {
+        let mut head = HeadWriter::part(&self.boundary, &self.fields);
+        let range = content_range(bytes, self.len_bytes);
+        head.field(line!("Content-Range"), range.as_bytes());
+        head.finish()
+    }
+
+    fn end(&self) -> Vec<u8> {
+        format!("\r\n--{}--\r\n", self.boundary).into_bytes()
     }
 }
 
@@ -85,18 +80,17 @@ impl Iterator for Multipart {
 
     fn next(&mut self) -> Option<Next> {
         match self.parts.next() {
-            Some(Part { head, bytes }) => Some(Next::Part(head, bytes)),
-            None => self.end.take().map(Next::End),
+            Some(bytes) => Some(Next::Part(self.head(&bytes), bytes)),
+            None if self.has_ended => None,
+            None => {
+                self.has_ended = true;
+                Some(Next::End(self.end()))
+            }
         }
     }
 }
 
 /// A `Content-Range` (RFC 9110 section 14.4).
-pub(crate) fn content_range(bytes: &Range<u64>, version: &Metadata) -> String {
-    format!(
-        "bytes {}-{}/{}",
-        bytes.start,
-        bytes.end - 1,
-        version.len_bytes
-    )
+pub(crate) fn content_range(bytes: &Range<u64>, len_bytes: u64) -> String {
+    format!("bytes {}-{}/{len_bytes}", bytes.start, bytes.end - 1)
 }

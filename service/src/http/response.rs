@@ -50,9 +50,9 @@ impl HeadWriter {
         head
     }
 
-    /// Begins a part of a multipart (RFC 2046 section 5.1.1), whose fields follow.
-    pub(crate) fn part(boundary: &str) -> Self {
-        HeadWriter([b"\r\n--", boundary.as_bytes()].concat())
+    /// Begins a part of a multipart (RFC 2046 section 5.1.1) with the middle of a head.
+    pub(crate) fn part(boundary: &str, middle: &[u8]) -> Self {
+        HeadWriter([b"\r\n--", boundary.as_bytes(), middle].concat())
     }
 
     /// Begins in the middle of a head.

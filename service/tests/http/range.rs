@@ -108,6 +108,35 @@ fn several_ranges_come_as_parts_in_their_order() {
     }
 }
 
+/// What the bytes of the value are is said of each part, and not of the answer; a reader who takes
+/// little at a time gets the same.
+#[test]
+fn parts_have_the_coding_and_come_to_slow_readers() {
+    let mut bench = Bench::open();
+    let value = noise(3 * CHUNK_BYTES);
+    bench.put("/kv/b/k", "Content-Encoding: gzip\r\n", &value);
+    let ranges = "Range: bytes=0-999,100000-170000,-9\r\n";
+    let reply = bench.with("GET", "/kv/b/k", ranges);
+    assert_eq!((reply.status, reply.field("Content-Encoding")), (206, None));
+    let coding = b"\r\nContent-Encoding: gzip\r\n";
+    let parts = reply.body.windows(coding.len()).filter(|at| at == coding);
+    assert_eq!(parts.count(), 3);
+
+    let mut client = bench.client();
+    client.say(format!("GET /kv/b/k HTTP/1.1\r\nHost: h\r\n{ranges}\r\n"));
+    client.wire.room = 0;
+    for _ in 0..100_000 {
+        client.wire.room = 1_000;
+        bench.run(&mut client);
+        if client.wire.output.ends_with(b"--\r\n") {
+            break;
+        }
+    }
+    let slow = client.replies().remove(0);
+    assert_eq!(slow.body.len(), reply.body.len());
+    assert_eq!(slow.the("Content-Length"), reply.the("Content-Length"));
+}
+
 #[test]
 fn what_is_no_range_of_bytes_is_ignored() {
     let mut bench = Bench::open();

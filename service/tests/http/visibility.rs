@@ -182,6 +182,30 @@ fn it_holds_once_it_is_durable_whoever_waits() {
     }
 }
 
+/// Whoever watches by a token that is replaced may be the one it was replaced for.
+#[test]
+fn who_watches_by_a_token_that_was_is_told_that_it_is_over() {
+    let mut config = service::Config::default();
+    config.set("auth.read-token", READ_TOKEN).expect("a token");
+    let mut bench = Bench::new(config);
+    bench.service.put_in_force(TOKEN.parse().expect("a token"));
+    assert_eq!(bench.service.login_count(), 0);
+    let mut client = bench.client();
+    let lines = bearer(READ_TOKEN);
+    client.say(format!("GET /-/watch/b HTTP/1.1\r\nHost: h\r\n{lines}\r\n"));
+    bench.settle(&mut client);
+    assert!(client.wire.output.starts_with(b"HTTP/1.1 200"));
+    assert_eq!(bench.service.login_count(), 0, "that was not the token");
+    assert_eq!(bench.put("/kv/b/k", &bearer(TOKEN), "news").status, 201);
+    assert_eq!(bench.service.login_count(), 1);
+    let other = "another-token-of-32-characters--";
+    bench.service.put_in_force(other.parse().expect("a token"));
+    assert_eq!(bench.put("/kv/b/k", &bearer(other), "later").status, 204);
+    bench.settle(&mut client);
+    assert!(client.wire.output.ends_with(b"0\r\n\r\n"), "it has ended");
+    assert!(!String::from_utf8_lossy(&client.wire.output).contains("\"size\":5"));
+}
+
 #[test]
 fn strangers_who_watch_are_told_that_it_is_over() {
     let mut bench = bench();

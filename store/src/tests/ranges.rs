@@ -106,6 +106,42 @@ fn parts_of_values_of_any_length_are_exact() {
 }
 
 #[test]
+fn parts_of_one_value_are_read_one_after_the_other_in_any_order() {
+    let disk = MemoryDisk::new(DISK);
+    let mut store = ready(disk.clone(), 1);
+    let lens = [100, 65_536, 200_000];
+    for len in lens {
+        upload(&mut store, &alloc::format!("{len}"), &pattern(len, 5)).expect("committed");
+    }
+    // From the cache, and from the disk.
+    for store in [&mut store, &mut ready(disk, 2)] {
+        for len in lens {
+            let value = pattern(len, 5);
+            let opened = store.open_value(At::NOW, &bucket("b"), &key(&alloc::format!("{len}")));
+            let (_, reader) = opened.expect("readable").expect("there");
+            let mut reader = reader.narrow(0..0);
+            let far = len - 10..len;
+            for bytes in [
+                far.clone(),
+                0..1,
+                len / 2 - 9..len / 2 + 9,
+                0..len,
+                5..5,
+                far,
+            ] {
+                reader.seek(bytes.start as u64..bytes.end as u64);
+                let found = read_all(store, &mut reader);
+                assert!(
+                    found == Ok(value[bytes.clone()].to_vec()),
+                    "{len} {bytes:?}"
+                );
+            }
+        }
+    }
+    assert_eq!(store.statistics().corruptions, 0);
+}
+
+#[test]
 fn damage_is_seen_by_the_parts_that_need_the_chunk_and_by_no_other() {
     let disk = MemoryDisk::new(DISK);
     let mut store = ready(disk.clone(), 1);
