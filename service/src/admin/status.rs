@@ -2,6 +2,7 @@
 
 use crate::answer::Answer;
 use crate::batch;
+use crate::connection::BYTES_PER_S_MIN;
 use crate::http::head::{FIELDS_MAX, HEAD_BYTES_MAX, LINE_BYTES_MAX};
 use crate::json::Members;
 use crate::service::Service;
@@ -76,6 +77,7 @@ fn push_limits(members: &mut Members<'_>, service: &Service) {
     members.number("idle_timeout_ms", ms(limits.idle_timeout_ns));
     members.number("body_timeout_ms", ms(limits.body_timeout_ns));
     members.number("answer_timeout_ms", ms(limits.answer_timeout_ns));
+    members.number("bytes_per_s_min", BYTES_PER_S_MIN);
     members.number("batch_lines", batch::lines_max(limits));
     members.number("batch_bytes", batch::body_bytes_max(limits));
     members.number("bodies_bytes", limits.bodies_bytes);

@@ -67,7 +67,7 @@ impl Connection {
         match input {
             Input::Finished => self.refuse_incomplete(cx),
             Input::Bytes(count) if count > 0 => {
-                self.deadline_ns = cx.after(cx.service.config.limits.body_timeout_ns);
+                self.peer_sent(cx, count);
                 self.become_phase(Phase::Collect(collecting))
             }
             _ if cx.is_past(self.deadline_ns) => self.refuse_late(cx),

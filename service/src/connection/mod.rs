@@ -17,6 +17,7 @@ mod holding;
 mod incrementing;
 mod listing;
 mod output;
+mod pace;
 mod receiving;
 mod rotating;
 mod sending;
@@ -44,6 +45,8 @@ use exchange::{After, Exchange, HeadOnly};
 use head_buffer::HeadBuffer;
 use holding::Held;
 use output::Output;
+pub(crate) use pace::BYTES_PER_S_MIN;
+use pace::Pace;
 use receiving::Receiving;
 use sending::Sending;
 pub(crate) use sink::Sink;
@@ -66,6 +69,8 @@ pub struct Connection {
     exchange: Exchange,
     output: Output,
     deadline_ns: u64,
+    /// How long the peer may go on as slow as it is.
+    pace: Pace,
     failed_logins: u8,
     /// Whether a request has been answered: a connection without one may still bring its first.
     fresh: Fresh,
@@ -180,6 +185,7 @@ impl Connection {
             exchange: Exchange::broken(HeadOnly::No),
             output: Output::default(),
             deadline_ns: now.monotonic_ns,
+            pace: Pace::default(),
             failed_logins: 0,
             fresh: Fresh::Yes,
             counted: None,
@@ -306,7 +312,11 @@ impl Connection {
         if sent > 0 {
             cx.moved_bytes += sent;
             cx.service.counters.sent_bytes += sent as u64;
-            self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
+            let patience_ns = cx.service.config.limits.answer_timeout_ns;
+            self.deadline_ns = self.pace.moved(sent, cx.now.monotonic_ns, patience_ns);
+        }
+        if self.output.is_empty() {
+            self.pace.end();
         }
         self.output.is_empty()
     }

@@ -92,7 +92,7 @@ impl Connection {
             Input::Finished => self.refuse_incomplete(cx),
             Input::Bytes(count) if count > 0 && outcome.store_full.is_none() => {
                 receiving.waiting_for = WaitingFor::Peer;
-                self.deadline_ns = cx.after(cx.service.config.limits.body_timeout_ns);
+                self.peer_sent(cx, count);
                 self.become_phase(Phase::Receive(receiving))
             }
             _ => {
@@ -107,6 +107,13 @@ impl Connection {
         }
     }
 
+    /// A body goes on, and its peer has earned some time.
+    pub(super) fn peer_sent(&mut self, cx: &Context<'_>, bytes: usize) {
+        let patience_ns = cx.service.config.limits.body_timeout_ns;
+        let now_ns = cx.now.monotonic_ns;
+        self.deadline_ns = self.pace.moved(bytes, now_ns, patience_ns);
+    }
+
     /// Waits for the peer or the store, each with its deadline.
     fn wait_for_more(
         &mut self,
@@ -118,6 +125,8 @@ impl Connection {
         let limits = cx.service.config.limits;
         if moved.is_some() || receiving.waiting_for != waiting_for {
             receiving.waiting_for = waiting_for;
+            // What the store takes is none of the peer's time.
+            self.pace.end();
             self.deadline_ns = cx.after(match waiting_for {
                 WaitingFor::Peer => limits.body_timeout_ns,
                 WaitingFor::Store => limits.answer_timeout_ns,

@@ -74,6 +74,7 @@ impl Connection {
 
     pub(super) fn push_head(&mut self, cx: &Context<'_>, head: HeadWriter) {
         self.output.push(Segment::Inline(head.finish()));
+        self.pace.end();
         self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
     }
 

@@ -155,6 +155,7 @@ impl Connection {
         if core::mem::take(&mut self.exchange.continue_owed) {
             self.output.push(Segment::Static(response::CONTINUE));
         }
+        self.pace.end();
         self.deadline_ns = cx.after(cx.service.config.limits.body_timeout_ns);
     }
 

@@ -1,7 +1,7 @@
 //! Peers that are slow, or stop.
 
 use crate::harness::{self, Bench, SECOND_NS, noise};
-use service::Progress;
+use service::{Plane, Progress};
 
 #[test]
 fn an_idle_connection_ends_after_75_seconds() {
@@ -55,9 +55,9 @@ fn a_head_has_ten_seconds_from_its_first_byte() {
 fn a_body_has_thirty_seconds_between_its_pieces() {
     let mut bench = Bench::open();
     let mut client = bench.client();
-    client.say("PUT /kv/b/k HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\n");
+    client.say("PUT /kv/b/k HTTP/1.1\r\nHost: h\r\nContent-Length: 99999\r\n\r\n");
     for _ in 0..4 {
-        client.say("x");
+        client.say([b'x'; 15_000]);
         bench.run(&mut client);
         bench.pass(29 * SECOND_NS);
     }
@@ -78,7 +78,7 @@ fn an_answer_nobody_takes_is_broken_off_after_a_minute() {
     client.say("GET /kv/b/k HTTP/1.1\r\nHost: h\r\n\r\n");
     bench.run(&mut client);
     bench.pass(59 * SECOND_NS);
-    client.wire.room = 1;
+    client.wire.room = 30_000;
     bench.run(&mut client);
     assert!(matches!(client.progress, Progress::Peer { .. }));
     bench.pass(59 * SECOND_NS);
@@ -87,7 +87,66 @@ fn an_answer_nobody_takes_is_broken_off_after_a_minute() {
     bench.pass(SECOND_NS);
     bench.run(&mut client);
     assert_eq!(client.progress, Progress::Abort);
-    assert_eq!(client.wire.output.len(), 1001);
+    assert_eq!(client.wire.output.len(), 31_000);
+}
+
+/// A byte now and then is not enough: neither of an answer, nor of a body that goes into the store
+/// or is collected.
+#[test]
+fn who_trickles_has_no_longer_than_who_stands_still() {
+    let mut bench = Bench::open();
+    bench.put("/kv/b/k", "", noise(200_000));
+    let mut client = bench.client();
+    client.wire.room = 1000;
+    client.say("GET /kv/b/k HTTP/1.1\r\nHost: h\r\n\r\n");
+    let began_ns = bench.now.monotonic_ns;
+    while client.progress != Progress::Abort {
+        assert!(bench.now.monotonic_ns - began_ns < 63 * SECOND_NS);
+        bench.run(&mut client);
+        bench.pass(SECOND_NS);
+        client.wire.room = 1;
+    }
+    for (plane, target) in [
+        (Plane::Data, "/kv/b/other"),
+        (Plane::Admin, "/-/admin/buckets/b"),
+    ] {
+        bench.plane = plane;
+        let mut client = bench.client();
+        let head = format!("PUT {target} HTTP/1.1\r\nHost: h\r\nContent-Length: 900\r\n\r\n");
+        client.say(head);
+        let began_ns = bench.now.monotonic_ns;
+        while client.wire.output.is_empty() {
+            assert!(bench.now.monotonic_ns - began_ns < 33 * SECOND_NS);
+            client.say(" ");
+            bench.run(&mut client);
+            bench.pass(SECOND_NS);
+        }
+        assert_eq!(client.replies()[0].problem(), "request-timeout");
+    }
+}
+
+/// Slow, but not too slow: an hour is no matter.
+#[test]
+fn who_is_slow_is_served() {
+    let mut bench = Bench::open();
+    bench.put("/kv/b/k", "", noise(200_000));
+    let mut client = bench.client();
+    client.wire.room = 0;
+    client.say("GET /kv/b/k HTTP/1.1\r\nHost: h\r\n\r\n");
+    while client.wire.output.len() < 200_000 {
+        client.wire.room = 12_000;
+        bench.run(&mut client);
+        assert_ne!(client.progress, Progress::Abort);
+        bench.pass(20 * SECOND_NS);
+    }
+    let mut client = bench.client();
+    client.say("PUT /kv/b/slow HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n");
+    for _ in 0..20 {
+        client.say(noise(5_000));
+        bench.run(&mut client);
+        bench.pass(9 * SECOND_NS);
+    }
+    assert_eq!(client.replies()[0].status, 201);
 }
 
 #[test]
