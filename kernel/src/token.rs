@@ -1,7 +1,7 @@
 //! The first token: made at first boot, kept in the store, shown where only the owner looks.
 //!
 //! It is written to `data/lampion/token`, which dom0 can read, and removed
-//! after the first successful login or an hour; the console says where to read
+//! once somebody has sent it, or after an hour; the console says where to read
 //! it, and prints it only where there is no dom0 that could.
 
 use crate::entropy::Entropy;

@@ -136,6 +136,7 @@ fn get(
         let bucket = place.bucket.as_str().as_bytes();
         service.visibility.read_intent(bucket)
     };
+    crate::listing::refuse_while_unknown(service, request)?;
     route::admit(service, request, intent)?;
     let at = at::asked(service, at.as_deref())?
         .ok_or_else(|| refusal::problem(Refusal::NoSuchSnapshot))?;

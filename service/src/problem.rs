@@ -45,7 +45,7 @@ kinds! {
     CrossSite 403 "cross-site" "Another site's page asked for a change."
     PlaintextRefused 403 "plaintext-refused" "The token is not taken over plain HTTP."
     NoSuchKey 404 "no-such-key" "There is no value under this key."
-    NoSuchBucket 404 "no-such-bucket" "There is nothing in this bucket."
+    NoSuchBucket 404 "no-such-bucket" "There is no such bucket, or nothing in it."
     NoSuchSnapshot 404 "no-such-snapshot" "There is no snapshot of this name."
     NoSuchJob 404 "no-such-job" "There is no job of this number."
     NoSuchPath 404 "no-such-path" "There is nothing here."

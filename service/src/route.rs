@@ -60,6 +60,16 @@ pub(crate) enum Accepted {
     Refused(Box<Problem>),
 }
 
+impl Accepted {
+    /// What else has to be durable before it is answered.
+    pub(crate) fn next(&mut self) -> Option<Pending> {
+        match self {
+            Accepted::Admin(done) => done.next(),
+            _ => None,
+        }
+    }
+}
+
 /// A resource.
 enum Route<'h> {
     /// `OPTIONS *`

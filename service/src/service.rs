@@ -22,7 +22,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::task::Poll;
-use store::{Committed, Now, Refusal, State, Store, Ticket, Wake};
+use store::{Committed, Now, Refusal, Store, Ticket, Wake};
 
 /// Appends lines of Prometheus text (0.0.4) to `/metrics`, each ended by a line feed.
 pub trait MetricsSource {
@@ -80,8 +80,6 @@ pub struct Service {
     pub(crate) bodies: Allowance,
     pub(crate) jobs: Jobs,
     pub(crate) visibility: Visibility,
-    /// Whether the visibility that is on the disk has been looked at.
-    knows_visibility: bool,
     /// The scrub that was begun last, while it runs.
     pub(crate) scrub: Option<Running>,
     pub(crate) date: Date,
@@ -125,7 +123,6 @@ impl Service {
             bodies: Allowance::default(),
             jobs: Jobs::default(),
             visibility: Visibility::default(),
-            knows_visibility: false,
             scrub: None,
             date: Date::default(),
             beginning: Beginning::default(),
@@ -160,10 +157,7 @@ impl Service {
         orphans.retain(|ticket| store.outcome(ticket).is_pending());
         let has_ended = orphans.len() < before;
         drop(orphans);
-        let is_open = !matches!(self.store.state(), State::Opening);
-        if is_open && (has_ended || !core::mem::replace(&mut self.knows_visibility, true)) {
-            self.look_at_visibility();
-        }
+        self.follow_visibility(has_ended);
         wake
     }
 

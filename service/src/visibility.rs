@@ -6,13 +6,15 @@
 //! # Invariants
 //!
 //! - What is here is what was durable at [`Service::look_at_visibility`], which is asked whenever a
-//!   change of it has ended, whether somebody waited for that or not.
+//!   change of it may have become durable, whether somebody waits for that or not.
 
 use crate::auth::Intent;
 use crate::service::Service;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
-use store::{Batch, BucketName, Change, Condition, Headers, Key, KeyQuery, Refusal, Ticket};
+use store::{
+    Batch, BucketName, Change, Condition, Headers, Key, KeyQuery, Refusal, Seq, State, Ticket,
+};
 
 /// The bucket everybody may read if nothing else is said, its scripts aside.
 const PUBLIC_BUCKET: &[u8] = b"www";
@@ -25,6 +27,10 @@ const PAGE_KEYS: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct Visibility {
     exceptions: BTreeSet<BucketName>,
+    /// Whether what is on the disk has been looked at.
+    pub(crate) is_known: bool,
+    /// A change of it has been handed in, and the last one that was durable then.
+    awaited: Option<Seq>,
 }
 
 impl Visibility {
@@ -80,6 +86,27 @@ impl Service {
         self.visibility.exceptions = exceptions;
     }
 
+    /// Looks if there may be news: the store has opened, something has become durable while a
+    /// change is awaited, or a change nobody waited for has ended.
+    pub(crate) fn follow_visibility(&mut self, has_ended: bool) {
+        if matches!(self.store.state(), State::Opening) {
+            return;
+        }
+        let seq = self.store.durable_seq();
+        let awaited = self.visibility.awaited.as_mut();
+        let moved = awaited.is_some_and(|awaited| core::mem::replace(awaited, seq) != seq);
+        if has_ended || moved || !self.visibility.is_known {
+            self.visibility.is_known = true;
+            self.look_at_visibility();
+        }
+    }
+
+    /// A change that somebody waited for has ended.
+    pub(crate) fn end_awaiting_visibility(&mut self) {
+        self.visibility.awaited = None;
+        self.look_at_visibility();
+    }
+
     /// Hands in that everybody may read a bucket, or not; `None` where that is so already.
     ///
     /// # Errors
@@ -104,7 +131,10 @@ impl Service {
         };
         let changes = alloc::vec![(BucketName::system(), key, condition, change)];
         match self.store.submit(Batch { changes }) {
-            Ok(ticket) => Ok(Some(ticket)),
+            Ok(ticket) => {
+                self.visibility.awaited = Some(self.store.durable_seq());
+                Ok(Some(ticket))
+            }
             Err(Refusal::NotFound | Refusal::Condition { .. }) => Ok(None),
             Err(refusal) => Err(refusal),
         }

@@ -434,7 +434,9 @@ impl Store {
         &self,
         wanted: impl Iterator<Item = &'a BucketName>,
     ) -> Result<(), Refusal> {
-        let known = |bucket: &&BucketName| !self.index.buckets.contains_key(*bucket);
+        // The appliance's own is none of those that are counted.
+        let known =
+            |bucket: &&BucketName| !bucket.is_system() && !self.index.buckets.contains_key(*bucket);
         let new: BTreeSet<&BucketName> = wanted.filter(known).collect();
         if new.is_empty() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! `/-/admin/buckets`: what each bucket uses and may use; emptying one.
+//! `/-/admin/buckets`: what each bucket uses and may use, and who may read it; emptying one.
 
 use super::wanted::Wanted;
 use super::{Done, commit};
@@ -71,30 +71,30 @@ pub(crate) fn set_bucket(
 ) -> Result<Action, Problem> {
     let wanted = Wanted::parse(body)?;
     refusal::refuse_unreadable(&service.store)?;
+    // What is durable by now, whoever has asked for it.
+    service.look_at_visibility();
     let was_known = is_known(service, &name);
+    let accepted = service.store.accepted_quota(&name);
+    let limits = wanted.over(accepted);
+    // A record of what holds already would only take room, and one of the buckets.
+    let is_set = limits == accepted && limits == service.store.quota(&name).0;
+    // First: a bucket whose quota is refused is not opened to everybody.
+    let quota = (!is_set).then(|| service.store.set_quota(name.clone(), limits));
+    let quota = quota.transpose().map_err(refusal::problem)?;
+    let quota = quota.map(|ticket| service.pending(ticket));
     let published = match wanted.public() {
         Some(public) => service.publish_bucket(&name, public),
         None => Ok(None),
     };
-    // Whoever holds the later one of two tickets has waited for both.
     let published = published.map_err(refusal::problem)?;
     let published = published.map(|ticket| service.pending(ticket));
-    let accepted = service.store.accepted_quota(&name);
-    let limits = wanted.over(accepted);
-    // A record of what holds already would only take room, and one of the buckets.
-    let pending = if limits == accepted && limits == service.store.quota(&name).0 {
-        published
-    } else {
-        let ticket = service.store.set_quota(name.clone(), limits);
-        Some(service.pending(ticket.map_err(refusal::problem)?))
+    let (first, next) = match (quota, published) {
+        (None, None) => return Ok(Action::Answer(object(service, &name, 200))),
+        (Some(first), next) => (first, next),
+        (None, Some(first)) => (first, None),
     };
-    Ok(match pending {
-        None => Action::Answer(object(service, &name, 200)),
-        Some(pending) => {
-            let done = Done::BucketSet(name, was_known);
-            Action::Commit(pending, Accepted::Admin(done))
-        }
-    })
+    let done = Done::BucketSet(name, was_known, next);
+    Ok(Action::Commit(first, Accepted::Admin(done)))
 }
 
 /// Removes all keys; the quota stays.

@@ -23,7 +23,7 @@ use crate::openapi;
 use crate::problem::Problem;
 use crate::rotation;
 use crate::route::{self, Accepted, Action};
-use crate::service::{Power, Service};
+use crate::service::{Pending, Power, Service};
 use store::{BucketName, Committed, Now, Refusal, SnapshotName, Ticket};
 
 pub(crate) use backup::refused as backup_refused;
@@ -68,8 +68,9 @@ pub(crate) enum Resource {
 /// A change that was handed in, and what its answer tells.
 #[derive(Debug)]
 pub(crate) enum Done {
-    /// What was said of this bucket is set, and there was such a bucket or not.
-    BucketSet(BucketName, bool),
+    /// What was said of this bucket is set, and there was such a bucket or not; the rest of it
+    /// may have to be waited for.
+    BucketSet(BucketName, bool, Option<Pending>),
     /// This bucket has no key any more.
     Emptied(BucketName),
     /// There is this snapshot.
@@ -79,6 +80,16 @@ pub(crate) enum Done {
     /// It is as it was in the first snapshot, but for so many keys whose time is over; the second
     /// one has what was undone.
     RolledBack(SnapshotName, SnapshotName, u64),
+}
+
+impl Done {
+    /// What else has to be durable before it is answered.
+    pub(crate) fn next(&mut self) -> Option<Pending> {
+        match self {
+            Done::BucketSet(_, _, next) => next.take(),
+            _ => None,
+        }
+    }
 }
 
 /// The resource at `/-/admin/REST`, if there is one.
@@ -256,8 +267,8 @@ pub(crate) fn done(
         });
     }
     Ok(match done {
-        Done::BucketSet(bucket, was_known) => {
-            service.look_at_visibility();
+        Done::BucketSet(bucket, was_known, _) => {
+            service.end_awaiting_visibility();
             buckets::set(service, &bucket, was_known)
         }
         Done::Emptied(_) | Done::Forgotten => Answer::empty(204),

@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use store::BucketName;
 
-/// What has come of the body that tells a bucket's quota.
+/// What has come of the body that says what a bucket is to be.
 pub(super) struct Collecting {
     bucket: BucketName,
     body: Body,

@@ -312,11 +312,17 @@ impl Connection {
         if sent > 0 {
             cx.moved_bytes += sent;
             cx.service.counters.sent_bytes += sent as u64;
-            let patience_ns = cx.service.config.limits.answer_timeout_ns;
+            let limits = &cx.service.config.limits;
+            let patience_ns = match self.phase {
+                Phase::Receive(_) | Phase::Collect(_) => limits.body_timeout_ns,
+                _ => limits.answer_timeout_ns,
+            };
             self.deadline_ns = self.pace.moved(sent, cx.now.monotonic_ns, patience_ns);
-        }
-        if self.output.is_empty() {
-            self.pace.end();
+            if self.output.is_empty() {
+                // Whoever is waited for now is not to have less time for this peer's.
+                self.pace.end();
+                self.deadline_ns = cx.after(patience_ns);
+            }
         }
         self.output.is_empty()
     }

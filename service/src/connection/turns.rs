@@ -162,6 +162,10 @@ impl Connection {
     /// Waits until a change is durable, and says how it ended.
     pub(super) fn turn_commit(&mut self, cx: &mut Context<'_>, mut commit: Box<Commit>) -> Turn {
         match commit.pending.outcome(&mut cx.service.store) {
+            Poll::Ready(Ok(_)) if let Some(next) = commit.accepted.next() => {
+                commit.pending = next;
+                self.become_phase(Phase::Commit(commit))
+            }
             Poll::Ready(outcome) => match route::ended(cx.service, commit.accepted, outcome) {
                 Ok(answer) => self.answer(cx, answer),
                 Err(problem) => self.refuse(cx, problem),

@@ -165,12 +165,25 @@ fn is_anonymous(service: &Service, request: &Request<'_>) -> bool {
     service.config.auth == AuthMode::Token && sent.is_none()
 }
 
+/// Who may read a bucket is not known while the store opens: a stranger is not asked for a token
+/// that may not be needed.
+pub(crate) fn refuse_while_unknown(
+    service: &Service,
+    request: &Request<'_>,
+) -> Result<(), Problem> {
+    if !service.visibility.is_known && is_anonymous(service, request) {
+        refusal::refuse_unreadable(&service.store)?;
+    }
+    Ok(())
+}
+
 /// Whether the caller may see scripts' names; refused if not even the rest.
 pub(crate) fn sees_scripts(
     service: &mut Service,
     request: &Request<'_>,
     bucket: &BucketName,
 ) -> Result<bool, Problem> {
+    refuse_while_unknown(service, request)?;
     let is_public = service.visibility.is_public(bucket.as_str().as_bytes());
     if is_public && is_anonymous(service, request) {
         let caller = auth::judge(&service.config, request, Intent::ReadPublic)?;

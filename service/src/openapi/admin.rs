@@ -9,7 +9,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/-/admin/buckets",
         method: Method::Get,
         id: "adminBuckets",
-        summary: "All buckets that have a key or a quota.",
+        summary: "All buckets that have a key or a quota, or a `public` of their own.",
         parameters: &[],
         body: None,
         answers: &[(200, "All of them.", Some(("application/json", "Buckets")))],
@@ -30,10 +30,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
         path: "/-/admin/buckets/{bucket}",
         method: Method::Put,
-        id: "setQuota",
-        summary: "Sets its quota.",
+        id: "setBucket",
+        summary: "Sets its quota, and whether everybody may read it.",
         parameters: &["bucket", "IfMatch", "IfNoneMatch"],
-        body: Some(("application/json", "Quota")),
+        body: Some(("application/json", "WantedBucket")),
         answers: &[
             (200, "As it is now.", Some(("application/json", "Bucket"))),
             (

@@ -125,7 +125,7 @@ fn who_trickles_has_no_longer_than_who_stands_still() {
     }
 }
 
-/// Slow, but not too slow: an hour is no matter.
+/// Slow, but not too slow.
 #[test]
 fn who_is_slow_is_served() {
     let mut bench = Bench::open();

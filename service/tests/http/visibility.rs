@@ -206,6 +206,69 @@ fn who_watches_by_a_token_that_was_is_told_that_it_is_over() {
     assert!(!String::from_utf8_lossy(&client.wire.output).contains("\"size\":5"));
 }
 
+/// A bucket whose quota is refused is not opened to everybody.
+#[test]
+fn what_is_refused_is_refused_whole() {
+    let mut bench = Bench::new(with_tokens());
+    for nth in 0..1_024 {
+        let target = format!("/kv/bucket{nth}/k");
+        assert_eq!(bench.put(&target, &bearer(TOKEN), "x").status, 201);
+    }
+    let reply = set(&mut bench, "new", "{\"public\":true,\"quota_keys\":5}");
+    assert_eq!((reply.status, reply.problem()), (507, "too-many-buckets"));
+    let mut other = bench.client();
+    bench.settle(&mut other);
+    let get = bench.admin("GET", "/-/admin/buckets/new", &bearer(TOKEN), "");
+    assert_eq!(get.status, 404);
+    bench.plane = Plane::Data;
+    assert_eq!(doors(&mut bench, "new"), SHUT);
+    assert_eq!(set(&mut bench, "bucket7", "{\"public\":true}").status, 200);
+    assert_eq!(bench.get("/kv/bucket7/k").status, 200);
+}
+
+/// The last one that was handed in holds, whatever the order in which they are answered.
+#[test]
+fn two_at_once_end_as_the_later_one_says() {
+    for (first, second, end) in [
+        ("true", "false", SHUT),
+        ("false", "true", OPEN),
+        ("true", "true", OPEN),
+    ] {
+        let mut bench = bench();
+        bench.be(Mood::Stuck);
+        bench.plane = Plane::Admin;
+        let mut clients = [first, second].map(|public| {
+            let mut client = bench.client();
+            let body = format!("{{\"public\":{public}}}");
+            client.say(put("/-/admin/buckets/b", &bearer(TOKEN), body.as_bytes()));
+            bench.run(&mut client);
+            client
+        });
+        bench.be(Mood::Good);
+        for client in clients.iter_mut().rev() {
+            bench.run(client);
+            assert_eq!(client.replies()[0].status, 200, "{first} {second}");
+        }
+        bench.plane = Plane::Data;
+        assert_eq!(doors(&mut bench, "b"), end, "{first} {second}");
+        assert_eq!(doors(&mut bench.restarted(), "b"), end, "{first} {second}");
+    }
+}
+
+/// Before it is known who may read, nobody is asked for a token.
+#[test]
+fn a_store_that_opens_says_so_to_strangers() {
+    let mut bench = Bench::opening(with_tokens(), 64 << 20);
+    for target in ["/kv/b/k", "/kv/www/k", "/-/keys/b", "/-/watch/b"] {
+        let reply = bench.get(target);
+        assert_eq!(
+            (reply.status, reply.problem()),
+            (503, "store-opening"),
+            "{target}"
+        );
+    }
+}
+
 #[test]
 fn strangers_who_watch_are_told_that_it_is_over() {
     let mut bench = bench();
@@ -220,7 +283,16 @@ fn strangers_who_watch_are_told_that_it_is_over() {
     for client in [&stranger, &owner] {
         assert!(client.wire.output.starts_with(b"HTTP/1.1 200"));
     }
-    set(&mut bench, "b", "{\"public\":false}");
+    // Whoever has asked for it is not looked at before them.
+    bench.plane = Plane::Admin;
+    let mut asker = bench.client();
+    asker.say(put(
+        "/-/admin/buckets/b",
+        &bearer(TOKEN),
+        b"{\"public\":false}",
+    ));
+    asker.step(&mut bench);
+    bench.plane = Plane::Data;
     for client in [&mut stranger, &mut owner] {
         bench.settle(client);
     }
