@@ -110,6 +110,7 @@ impl Life {
             let client = guest.client();
             let writer = scope.spawn(move || book::write(client, LOAD, first, LOAD_BYTES));
             wait_for_compaction(&guest);
+            wait_for_writes(&guest);
             match self.end {
                 End::InOrder => guest.shut_down(60),
                 End::Killed => guest.kill(),
@@ -134,6 +135,19 @@ fn wait_for_compaction(guest: &Guest) {
     let begin = Instant::now();
     while guest.metric("lampion_store_compaction_left_bytes") == 0 {
         assert!(begin.elapsed() < PATIENCE, "nothing is compacted");
+    }
+}
+
+/// Waits until what is written all the time has become another version, and one more: the first of
+/// them is acknowledged then.
+fn wait_for_writes(guest: &Guest) {
+    let shown = || guest.request("GET", "/kv/load/0", b"").body;
+    let begin = Instant::now();
+    for _ in 0..2 {
+        let before = shown();
+        while shown() == before {
+            assert!(begin.elapsed() < PATIENCE, "nothing is written");
+        }
     }
 }
 
