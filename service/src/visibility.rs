@@ -95,13 +95,15 @@ impl Service {
         let seq = self.store.durable_seq();
         let awaited = self.visibility.awaited.as_mut();
         let moved = awaited.is_some_and(|awaited| core::mem::replace(awaited, seq) != seq);
-        if has_ended || moved || !self.visibility.is_known {
+        if has_ended || !self.visibility.is_known {
             self.visibility.is_known = true;
+            self.end_awaiting_visibility();
+        } else if moved {
             self.look_at_visibility();
         }
     }
 
-    /// A change that somebody waited for has ended.
+    /// A change has ended, well or not: what is durable from now on is not looked at for it.
     pub(crate) fn end_awaiting_visibility(&mut self) {
         self.visibility.awaited = None;
         self.look_at_visibility();

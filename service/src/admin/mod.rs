@@ -255,6 +255,9 @@ pub(crate) fn done(
     done: Done,
     outcome: Result<Committed, Refusal>,
 ) -> Result<Answer, Problem> {
+    if matches!(done, Done::BucketSet(..)) {
+        service.end_awaiting_visibility();
+    }
     // Somebody else has made it as visible meanwhile.
     let is_so = matches!(outcome, Err(Refusal::NotFound | Refusal::Condition { .. }))
         && matches!(done, Done::BucketSet(..));
@@ -267,10 +270,7 @@ pub(crate) fn done(
         });
     }
     Ok(match done {
-        Done::BucketSet(bucket, was_known, _) => {
-            service.end_awaiting_visibility();
-            buckets::set(service, &bucket, was_known)
-        }
+        Done::BucketSet(bucket, was_known, _) => buckets::set(service, &bucket, was_known),
         Done::Emptied(_) | Done::Forgotten => Answer::empty(204),
         Done::Taken(name) => snapshots::taken(service, &name),
         Done::RolledBack(to, undo, expired_keys) => {
