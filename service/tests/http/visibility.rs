@@ -143,7 +143,7 @@ fn it_is_said_with_a_quota_and_without_and_of_what_is_not_there() {
 }
 
 #[test]
-fn neither_rollback_nor_emptying_changes_who_may_read() {
+fn neither_rollback_nor_emptying_nor_restore_changes_who_may_read() {
     let mut bench = bench();
     let admin = |bench: &mut Bench, method: &str, target: &str| {
         let reply = bench.admin(method, target, &bearer(TOKEN), "");
@@ -159,6 +159,17 @@ fn neither_rollback_nor_emptying_changes_who_may_read() {
     assert_eq!(bench.get("/kv/b/k").status, 404);
     assert_eq!(bench.put("/kv/b/k", &bearer(TOKEN), "x").status, 201);
     assert_eq!(bench.get("/kv/b/k").status, 200);
+    // One of a state in which others could be read.
+    let backup = bench
+        .admin("GET", "/-/admin/backup", &bearer(TOKEN), "")
+        .body;
+    bench.plane = Plane::Data;
+    set(&mut bench, "b", "{\"public\":false}");
+    bench.plane = Plane::Admin;
+    let restored = bench.ask(put("/-/admin/restore", &bearer(TOKEN), &backup));
+    assert_eq!(restored.status, 202, "{restored:?}");
+    bench.plane = Plane::Data;
+    assert_eq!(bench.get("/kv/b/k").status, 401);
 }
 
 /// Who has asked is gone before it is durable.
