@@ -271,6 +271,17 @@ impl Sites {
         Ok(())
     }
 
+    /// The bucket for hosts that nothing is said of.
+    pub(crate) fn fallback(&self) -> &BucketName {
+        &self.fallback
+    }
+
+    /// All buckets that are sites.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = &BucketName> {
+        let named = self.by_host.iter().map(|(_, bucket)| bucket);
+        core::iter::once(&self.fallback).chain(named)
+    }
+
     /// The bucket for a Host field's value, port and case ignored.
     pub(crate) fn bucket(&self, authority: &str) -> &BucketName {
         if self.by_host.is_empty() {

@@ -1,4 +1,4 @@
-//! What takes long, and how far it is: backups, restores and scrubs.
+//! What takes long, and how far it is: backups, restores, scrubs and pushes of sites.
 //!
 //! # Invariants
 //!
@@ -20,6 +20,7 @@ pub(crate) enum Kind {
     Backup,
     Restore,
     Scrub,
+    Site,
 }
 
 /// How it is going, or how it has ended.

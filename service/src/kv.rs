@@ -16,7 +16,8 @@ use crate::problem::{Kind, Problem};
 use crate::refusal;
 use crate::route::{self, Accepted, Action};
 use crate::service::Service;
-use crate::value::{self, Door};
+use crate::site::generation;
+use crate::value::{self, Door, Shape};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -103,9 +104,15 @@ fn bad_key(why: &str) -> Problem {
     Problem::new(Kind::BadKey, format!("The path is /kv/BUCKET/KEY: {why}."))
 }
 
-/// Whether a key holds a page's script.
+/// Whether a key holds a page's script: what is sent is never the script itself.
 pub(crate) fn is_script(key: &[u8]) -> bool {
     key.ends_with(SCRIPT_ENDING)
+}
+
+/// Whether a key is not read without the token, in any bucket: a script, or what was pushed as a
+/// site, which is read as such.
+pub(crate) fn is_private(key: &[u8]) -> bool {
+    is_script(key) || generation::is_of_push(key)
 }
 
 /// GET, HEAD, PUT or DELETE of one value.
@@ -129,8 +136,7 @@ fn get(
     now: Now,
 ) -> Result<Action, Problem> {
     let [at] = parameters(request, ["at"])?;
-    let script = is_script(place.key.as_bytes());
-    let intent = if script {
+    let intent = if is_private(place.key.as_bytes()) {
         Intent::ReadPrivate
     } else {
         let bucket = place.bucket.as_str().as_bytes();
@@ -140,7 +146,8 @@ fn get(
     route::admit(service, request, intent)?;
     let at = at::asked(service, at.as_deref())?
         .ok_or_else(|| refusal::problem(Refusal::NoSuchSnapshot))?;
-    match value::begin(service, request, (place, at), Door::Kv, media::UNKNOWN, now)? {
+    let shape = Shape::only(Door::Kv, media::UNKNOWN);
+    match value::begin(service, request, (place, at), shape, now)? {
         Some(action) => Ok(action),
         None => Err(Problem::new(
             Kind::NoSuchKey,

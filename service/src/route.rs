@@ -27,6 +27,8 @@ use store::{BucketName, Committed, Now, Refusal};
 pub(crate) enum Action {
     /// It can be answered at once.
     Answer(Answer),
+    /// The store has to move before it can be said: then the request is judged anew.
+    Later,
     /// A value has to be read.
     Fetch(Box<Fetch>),
     /// A backup has to be read.

@@ -15,6 +15,7 @@ use crate::jobs::{Jobs, Running};
 use crate::json::Members;
 use crate::metrics::Counters;
 use crate::rotation::Rotation;
+use crate::site::Sites;
 use crate::visibility::Visibility;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -80,6 +81,7 @@ pub struct Service {
     pub(crate) bodies: Allowance,
     pub(crate) jobs: Jobs,
     pub(crate) visibility: Visibility,
+    pub(crate) sites: Sites,
     /// The scrub that was begun last, while it runs.
     pub(crate) scrub: Option<Running>,
     pub(crate) date: Date,
@@ -100,6 +102,20 @@ pub struct Service {
 
 /// Tickets nobody waits for any more.
 type Orphans = Rc<RefCell<Vec<Ticket>>>;
+
+/// Wraps tickets where there is no service at hand.
+#[derive(Clone, Debug)]
+pub(crate) struct Keeper(Orphans);
+
+impl Keeper {
+    /// As [`Service::pending`].
+    pub(crate) fn pending(&self, ticket: Ticket) -> Pending {
+        Pending {
+            ticket: Some(ticket),
+            orphans: Rc::clone(&self.0),
+        }
+    }
+}
 
 /// A submitted change; dropped unanswered, its ticket becomes an orphan.
 #[derive(Debug)]
@@ -123,6 +139,7 @@ impl Service {
             bodies: Allowance::default(),
             jobs: Jobs::default(),
             visibility: Visibility::default(),
+            sites: Sites::default(),
             scrub: None,
             date: Date::default(),
             beginning: Beginning::default(),
@@ -158,7 +175,16 @@ impl Service {
         let has_ended = orphans.len() < before;
         drop(orphans);
         self.follow_visibility(has_ended);
-        wake
+        self.follow_redirects();
+        match self.sweep_sites() {
+            true => Wake::Now,
+            false => wake,
+        }
+    }
+
+    /// Whether something waits to be durable that nobody waits for any more.
+    pub(crate) fn has_orphans(&self) -> bool {
+        !self.orphans.borrow().is_empty()
     }
 
     /// The configuration in effect.
@@ -209,7 +235,7 @@ impl Service {
 
     /// Whether no request is in progress any more after [`Service::begin_shutdown`].
     pub fn is_drained(&self) -> bool {
-        self.draining && self.busy.count() == 0 && self.orphans.borrow().is_empty()
+        self.draining && self.busy.count() == 0 && !self.has_orphans()
     }
 
     /// Connections that exist.
@@ -236,10 +262,12 @@ impl Service {
 
     /// Wraps a ticket so that it cannot be forgotten.
     pub(crate) fn pending(&self, ticket: Ticket) -> Pending {
-        Pending {
-            ticket: Some(ticket),
-            orphans: Rc::clone(&self.orphans),
-        }
+        self.keeper().pending(ticket)
+    }
+
+    /// What wraps tickets for whoever has no service at hand.
+    pub(crate) fn keeper(&self) -> Keeper {
+        Keeper(Rc::clone(&self.orphans))
     }
 }
 

@@ -34,6 +34,37 @@ pub(crate) enum Door {
     SiteMissing,
 }
 
+/// Whether there is the same in several content codings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Variant {
+    /// There is this one only.
+    Only,
+    /// There are others, and this one is not coded.
+    Plain,
+    /// It is coded so.
+    Coded(&'static str),
+}
+
+/// As what a value is shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    pub(crate) door: Door,
+    /// Its type, where none was stored.
+    pub(crate) media: &'static str,
+    pub(crate) variant: Variant,
+}
+
+impl Shape {
+    /// Of what there is once.
+    pub(crate) fn only(door: Door, media: &'static str) -> Shape {
+        Shape {
+            door,
+            media,
+            variant: Variant::Only,
+        }
+    }
+}
+
 /// What is sent of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
@@ -51,9 +82,7 @@ pub(crate) enum Part {
 pub(crate) struct Representation {
     pub(crate) version: Metadata,
     pub(crate) part: Part,
-    pub(crate) door: Door,
-    /// Its type, where none was stored.
-    pub(crate) media: &'static str,
+    pub(crate) shape: Shape,
 }
 
 /// The content of an answer.
@@ -90,15 +119,14 @@ pub(crate) fn begin(
     service: &mut Service,
     request: &Request<'_>,
     (place, at): (&Place, At),
-    door: Door,
-    media: &'static str,
+    shape: Shape,
     now: Now,
 ) -> Result<Option<Action>, Problem> {
     let opened = service.store.open_value(at, &place.bucket, &place.key);
     let Some((version, reader)) = opened.map_err(refusal::unavailable)? else {
         return Ok(None);
     };
-    let part = if door == Door::SiteMissing {
+    let part = if shape.door == Door::SiteMissing {
         Part::Whole
     } else {
         part(request, &version, now)?
@@ -111,8 +139,7 @@ pub(crate) fn begin(
     let representation = Representation {
         version,
         part,
-        door,
-        media,
+        shape,
     };
     Ok(Some(Action::Fetch(Box::new(Fetch {
         reader,
@@ -147,7 +174,7 @@ fn part(request: &Request<'_>, version: &Metadata, now: Now) -> Result<Part, Pro
 impl Representation {
     /// The status of the answer.
     pub(crate) fn status(&self) -> u16 {
-        match (self.door, &self.part) {
+        match (self.shape.door, &self.part) {
             (Door::SiteMissing, _) => 404,
             (_, Part::Whole) => 200,
             (_, Part::Range(_) | Part::Ranges(_)) => 206,
@@ -195,9 +222,18 @@ impl Representation {
         }
         match kept.cache_control {
             // There may be a page of this name tomorrow.
-            _ if self.door == Door::SiteMissing => head.field(line!("Cache-Control"), b"no-cache"),
+            _ if self.shape.door == Door::SiteMissing => {
+                head.field(line!("Cache-Control"), b"no-cache");
+            }
             Some(control) => head.kept(line!("Cache-Control"), control),
+            // Else a browser guesses from its age how long to show it (RFC 9111 section 4.2.2).
+            None if self.shape.door == Door::Site => {
+                head.field(line!("Cache-Control"), b"no-cache");
+            }
             None => {}
+        }
+        if self.shape.variant != Variant::Only {
+            head.field(line!("Vary"), b"Accept-Encoding");
         }
         if self.part == Part::NotModified {
             return;
@@ -210,7 +246,7 @@ impl Representation {
         if let Some(disposition) = kept.content_disposition {
             head.kept(line!("Content-Disposition"), disposition);
         }
-        if self.door != Door::SiteMissing {
+        if self.shape.door != Door::SiteMissing {
             head.field(line!("Accept-Ranges"), b"bytes");
         }
         if let Part::Range(bytes) = &self.part {
@@ -218,7 +254,7 @@ impl Representation {
             head.field(line!("Content-Range"), range.as_bytes());
         }
         head.field(line!("X-Content-Type-Options"), b"nosniff");
-        if self.door == Door::Kv {
+        if self.shape.door == Door::Kv {
             head.field(line!("Content-Security-Policy"), b"sandbox");
         }
     }
@@ -227,16 +263,21 @@ impl Representation {
     fn write_coding(&self, kept: &KeptHeaders<'_>, head: &mut HeadWriter) {
         match self.stored_type(kept) {
             Some(stored) => head.kept(line!("Content-Type"), stored),
-            None => head.field(line!("Content-Type"), self.media.as_bytes()),
+            None => head.field(line!("Content-Type"), self.shape.media.as_bytes()),
         }
-        if let Some(coding) = kept.content_encoding {
-            head.kept(line!("Content-Encoding"), coding);
+        match (self.shape.variant, kept.content_encoding) {
+            (Variant::Coded(coding), _) => {
+                head.field(line!("Content-Encoding"), coding.as_bytes());
+            }
+            (_, Some(coding)) => head.kept(line!("Content-Encoding"), coding),
+            (_, None) => {}
         }
     }
 
     /// The stored type; the site does without it where only curl's default was stored.
     fn stored_type<'k>(&self, kept: &KeptHeaders<'k>) -> Option<&'k str> {
-        let is_chosen = |stored: &&str| self.door == Door::Kv || *stored != CURL_DEFAULT_TYPE;
+        let is_data = self.shape.door == Door::Kv;
+        let is_chosen = |stored: &&str| is_data || *stored != CURL_DEFAULT_TYPE;
         kept.content_type.filter(is_chosen)
     }
 }

@@ -195,7 +195,7 @@ impl Watch {
             What::Reset => true,
             What::Put { key, .. } | What::Deleted { key } => {
                 let key = key.as_bytes();
-                key.starts_with(&self.prefix) && (self.sees_scripts || !kv::is_script(key))
+                key.starts_with(&self.prefix) && (self.sees_scripts || !kv::is_private(key))
             }
         }
     }

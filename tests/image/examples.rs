@@ -101,6 +101,7 @@ fn run(guest: &Guest, examples: &[Example]) -> Vec<String> {
         .current_dir(&directory.0)
         .env("PATH", format!("{clients}:{path}"))
         .env("L", format!("http://{}", guest.address()))
+        .env("A", format!("http://{}", guest.admin_address()))
         .env("T", format!("Authorization: Bearer {TOKEN}"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

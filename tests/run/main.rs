@@ -21,23 +21,30 @@ const END_TIMEOUT: Duration = Duration::from_secs(120);
 struct Run {
     child: Child,
     port: u16,
+    admin_port: u16,
     log: PathBuf,
 }
 
 impl Run {
     fn start(directory: &Path, name: &str, port: u16) -> Run {
-        let xtask = env::var_os("LAMPION_XTASK").expect("`cargo xtask test` says where it is");
+        let admin_port = free_port();
         let log = directory.join(format!("{name}.log"));
         let file = File::create(&log).expect("a log can be made");
-        let child = Command::new(xtask)
-            .args(["run", "--port", &port.to_string(), "--disk"])
+        let child = xtask()
+            .args(["run", "--port", &port.to_string()])
+            .args(["--admin-port", &admin_port.to_string(), "--disk"])
             .arg(directory.join("disk.img"))
             .args(["--", "auth=open"])
             .stdout(file.try_clone().expect("a file has two handles"))
             .stderr(file)
             .spawn()
             .expect("xtask starts");
-        Run { child, port, log }
+        Run {
+            child,
+            port,
+            admin_port,
+            log,
+        }
     }
 
     fn said(&self) -> String {
@@ -86,6 +93,65 @@ impl Drop for Run {
     }
 }
 
+/// `cargo xtask` itself, and the programs it calls.
+fn xtask() -> Command {
+    let program = env::var_os("LAMPION_XTASK").expect("`cargo xtask test` says where it is");
+    let clients = env::var("LAMPION_CLIENTS").expect("and where curl is");
+    let path = env::var("PATH").expect("a search path");
+    let mut xtask = Command::new(program);
+    xtask.env("PATH", format!("{clients}:{path}"));
+    xtask
+}
+
+/// A directory becomes the site and is taken back.
+fn a_site_is_pushed_and_taken_back(run: &Run, directory: &Path) {
+    let site = directory.join("site");
+    fs::create_dir_all(site.join(".git")).expect("a directory can be made");
+    let text = "<p>page</p>".repeat(1_000);
+    for (name, content) in [
+        ("index.html", "home"),
+        ("long.html", &text),
+        (".git/config", "x"),
+    ] {
+        fs::write(site.join(name), content).expect("a file can be written");
+    }
+    let to = format!("127.0.0.1:{}", run.admin_port);
+    let site_verb = |words: &[&str]| {
+        let mut verb = xtask();
+        verb.arg("site").args(words).args(["--to", &to]);
+        let output = verb.output().expect("xtask starts");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), said, told)
+    };
+    let place = site.to_str().expect("UTF-8");
+    let (is_done, said, told) = site_verb(&["push", place, "--gzip"]);
+    assert!(
+        is_done && said.contains("\"shown\":1,\"files\":3,"),
+        "{said}{told}"
+    );
+    assert!(told.contains("left out, since hidden"), "{told}");
+    let page = |target: &str| run.request("GET", target, b"").expect("an answer");
+    assert_eq!(page("/").text(), "home");
+    assert_eq!(page("/long.html").text(), text);
+    assert_eq!(page("/.git/config").status, 404);
+    fs::write(site.join("index.html"), "sale").expect("a file can be written");
+    fs::write(site.join("_redirects"), "/a b").expect("a file can be written");
+    let (is_done, said, told) = site_verb(&["push", place]);
+    assert!(
+        !is_done && said.contains("Line 1 of `_redirects`"),
+        "{said}{told}"
+    );
+    assert!(told.contains("nothing was changed"), "{told}");
+    fs::remove_file(site.join("_redirects")).expect("it can be removed");
+    assert!(site_verb(&["push", place]).0);
+    assert_eq!(page("/").text(), "sale");
+    let (is_done, said, told) = site_verb(&["rollback"]);
+    assert!(is_done && said.contains("\"shown\":1,"), "{said}{told}");
+    assert_eq!(page("/").text(), "home");
+    assert!(site_verb(&["list"]).1.contains("\"state\":\"kept\""));
+}
+
 #[test]
 #[ignore = "needs a bed: cargo xtask test"]
 fn a_value_outlives_the_death_of_everything() {
@@ -104,6 +170,7 @@ fn a_value_outlives_the_death_of_everything() {
     assert_eq!(put.expect("an answer").status, 201);
     assert!(first.request("GET", "/kv/docs/a", b"").expect("it").body == value);
     a_second_one_is_refused(&directory, port);
+    a_site_is_pushed_and_taken_back(&first, &directory);
     first.child.kill().expect("it can be killed");
     first.child.wait().expect("it can be waited for");
     wait_until_nobody_listens(port);
@@ -117,6 +184,8 @@ fn a_value_outlives_the_death_of_everything() {
         get.body.len(),
         get.status
     );
+    let home = second.request("GET", "/", b"").expect("an answer");
+    assert_eq!(home.text(), "home", "what was shown is shown");
     let interrupted = Command::new("kill")
         .args(["-INT", &second.child.id().to_string()])
         .status();

@@ -21,6 +21,7 @@ mod phases;
 mod reconnect;
 mod resize;
 mod seeds;
+mod site;
 mod starved;
 mod suspend;
 mod sweeps;

@@ -22,6 +22,7 @@ mod progress;
 mod run;
 mod shell;
 mod sim;
+mod site;
 mod suite;
 mod symbolize;
 mod test;
@@ -64,6 +65,8 @@ enum Verb {
     Compare(compare::Arguments),
     /// Tells functions and lines for the addresses in a guest's last words.
     Symbolize(symbolize::Arguments),
+    /// Shows a directory as the appliance's site, or takes that back.
+    Site(site::Arguments),
     /// Packs the image with its configuration and checksums.
     Dist,
     /// Formatting, lints, documentation and the host's tests.
@@ -102,6 +105,7 @@ fn perform(verb: Verb) -> Result<bool> {
         Verb::Count(arguments) => return count::run(&arguments),
         Verb::Compare(arguments) => compare::run(&arguments)?,
         Verb::Symbolize(arguments) => symbolize::run(&arguments)?,
+        Verb::Site(arguments) => site::run(&arguments)?,
         Verb::Dist => dist::run()?,
         Verb::Check => check::run()?,
         Verb::Bed(arguments) => shell::run(&arguments)?,

@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// The port of this host at which the site appears.
     #[arg(long, default_value_t = 8080)]
     port: u16,
+    /// The port of this host at which its owner's port appears.
+    #[arg(long, default_value_t = 8081)]
+    admin_port: u16,
     /// The guest's memory in MiB.
     #[arg(long, default_value_t = 32)]
     memory: u32,
@@ -68,7 +71,12 @@ const TOKEN: Duration = Duration::from_secs(60);
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     interrupt::listen()?;
     let image = build::run()?;
-    port_is_free(arguments.port)?;
+    let ports = Ports {
+        http: arguments.port,
+        admin: arguments.admin_port,
+    };
+    port_is_free(ports.http, "--port")?;
+    port_is_free(ports.admin, "--admin-port")?;
     let disk = disk(arguments.disk.as_ref())?;
     let (hypervisor, on_this_kvm) = match (arguments.on, kvm::emulates_xen()) {
         (On::Xen, _) => (Hypervisor::XEN, false),
@@ -78,7 +86,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     };
     println!("{}", reason(hypervisor, on_this_kvm));
     let words = format!("{ADDRESS} {}", arguments.words.join(" "));
-    let (port, memory) = (arguments.port, arguments.memory);
+    let memory = arguments.memory;
     if on_this_kvm {
         let cmdline = words.trim().to_owned();
         return direct::run(&Guest {
@@ -86,7 +94,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             memory,
             cmdline,
             disk,
-            port,
+            ports,
         });
     }
     let bed = Bed::start(&Request {
@@ -101,20 +109,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
             log: None,
         }],
         payload: vec![("lampion".to_owned(), image.path)],
-        http_port: Some(port),
+        ports: vec![("HTTP", ports.http), ("ADMIN", ports.admin)],
     })?;
     let words = quoted(words.trim());
     let create = format!("vm create lampion memory={memory} disk=/disk/data -- {words}");
     bed.agent().check(&create, STEP)?;
-    announce(port);
+    announce(ports);
     let result = watch(bed.agent(), hypervisor);
     bed.stop()?;
     result
 }
 
+/// Where it appears on this host.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ports {
+    pub(crate) http: u16,
+    pub(crate) admin: u16,
+}
+
 /// Tells where the site is.
-pub(crate) fn announce(port: u16) {
-    println!("xtask: Lampion answers at http://127.0.0.1:{port}/ - Ctrl-C shuts it down");
+pub(crate) fn announce(Ports { http, admin }: Ports) {
+    println!(
+        "xtask: Lampion answers at http://127.0.0.1:{http}/, its owner at \
+         http://127.0.0.1:{admin}/-/admin/ - Ctrl-C shuts it down"
+    );
 }
 
 /// Why there and not elsewhere.
@@ -149,12 +167,12 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-fn port_is_free(port: u16) -> Result<()> {
+fn port_is_free(port: u16, option: &str) -> Result<()> {
     let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
     let next = port.checked_add(1).unwrap_or(8080);
     bound
         .map(drop)
-        .with_context(|| format!("port {port} is taken: try `cargo xtask run --port {next}`"))
+        .with_context(|| format!("port {port} is taken: try `cargo xtask run {option} {next}`"))
 }
 
 /// Shows the console until the guest is gone or Ctrl-C was pressed.
@@ -263,7 +281,7 @@ mod tests {
     fn a_taken_port_is_refused_with_the_way_out() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let error = port_is_free(port).unwrap_err().to_string();
+        let error = port_is_free(port, "--port").unwrap_err().to_string();
         assert!(error.contains("--port"), "{error}");
     }
 }

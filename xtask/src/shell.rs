@@ -133,7 +133,7 @@ fn request(arguments: &Arguments) -> Result<Request> {
         icount: *icount,
         disks,
         payload,
-        http_port: None,
+        ports: Vec::new(),
     })
 }
 

@@ -168,7 +168,7 @@ impl Suite {
             icount: self.icount,
             disks: disks.clone(),
             payload: self.payload(image, has_wrong)?,
-            http_port: None,
+            ports: Vec::new(),
         })?;
         let mut tests = Command::new(&binary);
         tests
@@ -331,6 +331,7 @@ pub(crate) fn of_run() -> Result<()> {
     tests.args(["--test-threads=1", "--include-ignored"]);
     tests.env("LAMPION_XTASK", std::env::current_exe()?);
     tests.env("LAMPION_BED_LOGS", crate::checkout().join("target/run"));
+    tests.env("LAMPION_CLIENTS", clients::directory()?);
     failures::told(&mut tests)
 }
 

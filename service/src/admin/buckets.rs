@@ -8,6 +8,7 @@ use crate::problem::{Kind, Problem};
 use crate::refusal;
 use crate::route::{Accepted, Action};
 use crate::service::Service;
+use crate::site;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -99,6 +100,7 @@ pub(crate) fn set_bucket(
 
 /// Removes all keys; the quota stays.
 pub(super) fn empty(service: &mut Service, name: BucketName) -> Result<Action, Problem> {
+    site::refuse_while_any_pushed(service, Some(&name))?;
     match service.store.empty_bucket(&name) {
         Ok(ticket) => Ok(commit(service, ticket, Done::Emptied(name))),
         Err(refusal) => Err(refused(&name, refusal)),

@@ -41,7 +41,7 @@ pub(super) fn stop(service: &mut Service, id: u64) -> Result<Answer, Problem> {
 }
 
 /// Why somebody's job ends before its end.
-pub(super) fn stopped() -> Problem {
+pub(crate) fn stopped() -> Problem {
     let detail = "The owner has stopped this job; nothing of it is left.";
     Problem::new(ProblemKind::JobStopped, detail)
 }
@@ -82,6 +82,7 @@ fn push(out: &mut String, job: &Job) {
         Kind::Backup => "backup",
         Kind::Restore => "restore",
         Kind::Scrub => "scrub",
+        Kind::Site => "site",
     };
     let state = match job.state {
         State::Running if job.stop.is_stopped() => "stopping",

@@ -9,6 +9,7 @@ mod jobs;
 mod power;
 mod restore;
 mod scrub;
+mod site;
 mod snapshots;
 mod status;
 mod wanted;
@@ -24,11 +25,15 @@ use crate::problem::Problem;
 use crate::rotation;
 use crate::route::{self, Accepted, Action};
 use crate::service::{Pending, Power, Service};
+use crate::site::generation::Generation;
+use alloc::vec::Vec;
 use store::{BucketName, Committed, Now, Refusal, SnapshotName, Ticket};
 
 pub(crate) use backup::refused as backup_refused;
 pub(crate) use buckets::set_bucket;
+pub(crate) use jobs::stopped;
 pub(crate) use restore::{ended as restored, refused as restore_refused};
+pub(crate) use site::pushed;
 pub(crate) use wanted::BODY_BYTES_MAX;
 
 /// What a path under `/-/admin/` names.
@@ -55,6 +60,10 @@ pub(crate) enum Resource {
     Openapi,
     /// `status`
     Status,
+    /// `site`
+    Site,
+    /// `site/rollback`
+    SiteRollback,
     /// `token/rotate`
     Rotate,
     /// `power/off`, `power/reboot`
@@ -80,6 +89,10 @@ pub(crate) enum Done {
     /// It is as it was in the first snapshot, but for so many keys whose time is over; the second
     /// one has what was undone.
     RolledBack(SnapshotName, SnapshotName, u64),
+    /// The site in this bucket shows this push again, and which one it has shown.
+    SiteShown(BucketName, Generation, Option<Generation>),
+    /// Nothing is shown of what was pushed into this bucket.
+    SiteDown(BucketName),
 }
 
 impl Done {
@@ -113,6 +126,8 @@ pub(crate) fn resource(rest: &str) -> Result<Option<Resource>, Problem> {
         },
         ("openapi.json", None) => Resource::Openapi,
         ("status", None) => Resource::Status,
+        ("site", None) => Resource::Site,
+        ("site", Some("rollback")) => Resource::SiteRollback,
         ("token", Some("rotate")) => Resource::Rotate,
         ("power", Some("off")) => Resource::Power(Power::Off),
         ("power", Some("reboot")) => Resource::Power(Power::Reboot),
@@ -139,8 +154,11 @@ impl Resource {
             | Resource::Status
             | Resource::Jobs => Allowed::Read,
             Resource::Job(_) | Resource::Crash => Allowed::ReadDelete,
-            Resource::Bucket(_) | Resource::Snapshot(_) => Allowed::ReadWrite,
-            Resource::Rollback(_) | Resource::Power(_) | Resource::Rotate => Allowed::Post,
+            Resource::Bucket(_) | Resource::Snapshot(_) | Resource::Site => Allowed::ReadWrite,
+            Resource::Rollback(_)
+            | Resource::SiteRollback
+            | Resource::Power(_)
+            | Resource::Rotate => Allowed::Post,
             Resource::Restore => Allowed::Put,
             Resource::Scrub => Allowed::ReadPost,
         }
@@ -156,15 +174,7 @@ pub(crate) fn dispatch(
     request: &Request<'_>,
     (resource, now): (Resource, Now),
 ) -> Result<Action, Problem> {
-    let [parameter] = match resource {
-        Resource::Rollback(_) => kv::parameters(request, ["bucket"])?,
-        Resource::Backup => kv::parameters(request, ["snapshot"])?,
-        Resource::Restore => kv::parameters(request, ["lossy"])?,
-        _ => {
-            route::no_parameters(request.target.query)?;
-            [None]
-        }
-    };
+    let [parameter, second] = parameters(request, &resource)?;
     let intent = match request.method {
         Method::Put | Method::Post | Method::Delete => Intent::Write,
         _ => Intent::Administer,
@@ -204,6 +214,15 @@ pub(crate) fn dispatch(
             route::refuse_body(request.framing)?;
             power::ask(service, power).map(Action::Answer)
         }
+        (Resource::Site, Method::Put) => {
+            site::begin(service, request, (parameter.as_deref(), second.as_deref()))
+        }
+        (Resource::Site, Method::Delete) => site::down(service, parameter.as_deref()),
+        (Resource::Site, _) => site::list(service).map(Action::Answer),
+        (Resource::SiteRollback, _) => {
+            route::refuse_body(request.framing)?;
+            site::back(service, (parameter.as_deref(), second.as_deref()))
+        }
         (Resource::Rotate, _) => {
             route::refuse_body(request.framing)?;
             rotation::ask(service).map(Action::Rotate)
@@ -221,6 +240,23 @@ pub(crate) fn dispatch(
         (Resource::Rollback(name), _) => {
             route::refuse_body(request.framing)?;
             snapshots::roll_back(service, name, parameter.as_deref())
+        }
+    }
+}
+
+/// The values of the parameters that a resource has, in the order of its own.
+fn parameters(request: &Request<'_>, resource: &Resource) -> Result<[Option<Vec<u8>>; 2], Problem> {
+    let one = |name| kv::parameters(request, [name]).map(|[value]| [value, None]);
+    match (resource, request.method) {
+        (Resource::Rollback(_), _) => one("bucket"),
+        (Resource::Backup, _) => one("snapshot"),
+        (Resource::Restore, _) => one("lossy"),
+        (Resource::Site, Method::Put) => kv::parameters(request, ["bucket", "keep"]),
+        (Resource::Site, Method::Delete) => one("bucket"),
+        (Resource::SiteRollback, _) => kv::parameters(request, ["bucket", "to"]),
+        _ => {
+            route::no_parameters(request.target.query)?;
+            Ok([None, None])
         }
     }
 }
@@ -266,6 +302,7 @@ pub(crate) fn done(
     {
         return Err(match done {
             Done::Emptied(bucket) => buckets::refused(&bucket, refusal),
+            Done::SiteShown(..) | Done::SiteDown(_) => crate::site::refused(refusal),
             _ => crate::refusal::problem(refusal),
         });
     }
@@ -274,7 +311,16 @@ pub(crate) fn done(
         Done::Emptied(_) | Done::Forgotten => Answer::empty(204),
         Done::Taken(name) => snapshots::taken(service, &name),
         Done::RolledBack(to, undo, expired_keys) => {
+            service.sweep_all_sites();
             snapshots::rolled_back(&to, &undo, expired_keys)
+        }
+        Done::SiteShown(bucket, shown, before) => {
+            service.sweep_site(&bucket);
+            site::shown(&bucket, shown, before)
+        }
+        Done::SiteDown(bucket) => {
+            service.sweep_site(&bucket);
+            Answer::empty(204)
         }
     })
 }

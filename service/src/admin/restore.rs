@@ -9,6 +9,7 @@ use crate::problem::{Kind, Problem};
 use crate::refusal;
 use crate::route::Action;
 use crate::service::Service;
+use crate::site;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -34,6 +35,7 @@ pub(super) fn begin(
         let detail = "Send the backup as the body of this request.";
         return Err(Problem::new(Kind::BadBackup, detail));
     }
+    site::refuse_while_any_pushed(service, None)?;
     let restore = service.store.begin_restore(lossy);
     let restore = restore.map_err(refusal::problem)?;
     Ok(Action::Receive(Sink::Backup(Box::new(restore))))

@@ -9,6 +9,7 @@ use crate::problem::{Kind, Problem};
 use crate::refusal;
 use crate::route::Action;
 use crate::service::Service;
+use crate::site;
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::Write;
@@ -78,6 +79,7 @@ pub(super) fn roll_back(
     bucket: Option<&[u8]>,
 ) -> Result<Action, Problem> {
     let bucket = bucket.map(kv::bucket_of).transpose()?;
+    site::refuse_while_any_pushed(service, bucket.as_ref())?;
     let begun = service.store.roll_back(&to, bucket.as_ref());
     let (ticket, undo) = begun.map_err(refusal::problem)?;
     let expired_keys = service.store.expired_keys(&to, bucket.as_ref());

@@ -14,7 +14,7 @@ use crate::kv;
 use crate::plane::Plane;
 use crate::segment::{Input, Segment};
 use crate::service::Service;
-use crate::value::{Content, Door, Part, Representation};
+use crate::value::{Content, Door, Part, Representation, Shape};
 use alloc::rc::Rc;
 use store::{InMemory, KeptHeaders, Metadata};
 
@@ -122,14 +122,13 @@ fn judge(service: &mut Service, bytes: &[u8], room: usize) -> Option<(usize, InM
 ///
 /// What a bucket is called can be in a path.
 fn fields(key: &[u8], version: &Metadata, kept: &KeptHeaders<'_>) -> Option<Rc<[u8]>> {
-    if !plain::is_path(key) || kv::is_script(key) {
+    if !plain::is_path(key) || kv::is_private(key) {
         return None;
     }
     let representation = Representation {
         version: version.clone(),
         part: Part::Whole,
-        door: Door::Kv,
-        media: media::UNKNOWN,
+        shape: Shape::only(Door::Kv, media::UNKNOWN),
     };
     let mut head = HeadWriter::middle();
     // The store gives out none that was written later than now.

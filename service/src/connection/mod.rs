@@ -38,6 +38,7 @@ use crate::segment::{Input, Progress, Transport};
 use crate::service::{Pending, Service};
 use crate::value::Fetch;
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use backing_up::BackingUp;
 use collecting::Collecting;
 use core::net::SocketAddr;
@@ -92,6 +93,8 @@ enum Fresh {
 enum Phase {
     /// Waiting for a head, or for the rest of it.
     Head,
+    /// Waiting for the store with this head, to judge it anew.
+    Again(Vec<u8>),
     /// Keeping a refused guess waiting.
     Delay(Box<Problem>),
     /// Taking a body into the store.
@@ -280,6 +283,7 @@ impl Connection {
         let blind = matches!(
             self.phase,
             Phase::Delay(_)
+                | Phase::Again(_)
                 | Phase::Commit(_)
                 | Phase::Hold(_)
                 | Phase::Fetch(_)
@@ -331,6 +335,7 @@ impl Connection {
     fn turn(&mut self, cx: &mut Context<'_>) -> Turn {
         match core::mem::replace(&mut self.phase, Phase::Aborted) {
             Phase::Head => self.turn_head(cx),
+            Phase::Again(head) => self.turn_again(cx, head),
             Phase::Delay(problem) => self.turn_delay(cx, problem),
             Phase::Receive(receiving) => self.turn_receive(cx, receiving),
             Phase::Collect(collecting) => self.turn_collect(cx, collecting),

@@ -86,6 +86,8 @@ impl Connection {
             return self.refuse_body(cx, error);
         }
         if receiving.body == Body::Complete {
+            // What the end takes has its own time.
+            receiving.waiting_for = WaitingFor::Peer;
             return self.end_body(cx, *receiving);
         }
         match input {
@@ -155,18 +157,30 @@ impl Connection {
     /// The body is complete: so is what it went into.
     fn end_body(&mut self, cx: &mut Context<'_>, receiving: Receiving) -> Turn {
         self.exchange.unread = Body::Complete;
-        let Receiving { sink, job, .. } = receiving;
-        let mut restore = match sink {
+        let Receiving { mut sink, job, .. } = receiving;
+        let service = &mut *cx.service;
+        let ended = match sink {
             Sink::Value(upload) => return self.commit(cx, upload),
             Sink::Batch(collected) => {
-                let result = batch::submit(cx.service, *collected);
+                let result = batch::submit(service, *collected);
                 return self.go_on_observed(cx, result);
             }
-            Sink::Backup(restore) => restore,
+            Sink::Backup(ref mut restore) => match service.store.end_restore(restore) {
+                Poll::Pending => None,
+                Poll::Ready(Ok(restored)) => {
+                    service.sweep_all_sites();
+                    Some(Ok(admin::restored(&restored)))
+                }
+                Poll::Ready(Err(error)) => Some(Err(admin::restore_refused(error))),
+            },
+            Sink::Site(ref mut push) => match push.end(service) {
+                Poll::Pending => None,
+                Poll::Ready(Ok(pushed)) => Some(Ok(admin::pushed(&pushed))),
+                Poll::Ready(Err(problem)) => Some(Err(problem)),
+            },
         };
-        match cx.service.store.end_restore(&mut restore) {
-            Poll::Pending => {
-                let sink = Sink::Backup(restore);
+        match ended {
+            None => {
                 let receiving = Receiving {
                     sink,
                     job,
@@ -174,11 +188,11 @@ impl Connection {
                 };
                 self.wait_for_more(cx, Box::new(receiving), WaitingFor::Store, None)
             }
-            Poll::Ready(Ok(restored)) => {
+            Some(Ok(answer)) => {
                 job.into_iter().for_each(Running::done);
-                self.answer(cx, admin::restored(&restored))
+                self.answer(cx, answer)
             }
-            Poll::Ready(Err(error)) => self.refuse(cx, admin::restore_refused(error)),
+            Some(Err(problem)) => self.refuse(cx, problem),
         }
     }
 

@@ -1,9 +1,11 @@
-//! Where a body goes: into a value, a batch, or a restore.
+//! Where a body goes: into a value, a batch, a restore, or a site.
 
 use crate::admin;
 use crate::batch::Collected;
+use crate::jobs;
 use crate::problem::{Kind, Problem};
 use crate::refusal;
+use crate::site::Push;
 use alloc::boxed::Box;
 use store::backup::{Restore, Stop};
 use store::{Store, Upload};
@@ -16,6 +18,8 @@ pub(crate) enum Sink {
     Batch(Box<Collected>),
     /// A backup, in the place of all there is.
     Backup(Box<Restore>),
+    /// The pages of a site, in the place of those there are.
+    Site(Box<Push>),
 }
 
 impl Sink {
@@ -31,14 +35,16 @@ impl Sink {
                 let taken = store.take_backup(restore, bytes);
                 taken.map_err(admin::restore_refused)
             }
+            Sink::Site(push) => push.take(store, bytes),
         }
     }
 
-    /// What ends it from elsewhere, if it takes long.
-    pub(super) fn stop(&self) -> Option<Stop> {
+    /// What it is told as and what ends it from elsewhere, if it takes long.
+    pub(super) fn job(&self) -> Option<(jobs::Kind, Stop)> {
         match self {
             Sink::Value(_) | Sink::Batch(_) => None,
-            Sink::Backup(restore) => Some(restore.stop()),
+            Sink::Backup(restore) => Some((jobs::Kind::Restore, restore.stop())),
+            Sink::Site(push) => Some((jobs::Kind::Site, push.stop())),
         }
     }
 
@@ -52,6 +58,10 @@ impl Sink {
             Sink::Backup(restore) if restore.is_showing() => return refusal::outcome_unknown(),
             Sink::Backup(_) => {
                 "The store took no more of the backup for too long; nothing was restored."
+            }
+            Sink::Site(push) if push.is_switching() => return refusal::outcome_unknown(),
+            Sink::Site(_) => {
+                "The store took no more of the site for too long; nothing was published."
             }
         };
         Problem::new(Kind::StoreSlow, detail)

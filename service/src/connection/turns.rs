@@ -15,8 +15,10 @@ use crate::refusal;
 use crate::route::{self, Action};
 use crate::segment::{Input, Segment};
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::mem::MaybeUninit;
 use core::task::Poll;
+use store::Unavailable;
 
 /// How long a first wrong guess waits; each further one twice as long.
 const DELAY_FIRST_NS: u64 = 125_000_000;
@@ -82,6 +84,21 @@ impl Connection {
     fn begin(&mut self, cx: &mut Context<'_>) -> Turn {
         let mut bytes = self.head.finish();
         head::lower_version(&mut bytes);
+        self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
+        self.judge(cx, bytes)
+    }
+
+    /// Judges a head again, the store having moved.
+    pub(super) fn turn_again(&mut self, cx: &mut Context<'_>, head: Vec<u8>) -> Turn {
+        if cx.is_past(self.deadline_ns) {
+            self.exchange.close();
+            let detail = "The disk did not give in time what the answer depends on; try again.";
+            return self.refuse(cx, Problem::new(Kind::StoreSlow, detail));
+        }
+        self.judge(cx, head)
+    }
+
+    fn judge(&mut self, cx: &mut Context<'_>, bytes: Vec<u8>) -> Turn {
         let mut lines = [const { MaybeUninit::uninit() }; FIELDS_MAX];
         let request = match head::parse(&bytes, &mut lines) {
             Ok(request) => request,
@@ -89,6 +106,12 @@ impl Connection {
         };
         self.exchange = Exchange::new(&request);
         let result = route::dispatch(cx.service, &request, self.plane, cx.now);
+        if matches!(result, Ok(Action::Later)) {
+            // What was seen on the way is seen again.
+            drop(cx.service.observed());
+            self.phase = Phase::Again(bytes);
+            return Turn::Store;
+        }
         self.go_on_observed(cx, result)
     }
 
@@ -118,6 +141,8 @@ impl Connection {
         self.deadline_ns = cx.after(limits.answer_timeout_ns);
         match action {
             Action::Answer(answer) => self.answer(cx, answer),
+            // Whoever gives that out has a head to come back with.
+            Action::Later => self.refuse(cx, refusal::unavailable(Unavailable::Busy)),
             Action::BackUp(backup) => {
                 let (peer, stop) = (Some(self.peer), backup.stop());
                 let job = cx.service.jobs.begin(jobs::Kind::Backup, peer, stop);
@@ -140,9 +165,9 @@ impl Connection {
             }
             Action::Receive(sink) => {
                 self.invite_body(cx);
-                let job = sink.stop().map(|stop| {
+                let job = sink.job().map(|(kind, stop)| {
                     let peer = Some(self.peer);
-                    cx.service.jobs.begin(jobs::Kind::Restore, peer, stop)
+                    cx.service.jobs.begin(kind, peer, stop)
                 });
                 let receiving = Receiving::new(sink, self.exchange.unread, job);
                 self.become_phase(Phase::Receive(Box::new(receiving)))

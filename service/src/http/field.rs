@@ -19,6 +19,7 @@ pub(crate) enum Field {
     ContentLength,
     LastEventId,
     SecFetchSite,
+    AcceptEncoding,
     ContentEncoding,
     TransferEncoding,
     IfModifiedSince,
@@ -58,6 +59,7 @@ impl Field {
                 ("content-length", Field::ContentLength),
                 ("sec-fetch-site", Field::SecFetchSite),
             ],
+            15 => &[("accept-encoding", Field::AcceptEncoding)],
             16 => &[("content-encoding", Field::ContentEncoding)],
             17 => &[
                 ("transfer-encoding", Field::TransferEncoding),
@@ -87,6 +89,7 @@ impl Field {
             Field::IfMatch
                 | Field::IfNoneMatch
                 | Field::Connection
+                | Field::AcceptEncoding
                 | Field::CacheControl
                 | Field::ContentEncoding
                 | Field::ContentRange

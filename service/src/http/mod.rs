@@ -3,6 +3,7 @@
 //! Every file is a pure function of bytes (RFC 9110 semantics, RFC 9112 syntax).
 
 pub(crate) mod body;
+pub(crate) mod coding;
 pub(crate) mod date;
 pub(crate) mod etag;
 pub(crate) mod field;

@@ -143,13 +143,17 @@ pub(crate) fn push_number(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// The statuses this server answers with, and the phrases usual with them (RFC 9110 section 15).
-pub(crate) const STATUSES: [(u16, &str); 28] = [
+pub(crate) const STATUSES: [(u16, &str); 32] = [
     (200, "OK"),
     (201, "Created"),
     (202, "Accepted"),
     (204, "No Content"),
     (206, "Partial Content"),
+    (301, "Moved Permanently"),
+    (302, "Found"),
+    (303, "See Other"),
     (304, "Not Modified"),
+    (307, "Temporary Redirect"),
     (308, "Permanent Redirect"),
     (400, "Bad Request"),
     (401, "Unauthorized"),

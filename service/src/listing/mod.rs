@@ -15,6 +15,7 @@ use crate::problem::{Kind, Problem};
 use crate::refusal;
 use crate::route::{self, Action};
 use crate::service::Service;
+use crate::site::generation;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -83,7 +84,7 @@ pub(crate) fn keys(
         more_after = keys.last().map(|(key, _)| key.as_bytes().to_vec());
     }
     let next = more_after.map(|last| {
-        advance(&mut query, last);
+        advance(&mut query, last, sees_all);
         let values = if with_values { "&values=1" } else { "" };
         link(bucket, &query, at.as_deref()) + values
     });
@@ -133,12 +134,14 @@ fn find(
             .keys(bucket, &query)
             .map_err(refusal::unavailable)?;
         let last = page.keys.last().map(|(key, _)| key.as_bytes().to_vec());
-        let visible = |(key, _): &(Key, Metadata)| sees_all || !kv::is_script(key.as_bytes());
+        let visible = |(key, _): &(Key, Metadata)| sees_all || !kv::is_private(key.as_bytes());
         found.keys.extend(page.keys.into_iter().filter(visible));
         found.seq = page.seq.0;
         found.more_after = last.filter(|_| page.more);
         match &found.more_after {
-            Some(last) if found.keys.len() < asked.limit => advance(&mut query, last.clone()),
+            Some(last) if found.keys.len() < asked.limit => {
+                advance(&mut query, last.clone(), sees_all);
+            }
             _ => break,
         }
     }
@@ -193,9 +196,19 @@ pub(crate) fn sees_scripts(
     Ok(true)
 }
 
-/// Makes `query` go on after `last`.
-fn advance(query: &mut KeyQuery, mut last: Vec<u8>) {
-    if query.reverse {
+/// Makes `query` go on after `last`; who may not see the names of a push goes on behind all of
+/// them, and is told none.
+fn advance(query: &mut KeyQuery, mut last: Vec<u8>, sees_all: bool) {
+    let hidden = generation::hiding(&last).filter(|_| !sees_all);
+    if let Some((first, behind)) = hidden {
+        let bound = if query.reverse { first } else { behind };
+        let place = if query.reverse {
+            &mut query.end
+        } else {
+            &mut query.start
+        };
+        *place = Some(bound.to_vec());
+    } else if query.reverse {
         query.end = Some(last);
     } else {
         // The smallest key after it.

@@ -26,6 +26,8 @@ mod listing;
 mod openapi;
 mod pipelining;
 mod pressure;
+mod push;
+mod push_beside;
 mod range;
 mod replies;
 mod restore;

@@ -35,15 +35,16 @@ pub(crate) struct Forward {
     pub(crate) port: u16,
 }
 
-/// Ports that nobody listens on now, all different; `http_port` for HTTP if it is given.
-pub(crate) fn choose(http_port: Option<u16>) -> Result<Vec<Forward>> {
+/// Ports that nobody listens on now, all different; those that are asked for by their names.
+pub(crate) fn choose(ports: &[(&str, u16)]) -> Result<Vec<Forward>> {
     // All are held until all are known: a port let go of may be given again.
     let mut held = Vec::new();
     let mut forwards = Vec::new();
     for (name, address, inside) in DOORS {
-        let port = match http_port {
-            Some(port) if name == "HTTP" => port,
-            _ => {
+        let asked = ports.iter().find(|(asked, _)| *asked == name);
+        let port = match asked {
+            Some((_, port)) => *port,
+            None => {
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
                     .context("no port of 127.0.0.1 is free")?;
                 let port = listener.local_addr()?.port();
@@ -84,14 +85,14 @@ mod tests {
 
     #[test]
     fn no_port_is_given_twice() {
-        let forwards = choose(None).unwrap();
+        let forwards = choose(&[]).unwrap();
         let ports: BTreeSet<u16> = forwards.iter().map(|forward| forward.port).collect();
         assert_eq!(ports.len(), DOORS.len());
     }
 
     #[test]
     fn the_port_asked_for_is_taken() {
-        let forwards = choose(Some(8080)).unwrap();
+        let forwards = choose(&[("HTTP", 8080)]).unwrap();
         let http = forwards.iter().find(|forward| forward.name == "HTTP");
         assert_eq!(http.unwrap().port, 8080);
     }

@@ -67,7 +67,7 @@ impl Machine {
         }
         let mut tries = 1..=PORT_TRIES;
         let (child, qmp, forwards) = loop {
-            let forwards = doors::choose(options.http_port)?;
+            let forwards = doors::choose(&options.ports)?;
             let mut words = words.clone();
             words.extend(doors::network(&forwards));
             match spawn(tree, &words, &errors) {

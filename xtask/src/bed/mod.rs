@@ -58,8 +58,8 @@ pub(crate) struct Request {
     pub(crate) disks: Vec<Disk>,
     /// Files for `/payload`, by name.
     pub(crate) payload: Vec<(String, PathBuf)>,
-    /// The host's port for the guest's port 80; free ones are taken otherwise.
-    pub(crate) http_port: Option<u16>,
+    /// The host's ports for doors of these names; free ones are taken for the others.
+    pub(crate) ports: Vec<(&'static str, u16)>,
 }
 
 /// A running bed.
@@ -86,7 +86,7 @@ impl Bed {
             memory_mib: 2048,
             icount: request.icount,
             disks,
-            http_port: request.http_port,
+            ports: request.ports.clone(),
         };
         let plan = Plan {
             tree,

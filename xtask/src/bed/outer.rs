@@ -41,8 +41,8 @@ pub(crate) struct Options {
     /// Count instructions instead of time, so that runs repeat.
     pub(crate) icount: bool,
     pub(crate) disks: Vec<Disk>,
-    /// The host's port for the guest's port 80; a free one otherwise.
-    pub(crate) http_port: Option<u16>,
+    /// The host's ports for doors of these names; free ones are taken for the others.
+    pub(crate) ports: Vec<(&'static str, u16)>,
 }
 
 /// All that a saved state depends on; ports and logs do not belong here.

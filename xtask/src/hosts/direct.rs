@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::bed::{self, machine};
-use crate::run::{SHUTDOWN, announce};
+use crate::run::{Ports, SHUTDOWN, announce};
 use crate::{interrupt, progress};
 
 /// What to run.
@@ -22,7 +22,7 @@ pub(crate) struct Guest {
     pub(crate) memory: u32,
     pub(crate) cmdline: String,
     pub(crate) disk: PathBuf,
-    pub(crate) port: u16,
+    pub(crate) ports: Ports,
 }
 
 /// Runs it until Ctrl-C, or until it powers off.
@@ -31,7 +31,7 @@ pub(crate) fn run(guest: &Guest) -> Result<()> {
     let mut qemu = machine::qemu(&tree, &words(guest))
         .spawn()
         .context("QEMU did not start")?;
-    announce(guest.port);
+    announce(guest.ports);
     let mut console = qemu.stdout.take().context("QEMU has no output")?;
     thread::spawn(move || {
         let mut buffer = [0; 4096];
@@ -80,10 +80,13 @@ fn words(guest: &Guest) -> Vec<String> {
         memory,
         cmdline,
         disk,
-        port,
+        ports: Ports { http, admin },
     } = guest;
     let memory = memory.to_string();
-    let net = format!("user,id=net,hostfwd=tcp:127.0.0.1:{port}-10.0.2.50:80");
+    let net = format!(
+        "user,id=net,hostfwd=tcp:127.0.0.1:{http}-10.0.2.50:80,\
+         hostfwd=tcp:127.0.0.1:{admin}-10.0.2.50:8081"
+    );
     let disk = format!(
         "file={},format=raw,if=none,id=disk",
         disk.display().to_string().replace(',', ",,")
