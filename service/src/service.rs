@@ -175,10 +175,9 @@ impl Service {
         let has_ended = orphans.len() < before;
         drop(orphans);
         self.follow_visibility(has_ended);
-        self.follow_redirects();
-        match self.sweep_sites() {
-            true => Wake::Now,
-            false => wake,
+        match self.sites.is_at_rest || !self.follow_sites() {
+            true => wake,
+            false => Wake::Now,
         }
     }
 

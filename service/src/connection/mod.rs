@@ -94,7 +94,7 @@ enum Phase {
     /// Waiting for a head, or for the rest of it.
     Head,
     /// Waiting for the store with this head, to judge it anew.
-    Again(Vec<u8>),
+    Again(Box<Unjudged>),
     /// Keeping a refused guess waiting.
     Delay(Box<Problem>),
     /// Taking a body into the store.
@@ -130,6 +130,9 @@ enum Phase {
     /// Over, and broken off.
     Aborted,
 }
+
+/// A head whose answer cannot be said yet.
+struct Unjudged(Vec<u8>);
 
 /// A change, and what it is.
 struct Commit {
@@ -335,7 +338,7 @@ impl Connection {
     fn turn(&mut self, cx: &mut Context<'_>) -> Turn {
         match core::mem::replace(&mut self.phase, Phase::Aborted) {
             Phase::Head => self.turn_head(cx),
-            Phase::Again(head) => self.turn_again(cx, head),
+            Phase::Again(head) => self.turn_again(cx, *head),
             Phase::Delay(problem) => self.turn_delay(cx, problem),
             Phase::Receive(receiving) => self.turn_receive(cx, receiving),
             Phase::Collect(collecting) => self.turn_collect(cx, collecting),

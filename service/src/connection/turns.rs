@@ -5,7 +5,7 @@ use super::collecting::Collecting;
 use super::exchange::{After, DROPPED_BYTES_MAX, Exchange, HeadOnly};
 use super::head_buffer::Collected;
 use super::receiving::Receiving;
-use super::{Commit, Connection, Context, Fresh, Phase, Turn};
+use super::{Commit, Connection, Context, Fresh, Phase, Turn, Unjudged};
 use crate::http::body::Body;
 use crate::http::head::{self, FIELDS_MAX, HeadError};
 use crate::http::response;
@@ -89,13 +89,13 @@ impl Connection {
     }
 
     /// Judges a head again, the store having moved.
-    pub(super) fn turn_again(&mut self, cx: &mut Context<'_>, head: Vec<u8>) -> Turn {
+    pub(super) fn turn_again(&mut self, cx: &mut Context<'_>, head: Unjudged) -> Turn {
         if cx.is_past(self.deadline_ns) {
             self.exchange.close();
             let detail = "The disk did not give in time what the answer depends on; try again.";
             return self.refuse(cx, Problem::new(Kind::StoreSlow, detail));
         }
-        self.judge(cx, head)
+        self.judge(cx, head.0)
     }
 
     fn judge(&mut self, cx: &mut Context<'_>, bytes: Vec<u8>) -> Turn {
@@ -109,7 +109,7 @@ impl Connection {
         if matches!(result, Ok(Action::Later)) {
             // What was seen on the way is seen again.
             drop(cx.service.observed());
-            self.phase = Phase::Again(bytes);
+            self.phase = Phase::Again(Box::new(Unjudged(bytes)));
             return Turn::Store;
         }
         self.go_on_observed(cx, result)

@@ -15,6 +15,7 @@ mod sweep;
 mod switch;
 mod tar;
 
+use crate::service::Service;
 use alloc::collections::BTreeMap;
 use alloc::rc::{Rc, Weak};
 use alloc::vec::Vec;
@@ -35,6 +36,8 @@ pub(crate) struct Sites {
     /// The last number given to a push of each bucket, durable or not.
     last: BTreeMap<BucketName, Generation>,
     sweep: Sweep,
+    /// Nothing is pushed, removed or read: whoever begins one of these says so.
+    pub(crate) is_at_rest: bool,
 }
 
 /// A push that somebody holds.
@@ -74,6 +77,18 @@ impl Sites {
             stop,
         });
         self.last.insert(bucket.clone(), generation);
+        self.is_at_rest = false;
         alive
+    }
+}
+
+impl Service {
+    /// Goes on with what sites do by themselves; whether something was handed in to the store.
+    pub(crate) fn follow_sites(&mut self) -> bool {
+        let is_reading = self.follow_redirects();
+        let has_more = self.sweep_sites();
+        let sites = &mut self.sites;
+        sites.is_at_rest = !is_reading && sites.pushes.is_empty() && sites.sweep.is_done();
+        has_more
     }
 }

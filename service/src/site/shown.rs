@@ -67,6 +67,7 @@ impl Service {
                     rules,
                 };
                 self.sites.shown.insert(bucket.clone(), shown);
+                self.sites.is_at_rest = false;
             }
         }
         Ok(generation)
@@ -105,11 +106,14 @@ impl Service {
         }
     }
 
-    /// Goes on with redirects that are being read.
-    pub(crate) fn follow_redirects(&mut self) {
+    /// Goes on with redirects that are being read; whether some still are.
+    pub(super) fn follow_redirects(&mut self) -> bool {
+        let mut is_reading = false;
         for shown in self.sites.shown.values_mut() {
             shown.rules.advance(&mut self.store);
+            is_reading |= matches!(shown.rules, Rules::Reading(..));
         }
+        is_reading
     }
 }
 

@@ -30,6 +30,13 @@ enum Swept {
     Later,
 }
 
+impl Sweep {
+    /// Whether nothing is left to be looked at.
+    pub(super) fn is_done(&self) -> bool {
+        self.has_begun && self.wanted.is_empty()
+    }
+}
+
 impl Service {
     /// Looks for generations to remove in a bucket.
     pub(crate) fn sweep_site(&mut self, bucket: &BucketName) {
@@ -37,15 +44,17 @@ impl Service {
         if !wanted.contains(bucket) {
             wanted.push_back(bucket.clone());
         }
+        self.sites.is_at_rest = false;
     }
 
     /// The same in all buckets: what is in them may be that of another time.
     pub(crate) fn sweep_all_sites(&mut self) {
         self.sites.sweep.wanted = self.store.buckets().unwrap_or_default().into();
+        self.sites.is_at_rest = false;
     }
 
     /// Goes on with removing; whether something was handed in.
-    pub(crate) fn sweep_sites(&mut self) -> bool {
+    pub(super) fn sweep_sites(&mut self) -> bool {
         if !self.sites.pushes.is_empty() {
             self.notice_ended_pushes();
         }
