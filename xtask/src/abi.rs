@@ -1,5 +1,6 @@
 //! `cargo xtask abi`: the layouts and numbers of `xen-sys`, compared with Xen's own headers.
 
+use std::io::stdout;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -19,5 +20,5 @@ pub(crate) fn run() -> Result<()> {
         let release = release.replace('.', "_");
         tests.env(format!("LAMPION_XEN_HEADERS_{release}"), directory);
     }
-    failures::told(&mut tests)
+    failures::told(&mut tests, stdout())
 }

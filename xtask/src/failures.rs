@@ -1,6 +1,6 @@
 //! Shows what tests print as it comes, and keeps what the failed ones said for the verdict.
 
-use std::io::{BufRead, BufReader, Read, Write, stdout};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -19,9 +19,9 @@ const REST_TIMEOUT: Duration = Duration::from_secs(10);
 const BEGIN: &str = "failures:";
 const END: &str = "test result: FAILED";
 
-/// Runs tests on the terminal. Their failure says what the failed ones said.
-pub(crate) fn told(tests: &mut Command) -> Result<()> {
-    let (mut child, failures) = spawn(tests, stdout())?;
+/// Runs tests that print to `screen`. Their failure says what the failed ones said.
+pub(crate) fn told(tests: &mut Command, screen: impl Write + Send + 'static) -> Result<()> {
+    let (mut child, failures) = spawn(tests, screen)?;
     let status = child.wait()?;
     let failures = said(failures);
     ensure!(
@@ -111,7 +111,7 @@ mod tests {
     fn what_tests_leave_running_is_not_waited_for() {
         let mut tests = Command::new("sh");
         tests.args(["-c", "sleep 30 & exit 1"]);
-        let error = told(&mut tests).expect_err("they failed");
+        let error = told(&mut tests, Vec::new()).expect_err("they failed");
         assert!(error.to_string().contains("is still running"), "{error}");
     }
 

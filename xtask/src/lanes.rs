@@ -37,6 +37,11 @@ pub(crate) struct Asked {
 pub(crate) struct Screen(Option<Arc<Mutex<Vec<u8>>>>);
 
 impl Screen {
+    /// One that holds back what it is given.
+    pub(crate) fn held() -> Screen {
+        Screen(Some(Arc::default()))
+    }
+
     /// Shows a line.
     pub(crate) fn line(&self, line: &str) {
         // A closed terminal is no reason to stop.
@@ -44,7 +49,7 @@ impl Screen {
     }
 
     /// Shows what was held back.
-    fn flush_out(&self) {
+    pub(crate) fn flush_out(&self) {
         if let Some(held) = &self.0 {
             let held = std::mem::take(&mut *locked(held));
             let _ = stdout().lock().write_all(&held);
@@ -153,11 +158,10 @@ fn one(suite: &Suite, asked: &Asked, tests: &[&str], screen: &Screen) -> Result<
 mod tests {
     use super::Screen;
     use std::io::Write;
-    use std::sync::Arc;
 
     #[test]
     fn what_is_held_back_is_whole_and_shown_once() {
-        let mut screen = Screen(Some(Arc::default()));
+        let mut screen = Screen::held();
         screen.line("one");
         screen.write_all(b"two\n").expect("into memory");
         let held = screen.0.clone().expect("it is held");

@@ -1,7 +1,7 @@
 //! The test binaries that need a bed, and how one is run against its bed.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
 use std::thread;
@@ -332,7 +332,7 @@ pub(crate) fn of_run() -> Result<()> {
     tests.env("LAMPION_XTASK", std::env::current_exe()?);
     tests.env("LAMPION_BED_LOGS", crate::checkout().join("target/run"));
     tests.env("LAMPION_CLIENTS", clients::directory()?);
-    failures::told(&mut tests)
+    failures::told(&mut tests, stdout())
 }
 
 /// Builds a test target of the package `tests` and returns its binary, which
@@ -351,18 +351,19 @@ pub(crate) fn build_tests(target: &str) -> Result<PathBuf> {
     binary.with_context(|| format!("cargo built no test binary {target}"))
 }
 
-/// The names of the test targets of the package `tests`.
-pub(crate) fn targets() -> Result<Vec<String>> {
+/// The names of the test targets of a package, or of all.
+pub(crate) fn targets(of: Option<&str>) -> Result<Vec<String>> {
     let mut cargo = build::cargo(&crate::checkout());
     cargo.args(["metadata", "--no-deps", "--format-version", "1"]);
     let metadata: Value = serde_json::from_slice(&command::output_bytes(&mut cargo)?)?;
     let packages = metadata["packages"]
         .as_array()
         .context("cargo metadata has no packages")?;
-    let tests = packages.iter().find(|package| package["name"] == "tests");
-    let targets = tests.and_then(|package| package["targets"].as_array());
-    let targets = targets.context("there is no package `tests`")?.iter();
-    let targets = targets.filter(|target| target["kind"][0] == "test");
+    let is_asked = |package: &&Value| of.is_none_or(|name| package["name"] == name);
+    let targets = packages.iter().filter(is_asked);
+    let targets = targets.filter_map(|package| package["targets"].as_array());
+    let is_run = |target: &&Value| target["kind"][0] == "test" && target["test"] == true;
+    let targets = targets.flatten().filter(is_run);
     Ok(targets
         .filter_map(|target| Some(target["name"].as_str()?.to_owned()))
         .collect())

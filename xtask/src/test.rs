@@ -1,12 +1,20 @@
 //! `cargo xtask test`: lints and the host's tests, then the image's on real machines.
 
 use std::cell::OnceCell;
+use std::io::stdout;
+use std::panic::resume_unwind;
+use std::thread;
 
 use anyhow::Result;
 
+use crate::bed::command;
 use crate::hosts::Hypervisor;
+use crate::lanes::Screen;
 use crate::verdict::{self, Verdict};
 use crate::{abi, build, check, count, failures, fuzz, lanes, suite};
+
+/// The test target that plays the appliance in a simulated world.
+const SIMULATION: &str = "sim";
 
 /// What `cargo xtask test` understands.
 #[derive(Debug, clap::Args)]
@@ -57,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         let asked = lanes::Asked {
             image,
             only: arguments.on,
-            targets: suite::targets()?,
+            targets: suite::targets(Some("tests"))?,
             full: arguments.full,
             filter: arguments.filter.clone(),
         };
@@ -66,8 +74,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     Ok(verdict::report(&verdicts))
 }
 
+/// The simulation plays one world at a time, so that it keeps one CPU busy for many minutes: all
+/// others run beside it.
 fn host(filter: Option<&str>) -> Result<()> {
-    let mut cargo = build::cargo(&crate::checkout());
-    cargo.args(["test", "--workspace"]).args(filter);
-    failures::told(&mut cargo)
+    // All of the workspace each time: other features of the same crates would be built anew.
+    let cargo = |words: &[&str]| {
+        let mut cargo = build::cargo(&crate::checkout());
+        cargo.args(["test", "--workspace"]).args(words).args(filter);
+        cargo
+    };
+    command::visible(&mut cargo(&["--no-run"]))?;
+    let targets = suite::targets(None)?;
+    let others = targets.iter().filter(|target| *target != SIMULATION);
+    let others = others.flat_map(|target| ["--test", target]);
+    let others: Vec<&str> = ["--lib", "--bins"].into_iter().chain(others).collect();
+    let mut simulation = cargo(&["--test", SIMULATION]);
+    let mut parts = [cargo(&others), cargo(&["--doc"])];
+    thread::scope(|scope| {
+        let screen = Screen::held();
+        let shown = screen.clone();
+        let simulated = scope.spawn(move || failures::told(&mut simulation, shown));
+        let [first, second] = parts.each_mut().map(|part| failures::told(part, stdout()));
+        let simulated = simulated.join();
+        screen.flush_out();
+        let simulated = simulated.unwrap_or_else(|panic| resume_unwind(panic));
+        first.and(second).and(simulated)
+    })
 }
