@@ -175,6 +175,9 @@ impl Service {
         let has_ended = orphans.len() < before;
         drop(orphans);
         self.follow_visibility(has_ended);
+        if has_ended && core::mem::take(&mut self.sites.is_in_doubt) {
+            self.sweep_all_sites();
+        }
         match self.sites.is_at_rest || !self.follow_sites() {
             true => wake,
             false => Wake::Now,

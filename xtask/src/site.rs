@@ -5,11 +5,12 @@
 
 mod directory;
 
-use std::env;
-use std::fs::{self, OpenOptions};
+use std::env::{self, VarError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -111,10 +112,12 @@ fn ask(
 ) -> Result<()> {
     let header = token.map(Header::with).transpose()?;
     let mut curl = Command::new("curl");
+    // First, so that nobody's ~/.curlrc has a say.
+    curl.arg("--disable");
     curl.args(["--silent", "--show-error", "--fail-with-body", "--globoff"]);
     curl.args(["-X", method, target]);
     if let Some(header) = &header {
-        curl.arg("-H").arg(format!("@{}", header.0.display()));
+        curl.arg("-H").arg(header.argument());
     }
     if body.is_some() {
         curl.args(["-H", "Content-Type: application/x-tar", "-T", "-"]);
@@ -126,15 +129,20 @@ fn ask(
         (Some((directory, gzip)), Some(input)) => directory.write(gzip, BufWriter::new(input)),
         _ => Ok(()),
     };
-    let status = child.wait()?;
     match written {
         // It takes no more: its answer says why.
         Err(error) if is_broken_pipe(&error) => {}
-        written => written?,
+        Err(error) => {
+            child.kill()?;
+            child.wait()?;
+            return Err(error.context("nothing was published"));
+        }
+        Ok(()) => {}
     }
+    let status = child.wait()?;
     ensure!(
         status.success(),
-        "nothing was changed at {target}: the answer above says why"
+        "{method} {target} failed: the answer above says why, and `site list` what is shown now"
     );
     Ok(())
 }
@@ -154,7 +162,8 @@ fn token(arguments: &Arguments) -> Result<Option<String>> {
         }
         None => match env::var("LAMPION_TOKEN") {
             Ok(token) => (token, "LAMPION_TOKEN".to_owned()),
-            Err(_) => return Ok(None),
+            Err(VarError::NotPresent) => return Ok(None),
+            Err(error) => bail!("LAMPION_TOKEN: {error}"),
         },
     };
     let token = token.trim();
@@ -164,8 +173,9 @@ fn token(arguments: &Arguments) -> Result<Option<String>> {
     Ok(Some(token.to_owned()))
 }
 
-/// A header field in a file, which others cannot read as they can a command line.
-struct Header(PathBuf);
+/// A header field in a file without a name, which others cannot read as they can a command line,
+/// and of which nothing is left.
+struct Header(File);
 
 impl Header {
     fn with(token: &str) -> Result<Header> {
@@ -175,14 +185,14 @@ impl Header {
         options.write(true).create_new(true).mode(0o600);
         let opened = options.open(&path);
         let mut file = opened.with_context(|| format!("{} cannot be made", path.display()))?;
-        let header = Header(path);
+        fs::remove_file(&path)?;
         writeln!(file, "Authorization: Bearer {token}")?;
-        Ok(header)
+        Ok(Header(file))
     }
-}
 
-impl Drop for Header {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(Path::new(&self.0));
+    /// What curl reads it by, while this is held.
+    fn argument(&self) -> String {
+        let (process, file) = (std::process::id(), self.0.as_raw_fd());
+        format!("@/proc/{process}/fd/{file}")
     }
 }

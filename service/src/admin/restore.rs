@@ -38,6 +38,8 @@ pub(super) fn begin(
     site::refuse_while_any_pushed(service, None)?;
     let restore = service.store.begin_restore(lossy);
     let restore = restore.map_err(refusal::problem)?;
+    // They wait for its end, however it comes to one.
+    service.sweep_all_sites();
     Ok(Action::Receive(Sink::Backup(Box::new(restore))))
 }
 

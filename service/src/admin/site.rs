@@ -109,6 +109,7 @@ pub(super) fn shown(bucket: &BucketName, shown: Generation, before: Option<Gener
 pub(super) fn down(service: &mut Service, bucket: Option<&[u8]>) -> Result<Action, Problem> {
     let bucket = bucket_of(service, bucket)?;
     let ticket = site::down(service, &bucket)?;
+    service.sites.is_in_doubt = true;
     Ok(commit(service, ticket, Done::SiteDown(bucket)))
 }
 

@@ -82,6 +82,7 @@ pub(super) fn roll_back(
     site::refuse_while_any_pushed(service, bucket.as_ref())?;
     let begun = service.store.roll_back(&to, bucket.as_ref());
     let (ticket, undo) = begun.map_err(refusal::problem)?;
+    service.sites.is_in_doubt = true;
     let expired_keys = service.store.expired_keys(&to, bucket.as_ref());
     Ok(commit(
         service,

@@ -36,6 +36,9 @@ pub(crate) struct Sites {
     /// The last number given to a push of each bucket, durable or not.
     last: BTreeMap<BucketName, Generation>,
     sweep: Sweep,
+    /// A change was handed in after which something may have to be removed, and whoever did so may
+    /// not wait for it.
+    pub(crate) is_in_doubt: bool,
     /// Nothing is pushed, removed or read: whoever begins one of these says so.
     pub(crate) is_at_rest: bool,
 }

@@ -31,10 +31,14 @@ pub(crate) struct Push {
     keep: usize,
     decoder: Decoder,
     file: Option<File>,
+    /// Its mark first, and then pages.
     waiting: VecDeque<(Vec<u8>, Pending)>,
+    is_marked: bool,
     keeper: Keeper,
     headers: Option<PageHeaders>,
     pages: u64,
+    files: u64,
+    bytes: u64,
     switching: Option<Pending>,
     stop: Stop,
     _alive: Rc<()>,
@@ -93,9 +97,12 @@ pub(crate) fn begin(
         decoder: Decoder::default(),
         file: None,
         waiting,
+        is_marked: false,
         keeper: service.keeper(),
         headers: None,
         pages: 0,
+        files: 0,
+        bytes: 0,
         switching: None,
         stop: stop.clone(),
         _alive: service.sites.begin_push(bucket, generation, stop),
@@ -173,14 +180,11 @@ impl Push {
             None | Some(Poll::Pending) => return Ok(None),
             Some(Poll::Ready(outcome)) => outcome.map_err(switch::refused)?,
         };
-        let store = &mut service.store;
-        let size = self.generation.size(store, &self.bucket, u64::MAX);
-        let (files, bytes) = size.map_err(refusal::unavailable)?.unwrap_or_default();
         Ok(Some(Pushed {
             bucket: self.bucket.clone(),
             generation: self.generation,
-            files,
-            bytes,
+            files: self.files,
+            bytes: self.bytes,
         }))
     }
 
@@ -197,6 +201,11 @@ impl Push {
                     self.waiting.pop_front();
                 }
             }
+        }
+        // Before its mark is durable nobody knows that no rollback brings back its number.
+        self.is_marked |= self.waiting.is_empty();
+        if !self.is_marked {
+            return Ok(false);
         }
         let Some(file) = &self.file else {
             return Ok(true);
@@ -276,9 +285,14 @@ impl Push {
     }
 
     fn end_file(&mut self, store: &mut Store) -> Result<(), Problem> {
-        let Some(File { name, place, .. }) = self.file.take() else {
+        let Some(file) = self.file.take() else {
             return Ok(());
         };
+        let File {
+            name,
+            len_bytes,
+            place,
+        } = file;
         let said = |file: &[u8], bad_rule| bad(&rules::sentence(file, &bad_rule));
         let ticket = match place {
             Place::Waiting => return Ok(()),
@@ -307,6 +321,8 @@ impl Push {
             }
         };
         let ticket = ticket.map_err(|refusal| refused(&name, refusal))?;
+        self.files += 1;
+        self.bytes += len_bytes;
         self.waiting.push_back((name, self.keeper.pending(ticket)));
         Ok(())
     }

@@ -30,6 +30,16 @@ enum Swept {
     Later,
 }
 
+impl Swept {
+    /// Of a store that cannot do it now.
+    fn unless_later(why: &Unavailable) -> Swept {
+        match why {
+            Unavailable::Busy | Unavailable::Restoring => Swept::Later,
+            _ => Swept::Nothing,
+        }
+    }
+}
+
 impl Sweep {
     /// Whether nothing is left to be looked at.
     pub(super) fn is_done(&self) -> bool {
@@ -49,8 +59,9 @@ impl Service {
 
     /// The same in all buckets: what is in them may be that of another time.
     pub(crate) fn sweep_all_sites(&mut self) {
-        self.sites.sweep.wanted = self.store.buckets().unwrap_or_default().into();
-        self.sites.is_at_rest = false;
+        for bucket in self.store.buckets().unwrap_or_default() {
+            self.sweep_site(&bucket);
+        }
     }
 
     /// Goes on with removing; whether something was handed in.
@@ -58,7 +69,8 @@ impl Service {
         if !self.sites.pushes.is_empty() {
             self.notice_ended_pushes();
         }
-        if !self.sites.sweep.has_begun && *self.store.state() == StoreState::Ready {
+        let is_first = !self.sites.sweep.has_begun && *self.store.state() == StoreState::Ready;
+        if is_first {
             self.sites.sweep.has_begun = true;
             self.sweep_all_sites();
             self.look_at_sites();
@@ -67,25 +79,26 @@ impl Service {
             if let Some(removing) = &mut self.sites.sweep.removing {
                 // Whatever came of it: what is left is looked at again.
                 if removing.outcome(&mut self.store) == Poll::Pending {
-                    return false;
+                    break;
                 }
                 self.sites.sweep.removing = None;
             }
             // Pages of a push that was broken off are on their way to the disk: they are removed
             // with the others, once they are there.
             if self.has_orphans() {
-                return false;
+                break;
             }
             match self.sweep_some(&bucket) {
                 Swept::Some(removing) => {
                     self.sites.sweep.removing = Some(removing);
                     return true;
                 }
-                Swept::Later => return false,
+                Swept::Later => break,
                 Swept::Nothing => drop(self.sites.sweep.wanted.pop_front()),
             }
         }
-        false
+        // What is read from now on has not been asked for yet.
+        is_first
     }
 
     fn notice_ended_pushes(&mut self) {
@@ -101,8 +114,9 @@ impl Service {
     }
 
     fn sweep_some(&mut self, bucket: &BucketName) -> Swept {
-        let Ok(marks) = generation::marks(&mut self.store, bucket) else {
-            return Swept::Nothing;
+        let marks = match generation::marks(&mut self.store, bucket) {
+            Ok(marks) => marks,
+            Err(why) => return Swept::unless_later(&why),
         };
         let is_over = |state: State| matches!(state, State::Gone | State::Filling);
         let mut over = marks.into_iter().filter(|mark| is_over(mark.state));
@@ -114,14 +128,15 @@ impl Service {
             limit: BATCH_KEYS,
             ..KeyQuery::default()
         };
-        let Ok(page) = self.store.keys(bucket, &query) else {
-            return Swept::Nothing;
+        let page = match self.store.keys(bucket, &query) {
+            Ok(page) => page,
+            Err(why) => return Swept::unless_later(&why),
         };
         let pages: Vec<_> = page.keys.into_iter().map(|(key, _)| key).collect();
         let batch = switch::remove(bucket, &mark, pages, !page.more);
         match self.store.submit(batch) {
             Ok(ticket) => Swept::Some(self.pending(ticket)),
-            Err(Refusal::Unavailable(Unavailable::Busy)) => Swept::Later,
+            Err(Refusal::Unavailable(why)) => Swept::unless_later(&why),
             // It is shown again, or nothing can be removed: the next push, or boot, looks again.
             Err(_) => Swept::Nothing,
         }

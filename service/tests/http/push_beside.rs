@@ -58,19 +58,17 @@ fn a_rollback_while_its_push_is_being_removed_has_all_of_it() {
 }
 
 #[test]
-fn a_push_after_one_that_was_refused_at_once_is_whole() {
+fn a_push_after_some_that_were_broken_off_at_once_is_whole() {
     let mut bench = Bench::open();
-    let mut clients = Vec::new();
     for _ in 0..5 {
         // Nothing of it is durable when the next one comes.
         let mut client = saying(&mut bench, &put("/-/admin/site", "", &[7; 512]));
         client.step(&mut bench);
         client.step(&mut bench);
-        clients.push(client);
+        drop(client);
     }
     let whole = push_tar(&mut bench, "", &many(300, b"1"));
     assert_eq!(whole.status, 201, "{whole:?}");
-    drop(clients);
     until_idle(&mut bench);
     let shown = (0..300).filter(|nth| bench.get(&format!("/{nth:04}")).status == 200);
     assert_eq!(shown.count(), 300);
@@ -188,4 +186,46 @@ fn strangers_are_told_no_name_of_a_push_while_they_list() {
         }
         assert_eq!(seen, [".a", ".site", ".site1", ".site9/x", ".site;", "z"]);
     }
+}
+
+/// Who asks for it and does not wait has it done all the same.
+#[test]
+fn what_is_taken_down_goes_though_nobody_waits_for_the_answer() {
+    let mut bench = Bench::open();
+    assert_eq!(push_tar(&mut bench, "", &many(200, b"1")).status, 201);
+    let mut client = saying(
+        &mut bench,
+        b"DELETE /-/admin/site HTTP/1.1\r\nHost: h\r\n\r\n",
+    );
+    client.step(&mut bench);
+    assert!(client.wire.output.is_empty(), "it is not durable yet");
+    drop(client);
+    until_idle(&mut bench);
+    assert!(!keys(&mut bench).contains(".site"), "{}", keys(&mut bench));
+}
+
+/// What was left before a restore that comes to nothing is removed behind it.
+#[test]
+fn what_a_restore_holds_up_is_removed_when_that_has_ended() {
+    let mut bench = Bench::open();
+    pages(&mut bench, "1", "a");
+    let backup = bench.admin("GET", "/-/admin/backup", "", "").body;
+    let request = put(
+        "/-/admin/site",
+        "",
+        &tar(&[("index.html", &noise(100_000))]),
+    );
+    let mut pusher = saying(&mut bench, &request[..request.len() - 10]);
+    bench.run(&mut pusher);
+    drop(pusher);
+    let request = put("/-/admin/restore", "", &backup);
+    let mut restorer = saying(&mut bench, &request[..request.len() - 10]);
+    for _ in 0..3 {
+        restorer.step(&mut bench);
+    }
+    until_idle(&mut bench);
+    drop(restorer);
+    until_idle(&mut bench);
+    assert_eq!(states(&mut bench), [(1, "current".to_owned())]);
+    assert_eq!(bench.get("/").text(), "1");
 }

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -87,8 +88,13 @@ impl Directory {
     }
 
     /// Writes the tar.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or a reader that is gone: what was written has no end then, so
+    /// that nobody takes it for the whole.
     pub(super) fn write(&self, gzip: bool, out: impl Write) -> Result<()> {
-        let mut archive = tar::Builder::new(out);
+        // Dropped, a builder ends its archive.
+        let mut archive = ManuallyDrop::new(tar::Builder::new(out));
         for (name, path) in &self.files {
             let mut content = Vec::new();
             let read = File::open(path).and_then(|mut file| file.read_to_end(&mut content));
@@ -103,7 +109,7 @@ impl Directory {
                 append(&mut archive, &copy, &copied)?;
             }
         }
-        archive.into_inner()?.flush()?;
+        ManuallyDrop::into_inner(archive).into_inner()?.flush()?;
         Ok(())
     }
 }
@@ -241,6 +247,17 @@ mod tests {
         copy.read_to_string(&mut unpacked).expect("gzip");
         assert_eq!(unpacked, text);
         assert_eq!(files[3].1, b"its own");
+    }
+
+    #[test]
+    fn a_file_that_is_gone_leaves_a_tar_without_an_end() {
+        let place = Place::with("gone", &[("a", b"a"), ("b", b"b")]);
+        let directory = Directory::read(&place.0, false).expect("read");
+        fs::remove_file(place.0.join("b")).expect("removed");
+        let mut written = Vec::new();
+        let error = directory.write(false, &mut written).expect_err("gone");
+        assert!(error.to_string().contains("b cannot be read"), "{error}");
+        assert_eq!(written.len(), 1_024, "a header and a block");
     }
 
     #[test]
