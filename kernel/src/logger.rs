@@ -173,13 +173,19 @@ impl Log for Logger {
         }
         line.bytes[line.len] = b'\n';
         line.len += 1;
-        keep(&line.bytes[..line.len]);
+        // A line for each request would else leave no room for those that say what is wrong.
+        let reserve = match record.target() {
+            service::CONSOLE_TARGET => RING_BYTES / 2,
+            _ => 0,
+        };
+        keep(&line.bytes[..line.len], reserve);
     }
 
     fn flush(&self) {}
 }
 
-fn keep(line: &[u8]) {
+/// Keeps a line if there is room for it and for so many bytes more.
+fn keep(line: &[u8], reserve: usize) {
     let mut ring = RING.lock();
     if let Some(early) = ring.early {
         line.iter().copied().for_each(early);
@@ -193,7 +199,7 @@ fn keep(line: &[u8]) {
         ring.put(&note.bytes[..note.len]);
         ring.unsaid = 0;
     }
-    if ring.room() < line.len() {
+    if ring.room() < line.len() + reserve {
         ring.unsaid += 1;
         DROPPED.fetch_add(1, Ordering::Relaxed);
         return;

@@ -11,7 +11,7 @@ use drivers::netfront::Netfront;
 use service::{Config, Members, StatusSource};
 
 /// Every key there is, and what holds where nobody has set it.
-const DEFAULTS: [(&str, &str); 16] = [
+const DEFAULTS: [(&str, &str); 17] = [
     ("ip", "dhcp"),
     ("gw", "from DHCP, or none"),
     ("hostname", "lampion"),
@@ -28,6 +28,7 @@ const DEFAULTS: [(&str, &str); 16] = [
     ("disk.unit", "detected"),
     ("watchdog", "off"),
     ("log.level", "info"),
+    ("log.access", "off"),
 ];
 
 /// The machine, and what was set.
@@ -167,6 +168,6 @@ mod tests {
                 "{key}"
             );
         }
-        assert_eq!(settable, 9);
+        assert_eq!(settable, 10);
     }
 }

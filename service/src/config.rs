@@ -2,8 +2,9 @@
 //!
 //! The keys and their values are those of the appliance's configuration
 //! (`auth`, `auth.token`, `auth.read-token`, `auth.plaintext`, `cors`, `metrics`,
-//! `site.HOST`). Where the words come from is the roof's business.
+//! `log.access`, `site.HOST`). Where the words come from is the roof's business.
 
+use crate::access::AccessLog;
 use crate::http::target;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -95,6 +96,8 @@ pub struct Config {
     pub metrics: MetricsMode,
     /// `site.HOST`.
     pub sites: Sites,
+    /// `log.access`.
+    pub access_log: AccessLog,
     /// `cors`: the origin whose pages may use the users' port, or `*`.
     pub cors: Option<Box<str>>,
     /// Deadlines, and memory.
@@ -114,6 +117,8 @@ pub enum ValueError {
     Metrics,
     /// `cors`.
     Cors,
+    /// `log.access`.
+    AccessLog,
     /// `site.HOST`: the bucket.
     SiteBucket,
     /// `site.HOST`: the host.
@@ -138,6 +143,10 @@ impl fmt::Display for ValueError {
             ValueError::Metrics => "write `metrics=token` or `metrics=open`",
             ValueError::Cors => {
                 "write `cors=off`, `cors=*`, or one origin, like `cors=https://shop.example`"
+            }
+            ValueError::AccessLog => {
+                "write `log.access=off`, `log.access=console`, or `log.access=bucket:NAME`, the \
+                 name being 1 to 64 of a-z, 0-9, _ and -"
             }
             ValueError::SiteBucket => {
                 "write `site.HOST=BUCKET`, the bucket being 1 to 64 of a-z, 0-9, _ and -"
@@ -228,6 +237,17 @@ fn pad(bytes: &[u8]) -> ([u8; TOKEN_BYTES_MAX], u8) {
     let mut padded = [0; TOKEN_BYTES_MAX];
     padded[..bytes.len()].copy_from_slice(bytes);
     (padded, bytes.len() as u8)
+}
+
+/// Where `log.access` wants its lines.
+fn access_log(value: &str) -> Result<AccessLog, ValueError> {
+    let bucket = value.strip_prefix("bucket:").map(BucketName::new);
+    match (value, bucket) {
+        ("off", _) => Ok(AccessLog::Off),
+        ("console", _) => Ok(AccessLog::Console),
+        (_, Some(Ok(bucket))) => Ok(AccessLog::Bucket(bucket)),
+        _ => Err(ValueError::AccessLog),
+    }
 }
 
 /// The origin that `cors` names, as a browser writes it (RFC 6454 section 6.2).
@@ -334,6 +354,7 @@ impl Config {
             "auth.plaintext" => value.parse().map(|mode| self.plaintext = mode),
             "cors" => origin(value).map(|origin| self.cors = origin),
             "metrics" => value.parse().map(|mode| self.metrics = mode),
+            "log.access" => access_log(value).map(|log| self.access_log = log),
             _ => return Err(SetError::UnknownKey),
         };
         result.map_err(SetError::Value)
@@ -356,6 +377,7 @@ mod tests {
             ("auth.plaintext", "refuse"),
             ("metrics", "open"),
             ("cors", "https://shop.example:8443"),
+            ("log.access", "bucket:logs"),
             ("site.shop.example", "shop"),
         ] {
             assert_eq!(config.set(key, value), Ok(()), "{key}");
@@ -376,6 +398,8 @@ mod tests {
             ("auth.token", "a token with spaces in it", "16 to 128"),
             ("auth.plaintext", "", "auth.plaintext=refuse"),
             ("metrics", "off", "metrics=open"),
+            ("log.access", "syslog", "log.access=console"),
+            ("log.access", "bucket:", "log.access=bucket:NAME"),
             ("cors", "shop.example", "cors=off"),
             ("cors", "https://", "cors=off"),
             ("cors", "https://shop.example/", "cors=off"),

@@ -29,6 +29,7 @@
 
 extern crate alloc;
 
+mod access;
 mod admin;
 mod allowance;
 mod answer;
@@ -62,6 +63,7 @@ mod visibility;
 mod watch;
 mod welcome;
 
+pub use access::{AccessLog, CONSOLE_TARGET};
 pub use config::{
     AuthMode, Config, Limits, MetricsMode, Plaintext, SetError, Sites, Token, ValueError,
 };

@@ -96,6 +96,9 @@ pub(crate) fn page(service: &Service, now: Now) -> Answer {
     requests(&mut out, service);
     connections(&mut out, service);
     changes(&mut out, service);
+    if service.logs_access() {
+        access(&mut out, service);
+    }
     promise(&mut out, service);
     space(&mut out, service);
     warnings(&mut out, service);
@@ -204,6 +207,26 @@ fn changes(out: &mut String, service: &Service) {
         out,
         "store_changes_floor_seq gauge All changes after this one can be watched.",
         service.store.changes_floor().0,
+    );
+}
+
+/// What is told of requests.
+fn access(out: &mut String, service: &Service) {
+    let access = &service.access;
+    one(
+        out,
+        "access_log_lines_total counter Lines of the access log.",
+        access.lines,
+    );
+    one(
+        out,
+        "access_log_lost_lines_total counter Lines of it that are nowhere.",
+        access.lost,
+    );
+    one(
+        out,
+        "access_log_waiting_bytes gauge Bytes of lines that wait to be kept.",
+        access.waiting_bytes(),
     );
 }
 

@@ -6,6 +6,7 @@
 //!   that the store can forget it.
 //! - Draining is never undone.
 
+use crate::access::Access;
 use crate::allowance::Allowance;
 use crate::config::Config;
 use crate::gauge::Gauge;
@@ -69,6 +70,7 @@ pub struct Service {
     pub(crate) config: Config,
     pub(crate) environment: Environment,
     pub(crate) counters: Counters,
+    pub(crate) access: Access,
     /// Connections that exist.
     pub(crate) open: Gauge,
     /// Requests between their first byte and the last byte of their answer.
@@ -127,11 +129,13 @@ pub(crate) struct Pending {
 impl Service {
     /// A service over `store`, which may still be opening.
     pub fn new(config: Config, store: Store) -> Self {
+        let access = Access::new(&config.access_log);
         Service {
             store,
             config,
             environment: Environment::default(),
             counters: Counters::default(),
+            access,
             open: Gauge::default(),
             busy: Gauge::default(),
             watchers: Gauge::default(),
@@ -178,9 +182,13 @@ impl Service {
         if has_ended && core::mem::take(&mut self.sites.is_in_doubt) {
             self.sweep_all_sites();
         }
-        match self.sites.is_at_rest || !self.follow_sites() {
+        let wake = match self.sites.is_at_rest || !self.follow_sites() {
             true => wake,
             false => Wake::Now,
+        };
+        match self.logs_access() {
+            true => wake.or_sooner(self.follow_access(now)),
+            false => wake,
         }
     }
 
@@ -237,7 +245,8 @@ impl Service {
 
     /// Whether no request is in progress any more after [`Service::begin_shutdown`].
     pub fn is_drained(&self) -> bool {
-        self.draining && self.busy.count() == 0 && !self.has_orphans()
+        let is_answered = self.busy.count() == 0 && !self.has_orphans();
+        self.draining && is_answered && self.access.is_at_rest()
     }
 
     /// Connections that exist.

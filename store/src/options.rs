@@ -54,6 +54,22 @@ pub enum Wake {
     At(Option<u64>),
 }
 
+impl Wake {
+    /// The sooner one of two.
+    #[must_use]
+    pub fn or_sooner(self, other: Wake) -> Wake {
+        match (self, other) {
+            (Wake::At(at_ns), Wake::At(None)) | (Wake::At(None), Wake::At(at_ns)) => {
+                Wake::At(at_ns)
+            }
+            (Wake::At(Some(one_ns)), Wake::At(Some(other_ns))) => {
+                Wake::At(Some(one_ns.min(other_ns)))
+            }
+            (Wake::Now, _) | (_, Wake::Now) => Wake::Now,
+        }
+    }
+}
+
 /// Numbers for metrics and status; bytes and counts since opening.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {

@@ -24,7 +24,9 @@ const HEAD_BYTES_MAX: usize = 8 * 1024;
 impl Connection {
     /// Answers the next request if all of it and all of its answer are here.
     pub(super) fn answer_at_once(&mut self, cx: &mut Context<'_>) -> Option<Turn> {
-        if self.plane != Plane::Data || !self.head.is_empty() || cx.service.is_draining() {
+        // A line of the access log takes more than the answer.
+        let takes_time = cx.service.is_draining() | cx.service.logs_access();
+        if self.plane != Plane::Data || !self.head.is_empty() || takes_time {
             return None;
         }
         let mut look = Look {

@@ -26,6 +26,7 @@ mod streaming;
 mod turns;
 mod watching;
 
+use crate::access::Line;
 use crate::gauge::Counted;
 use crate::incr::Increment;
 use crate::listing::Values;
@@ -77,6 +78,8 @@ pub struct Connection {
     fresh: Fresh,
     counted: Option<Counted>,
     busy: Option<Counted>,
+    /// What the access log is told of the request in progress.
+    line: Option<Box<Line>>,
 }
 
 /// Thousands of idle connections are to fit a MiB.
@@ -196,6 +199,7 @@ impl Connection {
             fresh: Fresh::Yes,
             counted: None,
             busy: None,
+            line: None,
         }
     }
 
@@ -242,15 +246,15 @@ impl Connection {
                     cx.service.counters.timeouts += 1;
                     self.tell_of_backup();
                     self.abort();
-                    return Progress::Abort;
+                    return self.over(cx.service, now, Progress::Abort);
                 }
                 return Progress::Peer {
                     deadline_ns: self.deadline_ns,
                 };
             }
             match self.phase {
-                Phase::Finished => return Progress::Finish,
-                Phase::Aborted => return Progress::Abort,
+                Phase::Finished => return self.over(cx.service, now, Progress::Finish),
+                Phase::Aborted => return self.over(cx.service, now, Progress::Abort),
                 _ => {}
             }
             let turn = match self.phase {
@@ -319,6 +323,9 @@ impl Connection {
         if sent > 0 {
             cx.moved_bytes += sent;
             cx.service.counters.sent_bytes += sent as u64;
+            if let Some(line) = &mut self.line {
+                line.sent(sent);
+            }
             let limits = &cx.service.config.limits;
             let patience_ns = match self.phase {
                 Phase::Receive(_) | Phase::Collect(_) => limits.body_timeout_ns,
@@ -356,6 +363,28 @@ impl Connection {
             Phase::Linger(left_bytes) => self.turn_linger(cx, left_bytes),
             Phase::Finished => self.become_phase(Phase::Finished),
             Phase::Aborted => Turn::Again,
+        }
+    }
+
+    /// Begins the access log's line of a request with this head.
+    fn begin_line(&mut self, cx: &Context<'_>, head: &[u8]) {
+        if self.line.is_none() && cx.service.logs_access() {
+            let line = Line::of(self.peer.ip(), cx.now.wall_ns, head);
+            self.line = Some(Box::new(line));
+        }
+    }
+
+    /// The connection ends so, whatever was in progress.
+    #[cold]
+    fn over(&mut self, service: &mut Service, now: Now, progress: Progress) -> Progress {
+        self.log_line(service, now);
+        progress
+    }
+
+    /// Ends it.
+    fn log_line(&mut self, service: &mut Service, now: Now) {
+        if let Some(line) = self.line.take() {
+            service.log_access(&line, now);
         }
     }
 

@@ -60,6 +60,9 @@ impl Connection {
         }
         let after = self.exchange.after();
         cx.service.counters.answered(status);
+        if let Some(line) = &mut self.line {
+            line.answered(status);
+        }
         let mut head = HeadWriter::new(status, cx.service.date.of(cx.now));
         if self.plane == Plane::Data {
             cors::allow(cx.service.config.cors.as_deref(), &mut head);
@@ -74,6 +77,9 @@ impl Connection {
 
     pub(super) fn push_head(&mut self, cx: &Context<'_>, head: HeadWriter) {
         self.output.push(Segment::Inline(head.finish()));
+        if let Some(line) = &mut self.line {
+            line.begins_behind(self.output.len_bytes());
+        }
         self.pace.end();
         self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
     }

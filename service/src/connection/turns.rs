@@ -83,6 +83,7 @@ impl Connection {
     /// Judges a complete head and begins what it asks for.
     fn begin(&mut self, cx: &mut Context<'_>) -> Turn {
         let mut bytes = self.head.finish();
+        self.begin_line(cx, &bytes);
         head::lower_version(&mut bytes);
         self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
         self.judge(cx, bytes)
@@ -224,6 +225,7 @@ impl Connection {
 
     /// Refuses what is no request; the connection ends.
     fn refuse_head(&mut self, cx: &mut Context<'_>, head: &[u8], error: HeadError) -> Turn {
+        self.begin_line(cx, head);
         self.exchange = Exchange::broken(HeadOnly::of(head));
         let (kind, detail) = match error {
             HeadError::Syntax(why) => (Kind::BadRequest, why),
@@ -262,6 +264,7 @@ impl Connection {
     pub(super) fn refuse_late(&mut self, cx: &mut Context<'_>) -> Turn {
         cx.service.counters.timeouts += 1;
         let head = self.head.finish();
+        self.begin_line(cx, &head);
         self.exchange = match head.is_empty() {
             true => self.exchange.given_up(),
             false => Exchange::broken(HeadOnly::of(&head)),
@@ -272,6 +275,9 @@ impl Connection {
 
     /// Goes on after an answer that is sent.
     pub(super) fn turn_flush(&mut self, cx: &mut Context<'_>, after: After) -> Turn {
+        if self.line.is_some() {
+            self.log_line(cx.service, cx.now);
+        }
         match after {
             After::Next => self.next_request(cx),
             After::Drop(body) => {
