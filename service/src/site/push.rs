@@ -197,7 +197,10 @@ impl Push {
             match pending.outcome(store) {
                 Poll::Pending => break,
                 Poll::Ready(outcome) => {
-                    outcome.map_err(|refusal| refused(name, refusal))?;
+                    outcome.map_err(|refusal| match self.is_marked {
+                        true => refused(name, refusal),
+                        false => switch::refused(refusal),
+                    })?;
                     self.waiting.pop_front();
                 }
             }
