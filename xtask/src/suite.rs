@@ -107,7 +107,7 @@ pub(crate) const SUITES: [Suite; 15] = [
 const DISK_BYTES: u64 = 64 << 20;
 
 /// How long one suite may run: under TCG everything is slow.
-const SUITE_TIMEOUT: Duration = Duration::from_secs(45 * 60);
+const SUITE_TIMEOUT: Duration = Duration::from_secs(60 * 60);
 
 impl Suite {
     /// A test target against a plain bed.
