@@ -24,7 +24,8 @@ pub(crate) struct Decoder {
     /// The next entry's name and size, if a record before it says so.
     name: Option<Vec<u8>>,
     size: Option<u64>,
-    read_bytes: u64,
+    /// Whether its first block has come.
+    has_begun: bool,
 }
 
 #[derive(Debug)]
@@ -110,7 +111,7 @@ impl Default for Decoder {
             state: State::Header,
             name: None,
             size: None,
-            read_bytes: 0,
+            has_begun: false,
         }
     }
 }
@@ -208,7 +209,7 @@ impl Decoder {
 
     /// A block between entries has come.
     fn block_ended(&mut self) -> Result<Option<Item<'static>>, Broken> {
-        let is_first = core::mem::replace(&mut self.read_bytes, 1) == 0;
+        let is_first = !core::mem::replace(&mut self.has_begun, true);
         let is_empty = self.block.iter().all(|byte| *byte == 0);
         match (&self.state, is_empty) {
             (State::Header, false) => return self.entry(is_first),
