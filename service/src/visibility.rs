@@ -76,10 +76,7 @@ impl Service {
             let names = names.filter_map(|name| BucketName::new(str::from_utf8(name).ok()?).ok());
             exceptions.extend(names);
             match page.keys.last() {
-                // The smallest key behind it.
-                Some((last, _)) if page.more => {
-                    query.start = Some([last.as_bytes(), b"\0"].concat());
-                }
+                Some((last, _)) if page.more => query.go_on_behind(last.as_bytes()),
                 _ => break,
             }
         }

@@ -313,6 +313,17 @@ pub struct KeyQuery {
     pub at: At,
 }
 
+impl KeyQuery {
+    /// Goes on behind this key, in its direction.
+    pub fn go_on_behind(&mut self, last: &[u8]) {
+        match self.reverse {
+            true => self.end = Some(last.to_vec()),
+            // The smallest key after it.
+            false => self.start = Some([last, b"\0"].concat()),
+        }
+    }
+}
+
 /// A page of keys.
 #[derive(Clone, Debug, Default)]
 pub struct KeyPage {

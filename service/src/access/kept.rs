@@ -303,9 +303,7 @@ impl Service {
                 own.keys += 1;
             }
             match page.keys.last() {
-                Some((last, _)) if page.more => {
-                    query.start = Some([last.as_bytes(), b"\0"].concat());
-                }
+                Some((last, _)) if page.more => query.go_on_behind(last.as_bytes()),
                 _ => break,
             }
         }

@@ -84,7 +84,7 @@ pub(crate) fn keys(
         more_after = keys.last().map(|(key, _)| key.as_bytes().to_vec());
     }
     let next = more_after.map(|last| {
-        advance(&mut query, last, sees_all);
+        advance(&mut query, &last, sees_all);
         let values = if with_values { "&values=1" } else { "" };
         link(bucket, &query, at.as_deref()) + values
     });
@@ -140,7 +140,7 @@ fn find(
         found.more_after = last.filter(|_| page.more);
         match &found.more_after {
             Some(last) if found.keys.len() < asked.limit => {
-                advance(&mut query, last.clone(), sees_all);
+                advance(&mut query, last, sees_all);
             }
             _ => break,
         }
@@ -198,22 +198,14 @@ pub(crate) fn sees_scripts(
 
 /// Makes `query` go on after `last`; who may not see the names of a push goes on behind all of
 /// them, and is told none.
-fn advance(query: &mut KeyQuery, mut last: Vec<u8>, sees_all: bool) {
-    let hidden = generation::hiding(&last).filter(|_| !sees_all);
-    if let Some((first, behind)) = hidden {
-        let bound = if query.reverse { first } else { behind };
-        let place = if query.reverse {
-            &mut query.end
-        } else {
-            &mut query.start
-        };
-        *place = Some(bound.to_vec());
-    } else if query.reverse {
-        query.end = Some(last);
-    } else {
-        // The smallest key after it.
-        last.push(0);
-        query.start = Some(last);
+fn advance(query: &mut KeyQuery, last: &[u8], sees_all: bool) {
+    match (
+        generation::hiding(last).filter(|_| !sees_all),
+        query.reverse,
+    ) {
+        (None, _) => query.go_on_behind(last),
+        (Some((first, _)), true) => query.end = Some(first.to_vec()),
+        (Some((_, behind)), false) => query.start = Some(behind.to_vec()),
     }
 }
 

@@ -110,14 +110,12 @@ impl Generation {
         files_max: u64,
     ) -> Result<Option<(u64, u64)>, Unavailable> {
         let (mut files, mut bytes) = (0, 0);
-        let mut start = None;
+        let mut query = KeyQuery {
+            prefix: self.prefix(),
+            limit: PAGE_KEYS,
+            ..KeyQuery::default()
+        };
         while files <= files_max {
-            let query = KeyQuery {
-                prefix: self.prefix(),
-                start,
-                limit: PAGE_KEYS,
-                ..KeyQuery::default()
-            };
             let page = store.keys(bucket, &query)?;
             files += page.keys.len() as u64;
             bytes += page
@@ -126,7 +124,7 @@ impl Generation {
                 .map(|(_, version)| version.len_bytes)
                 .sum::<u64>();
             match page.keys.last() {
-                Some((last, _)) if page.more => start = Some([last.as_bytes(), b"\0"].concat()),
+                Some((last, _)) if page.more => query.go_on_behind(last.as_bytes()),
                 _ => return Ok(Some((files, bytes))),
             }
         }
