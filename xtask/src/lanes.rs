@@ -1,7 +1,7 @@
-//! Two lanes side by side, of which each takes the next suite when it has ended one.
+//! Three lanes side by side, of which each takes the next suite when it has ended one.
 //!
-//! A machine without hardware virtualisation keeps one CPU busy, so two take hardly longer than
-//! one. The first lane prints as it goes; what the other prints comes when each suite has ended.
+//! A machine without hardware virtualisation keeps half a CPU to a whole one busy, so three fill
+//! two. The first lane prints as it goes; what the others print comes when each suite has ended.
 
 use std::io::{self, Write, stdout};
 use std::panic::resume_unwind;
@@ -17,8 +17,11 @@ use crate::suite::{SUITES, Suite};
 use crate::verdict::Verdict;
 use crate::wrong;
 
+/// What is tested without a suite, and prints by itself: the first lane begins with it.
+pub(crate) type Part = (&'static str, fn() -> Result<()>);
+
 /// So many machines run at a time.
-const LANES: usize = 2;
+const LANES: usize = 3;
 
 /// What is run.
 #[derive(Debug)]
@@ -77,21 +80,22 @@ fn locked(held: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
     held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs the suites; the verdicts in the suites' order.
-pub(crate) fn run(asked: &Asked) -> Vec<Verdict> {
+/// Runs the parts and the suites; the verdicts in their order.
+pub(crate) fn run(parts: &[Part], asked: &Asked) -> Vec<Verdict> {
     let is_asked = |suite: &&Suite| asked.only.is_none_or(|only| only == suite.hypervisor);
     let suites: Vec<_> = SUITES.iter().filter(is_asked).collect();
     let next = AtomicUsize::new(0);
     let lane = |nth: usize| {
         let screen = Screen((nth > 0).then(Arc::default));
-        let mut verdicts = Vec::new();
+        let parts = parts.iter().filter(|_| nth == 0);
+        let mut verdicts: Vec<_> = parts.map(|part| (0, told(*part))).collect();
         loop {
             let place = next.fetch_add(1, Ordering::Relaxed);
             let Some(suite) = suites.get(place) else {
                 return verdicts;
             };
             let verdict = turn(suite, asked, &screen);
-            verdicts.extend(verdict.map(|verdict| (place, verdict)));
+            verdicts.extend(verdict.map(|verdict| (place + 1, verdict)));
             screen.flush_out();
         }
     };
@@ -108,6 +112,12 @@ pub(crate) fn run(asked: &Asked) -> Vec<Verdict> {
     verdicts.into_iter().map(|(_, verdict)| verdict).collect()
 }
 
+/// Runs a part under its name.
+pub(crate) fn told((name, part): Part) -> Verdict {
+    println!("== {name}");
+    Verdict::of(name, part)
+}
+
 /// Runs a suite, if it is to be run.
 fn turn(suite: &Suite, asked: &Asked, screen: &Screen) -> Option<Verdict> {
     let name = suite.name();
@@ -115,12 +125,18 @@ fn turn(suite: &Suite, asked: &Asked, screen: &Screen) -> Option<Verdict> {
         screen.line(&format!("== {name}: {why}"));
         return None;
     }
-    let tests = tests(suite, asked);
-    let only = match (tests.as_slice(), &asked.filter) {
-        (words @ [_, ..], None) => format!(": {}; all with --full", words.join(", ")),
-        _ => String::new(),
+    let tests = match suite.tests(asked.filter.as_deref(), asked.full) {
+        Ok(tests) => tests,
+        Err(error) => return Some(Verdict::of(name, || Err(error))),
     };
-    screen.line(&format!("== {name}{only}"));
+    if let (true, Some(filter)) = (tests.is_empty(), &asked.filter) {
+        screen.line(&format!("== {name}: no test has {filter} in its name"));
+        return None;
+    }
+    let brief = suite.brief.join(", ");
+    let is_brief = !(brief.is_empty() || asked.full || asked.filter.is_some());
+    let only = is_brief.then(|| format!(": {brief}; all with --full"));
+    screen.line(&format!("== {name}{}", only.unwrap_or_default()));
     Some(Verdict::of(name, || one(suite, asked, &tests, screen)))
 }
 
@@ -133,24 +149,13 @@ fn why_not(suite: &Suite, asked: &Asked) -> Option<String> {
     if !asked.targets.iter().any(|target| target == suite.target) {
         return Some("there is no such test yet".to_owned());
     }
-    let filter = asked.filter.as_deref()?;
-    let has = suite.has(filter).unwrap_or(true);
-    (!has).then(|| format!("no test has {filter} in its name"))
+    None
 }
 
-/// Words of which one is in the name of each test to be run; none is all.
-fn tests<'a>(suite: &Suite, asked: &'a Asked) -> Vec<&'a str> {
-    match &asked.filter {
-        Some(filter) => vec![filter],
-        None if asked.full => Vec::new(),
-        None => suite.brief.to_vec(),
-    }
-}
-
-fn one(suite: &Suite, asked: &Asked, tests: &[&str], screen: &Screen) -> Result<()> {
+fn one(suite: &Suite, asked: &Asked, tests: &[String], screen: &Screen) -> Result<()> {
     match suite.wrong {
         None => suite.run(&asked.image, tests, screen),
-        Some(_) => wrong::image().and_then(|wrong| suite.run(&wrong.path, &[], screen)),
+        Some(_) => wrong::image().and_then(|wrong| suite.run(&wrong.path, tests, screen)),
     }
 }
 

@@ -17,6 +17,12 @@ use crate::hosts::Hypervisor;
 use crate::lanes::Screen;
 use crate::{build, older, wrong};
 
+mod choice;
+mod stopwatch;
+
+use choice::Share;
+use stopwatch::Stopwatch;
+
 /// One test binary and the bed it is run against.
 #[derive(Debug)]
 pub(crate) struct Suite {
@@ -24,6 +30,8 @@ pub(crate) struct Suite {
     pub(crate) target: &'static str,
     /// Where.
     pub(crate) hypervisor: Hypervisor,
+    /// Which of its tests.
+    share: Share,
     /// Count instructions instead of time.
     icount: bool,
     /// With a Linux guest to compare with in the payload.
@@ -51,10 +59,17 @@ pub(crate) struct Suite {
 
 /// Every bed there is a suite for; what takes longest comes first. A target that does not exist
 /// yet is skipped, and said to be.
-pub(crate) const SUITES: [Suite; 15] = [
-    Suite::image(Hypervisor::XEN),
-    Suite::image(Hypervisor::Emulation),
+pub(crate) const SUITES: [Suite; 16] = [
     Suite::lifecycle(Hypervisor::XEN),
+    Suite {
+        share: Share::AllBut(&IMAGE_FIRST),
+        ..Suite::image(Hypervisor::XEN)
+    },
+    Suite {
+        share: Share::Of(&IMAGE_FIRST),
+        ..Suite::image(Hypervisor::XEN)
+    },
+    Suite::image(Hypervisor::Emulation),
     Suite {
         hostile: true,
         ..Suite::on("hostile", Hypervisor::XEN)
@@ -103,6 +118,9 @@ pub(crate) const SUITES: [Suite; 15] = [
     Suite::lifecycle(Hypervisor::XEN_OXENSTORED).only_in_full(),
 ];
 
+/// About the half of the image's tests on real Xen, by the time they take.
+const IMAGE_FIRST: [&str; 5] = ["abuse", "backup", "conformance", "crash", "examples"];
+
 /// The recorded disk's size.
 const DISK_BYTES: u64 = 64 << 20;
 
@@ -115,6 +133,7 @@ impl Suite {
         Suite {
             target,
             hypervisor,
+            share: Share::Whole,
             icount: false,
             linux_guest: false,
             hostile: false,
@@ -154,11 +173,13 @@ impl Suite {
         }
     }
 
-    /// Builds the binary, starts the bed, runs the one against the other. What the tests print
-    /// goes to `screen`.
-    pub(crate) fn run(&self, image: &Path, filters: &[&str], screen: &Screen) -> Result<()> {
+    /// Builds the binary, starts the bed, runs `names` of the one against the other. What the
+    /// tests print goes to `screen`.
+    pub(crate) fn run(&self, image: &Path, names: &[String], screen: &Screen) -> Result<()> {
         let binary = build_tests(self.target)?;
-        let has_wrong = self.has_wrong(filters);
+        let has_wrong = self
+            .wrong_for
+            .is_some_and(|test| names.iter().any(|name| name == test));
         let disks = self.disks()?;
         let mut bed = Bed::start(&Request {
             hypervisor: self.hypervisor,
@@ -172,8 +193,8 @@ impl Suite {
         })?;
         let mut tests = Command::new(&binary);
         tests
-            .args(["--test-threads=1", "--include-ignored"])
-            .args(filters);
+            .args(["--test-threads=1", "--include-ignored", "--exact"])
+            .args(names);
         tests.args(self.shows_output.then_some("--show-output"));
         tests.current_dir(crate::checkout().join("tests"));
         environment(&mut tests, self, &bed, &disks);
@@ -199,13 +220,6 @@ impl Suite {
                 Err(error)
             }
         }
-    }
-
-    /// Whether one of the tests to be run wants the wrong image beside the right one.
-    fn has_wrong(&self, filters: &[&str]) -> bool {
-        let is_run =
-            |test: &str| filters.is_empty() || filters.iter().any(|word| test.contains(word));
-        self.wrong_for.is_some_and(is_run)
     }
 
     fn payload(&self, image: &Path, has_wrong: bool) -> Result<Vec<(String, PathBuf)>> {
@@ -235,14 +249,8 @@ impl Suite {
         } else {
             ""
         };
-        format!("{} on {}{wrong}", self.target, self.hypervisor.name())
-    }
-
-    /// Whether the filter lets any of its tests through.
-    pub(crate) fn has(&self, filter: &str) -> Result<bool> {
-        let mut list = Command::new(build_tests(self.target)?);
-        list.args(["--list", "--format=terse", filter]);
-        Ok(!command::output(&mut list)?.trim().is_empty())
+        let (target, hypervisor, share) = (self.target, self.hypervisor.name(), self.share.label());
+        format!("{target} on {hypervisor}{share}{wrong}")
     }
 
     /// A new, empty disk and an empty log of writes for it.
@@ -277,7 +285,7 @@ fn remove(disk: &Disk) -> Result<()> {
 
 /// Waits for the tests, but not when their machine has died.
 fn watch(tests: &mut Command, bed: &mut Bed, screen: impl Write + Send + 'static) -> Result<()> {
-    let (mut tests, failures) = failures::spawn(tests, screen)?;
+    let (mut tests, failures) = failures::spawn(tests, Stopwatch::new(screen))?;
     let result = watch_child(&mut tests, bed);
     if result.is_err() {
         let _ = tests.kill();
@@ -394,7 +402,7 @@ mod tests {
 
     /// A test that got another name would be left out, and nobody would be told.
     #[test]
-    fn a_brief_suite_names_tests_that_there_are() {
+    fn a_suite_names_tests_that_there_are() {
         for suite in &SUITES {
             let Suite {
                 target,
@@ -410,6 +418,10 @@ mod tests {
                 let word = word.rsplit("::").next().unwrap_or(word);
                 let name = format!("fn {word}");
                 assert!(sources.contains(&name), "{}: {name}", directory.display());
+            }
+            for module in suite.share.modules() {
+                let file = directory.join(format!("{module}.rs"));
+                assert!(file.exists(), "{}", file.display());
             }
         }
     }
