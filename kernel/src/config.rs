@@ -7,7 +7,7 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, SocketAddrV4};
 use core::str::FromStr;
 use log::LevelFilter;
 use net::{AddressConfig, Ipv4Cidr};
@@ -49,6 +49,8 @@ pub struct Settings {
     pub watchdog_s: Option<u32>,
     /// `log.level=`.
     pub log_level: LevelFilter,
+    /// `syslog=`; `None` is off.
+    pub syslog: Option<SocketAddrV4>,
     /// What the service can be told.
     pub service: service::Config,
     /// Keys that were set, in order: the last one of a key is in force.
@@ -88,6 +90,7 @@ impl Default for Settings {
             unit_bytes: None,
             watchdog_s: None,
             log_level: LevelFilter::Info,
+            syslog: None,
             service: service::Config::default(),
             sources: Vec::new(),
         }
@@ -95,14 +98,13 @@ impl Default for Settings {
 }
 
 /// Keys of later releases: known, so that nobody looks for a typing error.
-const NOT_YET: [&str; 10] = [
+const NOT_YET: [&str; 9] = [
     "dns",
     "ntp",
     "https.port",
     "resp.port",
     "tls.cert",
     "tls.key",
-    "syslog",
     "upstream",
     "upstream.auth",
     "upstream.tls",
@@ -158,6 +160,7 @@ impl Settings {
             "log.level" => {
                 self.log_level = parse(value, "off, error, warn, info, debug or trace")?;
             }
+            "syslog" => self.syslog = syslog(value)?,
             _ if NOT_YET.contains(&key) => {
                 return Err("this release does not have it yet".to_owned());
             }
@@ -220,6 +223,24 @@ fn port(value: &str) -> Result<Option<u16>, String> {
         Ok(port) if port > 0 => Ok(Some(port)),
         _ => Err("write a port from 1 to 65535, or off".to_owned()),
     }
+}
+
+fn syslog(value: &str) -> Result<Option<SocketAddrV4>, String> {
+    /// RFC 5426, 3.3.
+    const PORT: u16 = 514;
+    if value == "off" {
+        return Ok(None);
+    }
+    let address = value
+        .parse()
+        .map(|address| SocketAddrV4::new(address, PORT));
+    let to = value.parse().or(address).ok();
+    let is_host = |to: &SocketAddrV4| net::is_unicast(*to.ip()) && to.port() != 0;
+    to.filter(is_host).map(Some).ok_or_else(|| {
+        "write syslog=ADDRESS or syslog=ADDRESS:PORT, like syslog=10.0.0.5 (UDP, port 514 if none \
+         is said), or syslog=off"
+            .to_owned()
+    })
 }
 
 fn disk(value: &str) -> Result<DiskChoice, String> {
@@ -345,6 +366,14 @@ mod tests {
     }
 
     #[test]
+    fn a_syslog_server_is_an_address_and_a_port() {
+        let of = |word| parse(word).0.syslog.map(|to| (to.ip().octets(), to.port()));
+        assert_eq!(of("syslog=10.0.0.5"), Some(([10, 0, 0, 5], 514)));
+        assert_eq!(of("syslog=10.0.0.5:5514"), Some(([10, 0, 0, 5], 5514)));
+        assert_eq!(of("syslog=10.0.0.5 syslog=off"), None);
+    }
+
+    #[test]
     fn each_bad_word_is_named_and_changes_nothing() {
         let bad = [
             "ip=10.0.0.1",
@@ -364,6 +393,10 @@ mod tests {
             "disk.unit=513",
             "hostname=-x",
             "log.level=loud",
+            "syslog=logs.example",
+            "syslog=10.0.0.5:0",
+            "syslog=224.0.0.1",
+            "syslog=",
             "nosuch=1",
             "resp.port=6379",
             "auth=maybe",

@@ -33,6 +33,7 @@ mod standing;
 mod startup;
 mod status;
 mod suspend;
+mod syslog;
 mod token;
 mod toolstack;
 mod watchdog;

@@ -3,6 +3,7 @@
 //! Logging never waits and never allocates. What does not fit is dropped and
 //! counted, and the count is said once there is room again.
 
+use crate::syslog;
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicU64, Ordering};
 use log::{LevelFilter, Log, Metadata, Record};
@@ -78,6 +79,7 @@ pub fn start(early: fn(u8)) {
     (ring.written, ring.read, ring.unsaid) = (0, 0, 0);
     ring.early = Some(early);
     drop(ring);
+    syslog::start();
     if log::set_logger(&LOGGER).is_ok() {
         log::set_max_level(LevelFilter::Info);
     }
@@ -150,11 +152,15 @@ impl Log for Logger {
     }
 
     fn log(&self, record: &Record<'_>) {
+        syslog::keep(now_ns(), record);
+        if record.target() == service::SYSLOG_TARGET {
+            return;
+        }
         let mut line = Line {
             bytes: [0; 512],
             len: 0,
         };
-        let us = NOW_NS.load(Ordering::Relaxed) / 1000;
+        let us = now_ns() / 1000;
         let (level, message) = (record.level(), record.args());
         // A line never fails to take what fits.
         let _ = write!(
@@ -175,7 +181,7 @@ impl Log for Logger {
         line.len += 1;
         // A line for each request would else leave no room for those that say what is wrong.
         let reserve = match record.target() {
-            service::CONSOLE_TARGET => RING_BYTES / 2,
+            service::ACCESS_TARGET => RING_BYTES / 2,
             _ => 0,
         };
         keep(&line.bytes[..line.len], reserve);

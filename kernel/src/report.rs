@@ -4,6 +4,7 @@ use crate::logger;
 use crate::machine::HeapUsage;
 use crate::standing::Standing;
 use crate::startup::Parts;
+use crate::syslog;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
@@ -91,12 +92,21 @@ impl MetricsSource for Sources {
                 xenstore.waiting() as u64,
             );
         }
-        counter(
-            out,
-            "log_dropped_total",
-            "Log lines dropped.",
-            logger::dropped(),
-        );
+        for (name, help, value) in [
+            ("log_dropped_total", "Log lines dropped.", logger::dropped()),
+            (
+                "syslog_sent_total",
+                "Lines sent to a syslog server.",
+                syslog::sent(),
+            ),
+            (
+                "syslog_lost_total",
+                "Lines for it that found no room.",
+                syslog::lost(),
+            ),
+        ] {
+            counter(out, name, help, value);
+        }
         let running = self.xen.vcpu_running_ns(0).unwrap_or(0);
         counter(
             out,

@@ -3,6 +3,7 @@
 use crate::config::{Given, Settings, Source};
 use crate::logger;
 use crate::report::Sources;
+use crate::syslog;
 use alloc::format;
 use alloc::vec::Vec;
 use drivers::Phase;
@@ -11,7 +12,7 @@ use drivers::netfront::Netfront;
 use service::{Config, Members, StatusSource};
 
 /// Every key there is, and what holds where nobody has set it.
-const DEFAULTS: [(&str, &str); 17] = [
+const DEFAULTS: [(&str, &str); 18] = [
     ("ip", "dhcp"),
     ("gw", "from DHCP, or none"),
     ("hostname", "lampion"),
@@ -29,6 +30,7 @@ const DEFAULTS: [(&str, &str); 17] = [
     ("watchdog", "off"),
     ("log.level", "info"),
     ("log.access", "off"),
+    ("syslog", "off"),
 ];
 
 /// The machine, and what was set.
@@ -81,6 +83,8 @@ impl Standing {
         members.number("heap_used_bytes", heap.used_bytes);
         members.number("shared_pages_free", u64::from(pool.free()));
         members.number("log_lines_dropped", logger::dropped());
+        members.number("syslog_lines_sent", syslog::sent());
+        members.number("syslog_lines_lost", syslog::lost());
     }
 }
 
@@ -168,6 +172,6 @@ mod tests {
                 "{key}"
             );
         }
-        assert_eq!(settable, 10);
+        assert_eq!(settable, 11);
     }
 }

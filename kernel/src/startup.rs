@@ -10,6 +10,7 @@ use core::task::Poll;
 use drivers::blkfront::Blkfront;
 use drivers::netfront::{Netfront, Pages};
 use net::Options;
+use service::AccessLog;
 use store::Store;
 use store::block::BlockDevice;
 use xen::Attachment;
@@ -43,6 +44,9 @@ impl Startup {
     pub(crate) fn begin(xenstore: Option<Xenstore>, command_line: &[u8]) -> Startup {
         let mut settings = Settings::from_command_line(command_line, &mut warn);
         log::set_max_level(settings.log_level);
+        if settings.service.access_log == AccessLog::Syslog && settings.syslog.is_none() {
+            warn("`log.access=syslog` goes nowhere: add syslog=ADDRESS".into());
+        }
         if xenstore.is_none() {
             log::error!("xenstore: there is none, so there are no devices; serving from memory");
             settings.disk = DiskChoice::None;
@@ -65,6 +69,9 @@ impl Startup {
             settings.set(key, value, Source::VmData, &mut warn);
         }
         log::set_max_level(settings.log_level);
+        if settings.service.access_log == AccessLog::Syslog && settings.syslog.is_none() {
+            warn("`log.access=syslog` goes nowhere: add syslog=ADDRESS".into());
+        }
         let (vbd, note) = pick_disk(&settings, &found);
         if found.vifs.is_empty() {
             log::error!(

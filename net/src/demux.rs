@@ -86,7 +86,7 @@ pub(crate) struct Identity {
 }
 
 /// Whether a packet may come from, or go to, just one host at `address`.
-pub(crate) fn is_unicast(address: Ipv4Addr) -> bool {
+pub fn is_unicast(address: Ipv4Addr) -> bool {
     let first = address.octets()[0];
     first != 0 && first < 224 && !address.is_loopback()
 }

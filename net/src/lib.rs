@@ -19,8 +19,9 @@ mod smol;
 mod stack;
 
 pub use address::{AddressConfig, Ipv4Cidr, Lease};
+pub use demux::is_unicast;
 pub use smol::{Options, SmolStack};
 pub use stack::{
-    Accepted, ConnectionId, Endpoint, Frames, Link, ListenError, Received, Stack, Statistics,
-    Status,
+    Accepted, ConnectionId, DatagramError, Endpoint, Frames, Link, ListenError, Received, Stack,
+    Statistics, Status,
 };

@@ -78,6 +78,19 @@ pub enum ListenError {
     BadPort,
 }
 
+/// Why a datagram was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DatagramError {
+    /// There is no link, or no address yet: later.
+    Away,
+    /// As many wait as there is room for: later.
+    Full,
+    /// It is for another network, and there is no router.
+    NoRoute,
+    /// It is longer than a packet of the link.
+    TooLong,
+}
+
 /// Counts since start, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
@@ -136,6 +149,13 @@ pub trait Stack {
     fn abort(&mut self, id: ConnectionId);
     /// How it stands.
     fn status(&self, id: ConnectionId) -> Status;
+    /// Queues a datagram (RFC 768); nothing is ever received by UDP but what DHCP wants.
+    ///
+    /// # Errors
+    /// [`DatagramError`]; nothing is sent then.
+    fn send_datagram(&mut self, to: Endpoint, payload: &[u8]) -> Result<(), DatagramError>;
+    /// Most bytes of a datagram's payload on this link.
+    fn datagram_bytes_max(&self) -> usize;
     /// Our MTU-sized view of the link; `None` while there is none.
     fn set_link(&mut self, link: Option<Link>);
     /// Counts.

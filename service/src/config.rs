@@ -145,8 +145,8 @@ impl fmt::Display for ValueError {
                 "write `cors=off`, `cors=*`, or one origin, like `cors=https://shop.example`"
             }
             ValueError::AccessLog => {
-                "write `log.access=off`, `log.access=console`, or `log.access=bucket:NAME`, the \
-                 name being 1 to 64 of a-z, 0-9, _ and -"
+                "write `log.access=off`, `log.access=console`, `log.access=syslog`, or \
+                 `log.access=bucket:NAME`, the name being 1 to 64 of a-z, 0-9, _ and -"
             }
             ValueError::SiteBucket => {
                 "write `site.HOST=BUCKET`, the bucket being 1 to 64 of a-z, 0-9, _ and -"
@@ -245,6 +245,7 @@ fn access_log(value: &str) -> Result<AccessLog, ValueError> {
     match (value, bucket) {
         ("off", _) => Ok(AccessLog::Off),
         ("console", _) => Ok(AccessLog::Console),
+        ("syslog", _) => Ok(AccessLog::Syslog),
         (_, Some(Ok(bucket))) => Ok(AccessLog::Bucket(bucket)),
         _ => Err(ValueError::AccessLog),
     }
@@ -398,7 +399,7 @@ mod tests {
             ("auth.token", "a token with spaces in it", "16 to 128"),
             ("auth.plaintext", "", "auth.plaintext=refuse"),
             ("metrics", "off", "metrics=open"),
-            ("log.access", "syslog", "log.access=console"),
+            ("log.access", "journal", "log.access=syslog"),
             ("log.access", "bucket:", "log.access=bucket:NAME"),
             ("cors", "shop.example", "cors=off"),
             ("cors", "https://", "cors=off"),

@@ -63,11 +63,12 @@ mod visibility;
 mod watch;
 mod welcome;
 
-pub use access::{AccessLog, CONSOLE_TARGET};
+pub use access::{ACCESS_TARGET, AccessLog, SYSLOG_TARGET};
 pub use config::{
     AuthMode, Config, Limits, MetricsMode, Plaintext, SetError, Sites, Token, ValueError,
 };
 pub use connection::Connection;
+pub use http::date::civil_date;
 pub use json::Members;
 pub use plane::Plane;
 pub use rotation::Unrotated;

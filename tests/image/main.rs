@@ -13,4 +13,5 @@ mod examples;
 mod first_steps;
 mod lifecycle;
 mod standstill;
+mod syslog;
 mod values;

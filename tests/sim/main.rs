@@ -26,6 +26,7 @@ mod site;
 mod starved;
 mod suspend;
 mod sweeps;
+mod syslog;
 mod token;
 mod watch;
 mod watchdog;

@@ -1,8 +1,9 @@
 //! ARP and DHCP: how we get an address and tell the link about it.
 //!
-//! These frames have an interface of their own, of Ethernet. TCP never asks it
-//! for a neighbour: a connection answers to where its segments come from, so
-//! smoltcp's neighbour cache (8 entries, one question a second) limits nobody.
+//! These frames, and the few datagrams that we send, have an interface of their
+//! own, of Ethernet. TCP never asks it for a neighbour: a connection answers to
+//! where its segments come from, so smoltcp's neighbour cache (8 entries, one
+//! question a second) limits nobody.
 
 use super::clock;
 use super::craft;
@@ -30,12 +31,14 @@ const RETRY_NS: u64 = 10_000_000;
 /// The address and what keeps it.
 pub(crate) struct Control {
     config: AddressConfig,
-    interface: Option<Interface>,
-    set: SocketSet<'static>,
+    pub(super) interface: Option<Interface>,
+    pub(super) set: SocketSet<'static>,
     dhcp: Option<SocketHandle>,
+    /// What datagrams go out by, once there was one.
+    pub(super) datagrams: Option<SocketHandle>,
     options: &'static [DhcpOption<'static>],
-    due: Option<u64>,
-    lease: Option<Lease>,
+    pub(super) due: Option<u64>,
+    pub(super) lease: Option<Lease>,
     changed: bool,
     announcements: u8,
     announce_at: u64,
@@ -58,6 +61,7 @@ impl Control {
             interface: None,
             set: SocketSet::new(Vec::new()),
             dhcp: None,
+            datagrams: None,
             options: Box::leak(options.into_boxed_slice()),
             due: None,
             lease: None,
@@ -97,7 +101,7 @@ impl Control {
     /// Starts to do what `config` says.
     fn begin(&mut self) {
         self.warn_at = None;
-        self.due = None;
+        self.due = self.datagrams.map(|_| 0);
         match self.config {
             AddressConfig::Dhcp => {
                 let mut socket = dhcpv4::Socket::new();
@@ -191,7 +195,7 @@ impl Control {
         {
             self.set.get_mut::<dhcpv4::Socket<'_>>(handle).reset();
         }
-        self.due = self.dhcp.map(|_| 0);
+        self.due = self.dhcp.or(self.datagrams).map(|_| 0);
     }
 
     pub(crate) fn detach(&mut self) {
@@ -211,7 +215,8 @@ impl Control {
         };
         let mut pipe = Pipe::ethernet(Some(input), frame);
         interface.poll_ingress_single(clock::instant(now), &mut pipe, &mut self.set);
-        if self.dhcp.is_some() {
+        // What was said may be what one of them waits for.
+        if self.dhcp.or(self.datagrams).is_some() {
             self.due = Some(0);
         }
         pipe.output_bytes()

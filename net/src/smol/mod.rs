@@ -17,6 +17,7 @@ mod clock;
 mod connection;
 mod control;
 mod craft;
+mod datagrams;
 mod half_open;
 mod handshake;
 mod pipe;
@@ -27,7 +28,8 @@ mod time_wait;
 
 use crate::address::{AddressConfig, Lease};
 use crate::stack::{
-    Accepted, ConnectionId, Frames, Link, ListenError, Received, Stack, Statistics, Status,
+    Accepted, ConnectionId, DatagramError, Endpoint, Frames, Link, ListenError, Received, Stack,
+    Statistics, Status,
 };
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
@@ -295,6 +297,17 @@ impl Stack for SmolStack {
         self.table
             .get(id)
             .map_or(Status::Gone, |connection| connection.status())
+    }
+
+    fn send_datagram(&mut self, to: Endpoint, payload: &[u8]) -> Result<(), DatagramError> {
+        let bytes_max = self.datagram_bytes_max();
+        self.control.send_datagram(to, payload, bytes_max)
+    }
+
+    fn datagram_bytes_max(&self) -> usize {
+        self.frame
+            .len()
+            .saturating_sub(HEADER_BYTES + datagrams::HEADERS_BYTES)
     }
 
     fn set_link(&mut self, link: Option<Link>) {

@@ -44,10 +44,12 @@ impl SmolStack {
         let connections = [self.table.next_due(), self.half_open.next_due()];
         let connections = connections.into_iter().flatten().min();
         let connections = connections.map(|at| self.clock.to_world(at));
-        [stuck, connections, self.control.next_due()]
-            .into_iter()
-            .flatten()
-            .min()
+        let control = self.control.next_due();
+        let control = match frames.transmit_room() {
+            0 => control.map(|at| at.max(self.clock.world() + ROOM_NS)),
+            _ => control,
+        };
+        [stuck, connections, control].into_iter().flatten().min()
     }
 
     /// Sends the frame in the buffer.

@@ -7,6 +7,7 @@
 
 mod address;
 mod closing;
+mod datagrams;
 mod fuzz;
 mod hostile;
 mod journal;

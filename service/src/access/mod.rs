@@ -9,8 +9,10 @@ use kept::Kept;
 pub(crate) use line::Line;
 use store::{BucketName, Now};
 
-/// The target of its lines among those of the console, which are to leave room for others.
-pub const CONSOLE_TARGET: &str = "access";
+/// The target of its lines among those of the log, which are to leave room for others.
+pub const ACCESS_TARGET: &str = "access";
+/// The same of those that the console does not tell.
+pub const SYSLOG_TARGET: &str = "access-syslog";
 
 /// Where the lines go (`log.access`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub enum AccessLog {
     Off,
     /// Among the lines of the console.
     Console,
+    /// To the syslog server alone.
+    Syslog,
     /// Into values of a bucket, the oldest of which make room for the newest.
     Bucket(BucketName),
 }
@@ -69,7 +73,8 @@ impl Service {
         self.access.lines += 1;
         match self.config.access_log {
             AccessLog::Off => {}
-            AccessLog::Console => log::info!(target: CONSOLE_TARGET, "http: {}", text.trim_end()),
+            AccessLog::Console => say(ACCESS_TARGET, format_args!("http: {}", text.trim_end())),
+            AccessLog::Syslog => say(SYSLOG_TARGET, format_args!("{}", text.trim_end())),
             AccessLog::Bucket(_) => {
                 if !self.access.kept.push(&text, now) {
                     self.access.lost += 1;
@@ -78,4 +83,11 @@ impl Service {
             }
         }
     }
+}
+
+/// Logs a line, whatever level the log has: who does not want them says `log.access=off`.
+fn say(target: &str, line: core::fmt::Arguments<'_>) {
+    let mut record = log::Record::builder();
+    let record = record.level(log::Level::Info).target(target).args(line);
+    log::logger().log(&record.build());
 }

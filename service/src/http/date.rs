@@ -27,7 +27,7 @@ pub(crate) const LEN_BYTES: usize = 29;
 pub(crate) fn format(seconds: u64) -> [u8; LEN_BYTES] {
     let seconds = seconds.min(253_402_300_799);
     let (days, second) = (seconds / DAY_S, (seconds % DAY_S) as u32);
-    let (year, month, day) = civil(days);
+    let (year, month, day) = civil_date(days);
     let (minute, year) = (second / 60, year as u32);
     let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
     text[0..3].copy_from_slice(WEEKDAYS[(days as usize + 3) % 7].as_bytes());
@@ -111,7 +111,7 @@ fn rfc850(text: &str, now_s: u64) -> Option<u64> {
     if bytes.len() != 22 || bytes[2] != b'-' || bytes[6] != b'-' || bytes[9] != b' ' {
         return None;
     }
-    let (this_year, this_month, today) = civil(now_s / DAY_S);
+    let (this_year, this_month, today) = civil_date(now_s / DAY_S);
     let year = this_year - this_year % 100 + number(rest.get(7..9)?)?;
     let (month, day) = (month(rest.get(3..6)?)?, number(rest.get(0..2)?)?);
     let second = |year| second_of(year, month, day, rest.get(10..18)?);
@@ -161,7 +161,7 @@ fn second_of(year: u64, month: u64, day: u64, clock: &str) -> Option<u64> {
     // The calendar is the same every 400 years.
     let cycle = if year < 1970 { year + 2_000 } else { year };
     let days = days(cycle, month, day);
-    if day == 0 || civil(days) != (cycle, month, day) {
+    if day == 0 || civil_date(days) != (cycle, month, day) {
         return None;
     }
     if year < 1970 {
@@ -171,7 +171,7 @@ fn second_of(year: u64, month: u64, day: u64, clock: &str) -> Option<u64> {
 }
 
 /// Year, month and day of a day since 1970-01-01.
-fn civil(days: u64) -> (u64, u64, u64) {
+pub fn civil_date(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let era = days / 146_097;
     let day_of_era = days % 146_097;

@@ -8,7 +8,7 @@ use super::icmp::{self, Message};
 use super::ipv4;
 use super::tcp::connection::Verdict;
 use super::tcp::segment::{self, Segment};
-use super::{ANSWERS_MAX, Flow, Peer};
+use super::{ANSWERS_MAX, Flow, Peer, udp};
 use std::net::Ipv4Addr;
 
 impl Peer {
@@ -84,6 +84,12 @@ impl Peer {
                 let segment = segment::parse(from, self.address, payload);
                 let segment = segment.map_err(|error| named(error.to_string()))?;
                 self.receive_segment(mac, &segment)
+            }
+            ipv4::PROTOCOL_UDP => {
+                let datagram = udp::parse(from, self.address, payload);
+                let datagram = datagram.map_err(|error| named(error.to_string()))?;
+                self.datagrams.push(datagram);
+                Ok(())
             }
             _ => Ok(()),
         }

@@ -10,6 +10,7 @@ use std::net::Ipv4Addr;
 pub(super) const HEADER_BYTES: usize = 20;
 pub(super) const PROTOCOL_ICMP: u8 = 1;
 pub(super) const PROTOCOL_TCP: u8 = 6;
+pub(super) const PROTOCOL_UDP: u8 = 17;
 /// RFC 1700.
 const HOPS_MAX: u8 = 64;
 const MORE_FRAGMENTS: u16 = 0x2000;

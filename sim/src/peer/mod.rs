@@ -19,9 +19,11 @@ mod pings;
 mod tcp;
 #[cfg(test)]
 mod tests;
+mod udp;
 
 pub use behaviour::{Behaviour, Reads, Talks};
 pub use tcp::FlowState;
+pub use udp::Datagram;
 
 use crate::random::Random;
 use arp::Neighbours;
@@ -65,6 +67,7 @@ pub struct Peer {
     next_port: u16,
     identification: u16,
     errors: Vec<String>,
+    datagrams: Vec<Datagram>,
     #[cfg(test)]
     listening: Option<u16>,
 }
@@ -88,6 +91,7 @@ impl Peer {
             identification: random.word() as u16,
             random,
             errors: Vec::new(),
+            datagrams: Vec::new(),
             #[cfg(test)]
             listening: None,
         }
@@ -168,6 +172,11 @@ impl Peer {
     /// How many echo requests were answered.
     pub fn pongs(&self) -> u64 {
         self.pings.answered()
+    }
+
+    /// Takes the datagrams that came, in order.
+    pub fn take_datagrams(&mut self) -> Vec<Datagram> {
+        std::mem::take(&mut self.datagrams)
     }
 
     /// What was wrong with what the guest sent, at most a thousand times.
