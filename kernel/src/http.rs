@@ -3,16 +3,21 @@
 //! # Invariants
 //!
 //! - Every connection the stack handed out is in `connections` until it was
-//!   finished or aborted.
+//!   finished or aborted; finished ones are in `ending` until they are gone.
 //! - `due` holds exactly the deadlines of the connections; `on_store` those
 //!   that wait for the store, `on_change` those that wait for a change in it. Only they and
 //!   connections with news are stepped.
 //! - Who waits for its step gets it before any other gets a second one.
 
+mod crowd;
+mod room;
+
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
+use core::net::Ipv4Addr;
 use core::ops::Bound;
-use net::{ConnectionId, Received, Stack};
+use net::{ConnectionId, Received, Stack, Status};
+use room::Room;
 use service::{Connection, Input, Plane, Progress, Service, Transport};
 use store::{Now, Seq, Store};
 
@@ -24,6 +29,7 @@ const STEPS_MAX: usize = 256;
 
 struct Entry {
     connection: Connection,
+    address: Ipv4Addr,
     deadline_ns: u64,
 }
 
@@ -32,6 +38,9 @@ struct Entry {
 pub(crate) struct Http {
     ports: Vec<(u16, Plane)>,
     connections: BTreeMap<ConnectionId, Entry>,
+    /// Those that have all they get, and have not taken it yet; of whom, and since when.
+    ending: BTreeMap<ConnectionId, (Ipv4Addr, u64)>,
+    room: Room,
     on_store: BTreeSet<ConnectionId>,
     on_change: BTreeSet<ConnectionId>,
     /// The last change that those were woken for.
@@ -111,13 +120,17 @@ impl Http {
                 accepted.id,
                 Entry {
                     connection,
+                    address: *accepted.peer.ip(),
                     deadline_ns,
                 },
             );
             self.due.insert((deadline_ns, accepted.id));
         }
         while let Some(id) = stack.ready() {
-            self.queue.insert(id);
+            match self.ending.contains_key(&id) {
+                true => self.follow_ending(id, stack),
+                false => drop(self.queue.insert(id)),
+            }
         }
         self.queue.append(&mut self.on_store);
         let seq = service.store().durable_seq();
@@ -138,12 +151,21 @@ impl Http {
             }
         }
         self.queue.extend(again);
+        self.make_room(stack, service, now);
         let waiting = self.on_store.len() + self.on_change.len();
         debug_assert!(
             waiting <= self.connections.len(),
             "who is gone waits no more"
         );
         !self.queue.is_empty()
+    }
+
+    /// Forgets one that is gone, and what its peer said that nobody reads any more.
+    fn follow_ending(&mut self, id: ConnectionId, stack: &mut dyn Stack) {
+        if stack.status(id) == Status::Gone {
+            stack.abort(id);
+            self.ending.remove(&id);
+        }
     }
 
     /// Takes the next one, in a round.
@@ -205,7 +227,10 @@ impl Http {
             }
             Progress::Finish => {
                 stack.finish(id);
+                self.ending.insert(id, (entry.address, now.monotonic_ns));
                 self.connections.remove(&id);
+                // Of one that is gone already there will be no news.
+                self.follow_ending(id, stack);
                 return false;
             }
             Progress::Abort => {

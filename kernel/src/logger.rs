@@ -11,6 +11,9 @@ use spin::Mutex;
 
 const RING_BYTES: usize = 16 * 1024;
 
+/// The target of what nobody but the console may know.
+pub(crate) const CONSOLE_ONLY: &str = "console-only";
+
 static RING: Mutex<Ring> = Mutex::new(Ring::EMPTY);
 static NOW_NS: AtomicU64 = AtomicU64::new(0);
 static DROPPED: AtomicU64 = AtomicU64::new(0);

@@ -9,11 +9,12 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::fmt::Write;
 use drivers::Phase;
 use drivers::blkfront::Blkfront;
 use drivers::netfront::Netfront;
+use net::{Refused, Statistics};
 use service::{Environment, MetricsSource};
 use store::State;
 use xen::Xen;
@@ -36,6 +37,8 @@ pub(crate) struct Sources {
     pub(crate) vif: Option<Rc<RefCell<Netfront>>>,
     /// The disk.
     pub(crate) vbd: Option<Rc<RefCell<Blkfront>>>,
+    /// The network stack's counts, as of this step.
+    pub(crate) net: Rc<Cell<Statistics>>,
     /// The grant table.
     pub(crate) grants: Rc<RefCell<GrantTable>>,
     /// Xenstore.
@@ -115,6 +118,7 @@ impl MetricsSource for Sources {
             running,
         );
         self.append_hypercalls(out);
+        append_net(out, self.net.get());
         if let Some(vif) = &self.vif {
             append_vif(out, &vif.borrow());
         }
@@ -172,6 +176,84 @@ impl Sources {
         ] {
             gauge(out, name, help, value);
         }
+    }
+}
+
+fn append_net(out: &mut String, net: Statistics) {
+    for (name, help, value) in [
+        (
+            "tcp_connections",
+            "Places taken, endings included.",
+            net.connections.into(),
+        ),
+        (
+            "tcp_connections_max",
+            "Places there are.",
+            net.connections_max.into(),
+        ),
+        (
+            "tcp_backlog",
+            "Connections that wait to be accepted.",
+            net.backlog.into(),
+        ),
+        (
+            "tcp_half_open",
+            "SYNs answered and not confirmed yet.",
+            net.half_open.into(),
+        ),
+        (
+            "tcp_half_open_max",
+            "As many of those there can be.",
+            net.half_open_max.into(),
+        ),
+        (
+            "tcp_buffer_bytes",
+            "Bytes of socket buffers.",
+            net.buffer_bytes,
+        ),
+        (
+            "tcp_buffer_bytes_max",
+            "As many there can be.",
+            net.buffer_bytes_max,
+        ),
+    ] {
+        gauge(out, name, help, value);
+    }
+    counter(
+        out,
+        "tcp_accepted_total",
+        "Connections accepted.",
+        net.accepted,
+    );
+    counter(
+        out,
+        "net_bad_frames_total",
+        "Frames that were no good.",
+        net.frames_dropped,
+    );
+    append_refused(out, net.refused);
+}
+
+fn append_refused(out: &mut String, refused: Refused) {
+    let _ = out.write_str(
+        "# HELP lampion_tcp_refused_total Connections refused, by reason.\n\
+         # TYPE lampion_tcp_refused_total counter\n",
+    );
+    let Refused {
+        backlog,
+        places,
+        half_open,
+        ..
+    } = refused;
+    for (reason, count) in [
+        ("backlog", backlog),
+        ("places", places),
+        ("half-open", half_open),
+    ] {
+        let _ = writeln!(
+            out,
+            "lampion_tcp_refused_total{{reason=\"{reason}\"}} {count}"
+        );
     }
 }
 

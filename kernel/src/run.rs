@@ -29,7 +29,7 @@ use service::Service;
 use store::MemoryDisk;
 use store::block::BlockDevice;
 use store::{Now, State};
-use xen::Attachment;
+use xen::{Attachment, ShutdownReason};
 
 mod flight;
 mod resume;
@@ -64,7 +64,12 @@ pub struct Appliance {
     armed: flight::Armed,
     /// The time of the first step.
     begun_ns: Option<u64>,
+    /// All is done, but what is said of it is not sent yet: the end is this, and not later.
+    last_words: Option<(ShutdownReason, u64)>,
 }
+
+/// How long what was said last may take to be sent.
+const LAST_WORDS_NS: u64 = 300_000_000;
 
 enum Phase {
     Starting(Box<Startup>),
@@ -76,6 +81,13 @@ impl Phase {
         match self {
             Phase::Serving(serving) => serving.vbd.as_deref(),
             Phase::Starting(_) => None,
+        }
+    }
+
+    fn has_last_words(&self) -> bool {
+        match self {
+            Phase::Serving(serving) => serving.has_last_words(),
+            Phase::Starting(_) => false,
         }
     }
 
@@ -106,6 +118,7 @@ impl Appliance {
             watchdog: Watchdog::default(),
             armed: flight::Armed::default(),
             begun_ns: None,
+            last_words: None,
         }
     }
 
@@ -248,17 +261,21 @@ impl Appliance {
             Phase::Serving(serving) => Some(&mut serving.service),
             Phase::Starting(_) => None,
         };
-        let Some(reason) = self
+        let reason = self
             .shutdown
-            .step(service, now.monotonic_ns, &self.attachment)
-        else {
+            .step(service, now.monotonic_ns, &self.attachment);
+        if let Some(reason) = reason {
+            self.last_words = Some((reason, now.monotonic_ns + LAST_WORDS_NS));
+        }
+        let Some((reason, until_ns)) = self.last_words else {
             return false;
         };
+        if now.monotonic_ns < until_ns && self.phase.has_last_words() {
+            return true;
+        }
+        self.last_words = None;
         if let Some(console) = &self.attachment.console {
             logger::drain(|bytes| console.write(bytes));
-        }
-        if let Phase::Serving(serving) = &mut self.phase {
-            serving.say_last_words(now, &self.attachment);
         }
         self.attachment.xen.shutdown(reason);
         true
@@ -310,11 +327,13 @@ impl Appliance {
         let mut config = parts.settings.service.clone();
         config.limits.bodies_bytes = budget.bodies_bytes();
         let mut service = Service::new(config, store);
+        let net = Rc::default();
         service.set_environment(report::environment(
             &parts,
             report::Sources {
                 vif: vif.clone(),
                 vbd: vbd.clone(),
+                net: Rc::clone(&net),
                 grants: Rc::clone(&self.attachment.grants),
                 xenstore: self.attachment.xenstore.clone(),
                 xen: self.attachment.xen,
@@ -330,6 +349,7 @@ impl Appliance {
             vif,
             vbd,
             stack,
+            net,
             service,
             http,
             token: FirstToken::Waiting,
@@ -339,7 +359,7 @@ impl Appliance {
             lease: None,
             state: State::Opening,
             domid: parts.domid.filter(|_| !self.host.emulated),
-            syslog: Syslog::begin(&parts.settings),
+            syslog: Syslog::begin(&parts.settings, self.begun_ns.unwrap_or(0)),
         }
     }
 }

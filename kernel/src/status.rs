@@ -30,7 +30,7 @@ pub(crate) fn log_service(service: &Service, net: net::Statistics) {
         net.connections,
         service.request_count(),
         net.accepted,
-        net.refused
+        net.refused.total()
     );
 }
 

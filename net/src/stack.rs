@@ -91,6 +91,26 @@ pub enum DatagramError {
     TooLong,
 }
 
+/// How often somebody was refused since start, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// As many waited to be accepted as may wait.
+    pub backlog: u64,
+    /// The table or the memory for buffers was full.
+    pub places: u64,
+    /// Whom that hit last.
+    pub last: Option<Ipv4Addr>,
+    /// Half-open connections that gave way to newer ones.
+    pub half_open: u64,
+}
+
+impl Refused {
+    /// All of them.
+    pub fn total(self) -> u64 {
+        self.backlog + self.places + self.half_open
+    }
+}
+
 /// Counts since start, for metrics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
@@ -100,8 +120,12 @@ pub struct Statistics {
     pub connections_max: u32,
     /// Connections accepted.
     pub accepted: u64,
-    /// SYNs refused because the backlog, the table or the memory budget was full.
-    pub refused: u64,
+    /// SYNs and half-open connections that found no place.
+    pub refused: Refused,
+    /// SYNs answered and not yet confirmed.
+    pub half_open: u32,
+    /// Most of those there can be; an older one gives way.
+    pub half_open_max: u32,
     /// Waiting to be accepted now.
     pub backlog: u32,
     /// Frames received.
@@ -149,6 +173,9 @@ pub trait Stack {
     fn abort(&mut self, id: ConnectionId);
     /// How it stands.
     fn status(&self, id: ConnectionId) -> Status;
+    /// When its peer last sent or took anything, by the clock of [`Stack::step`]; once we have
+    /// finished, only what it takes counts. `None` if it is gone.
+    fn moved_ns(&self, id: ConnectionId) -> Option<u64>;
     /// Queues a datagram (RFC 768); nothing is ever received by UDP but what DHCP wants.
     ///
     /// # Errors
@@ -156,6 +183,8 @@ pub trait Stack {
     fn send_datagram(&mut self, to: Endpoint, payload: &[u8]) -> Result<(), DatagramError>;
     /// Most bytes of a datagram's payload on this link.
     fn datagram_bytes_max(&self) -> usize;
+    /// Whether datagrams wait to be sent.
+    fn has_datagrams(&self) -> bool;
     /// Our MTU-sized view of the link; `None` while there is none.
     fn set_link(&mut self, link: Option<Link>);
     /// Counts.

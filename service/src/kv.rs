@@ -43,10 +43,10 @@ pub(crate) struct Place {
 }
 
 /// Which change a ticket is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// A PUT.
-    Put,
+    /// A PUT to this path.
+    Put(Box<str>),
     /// A DELETE.
     Deleted,
     /// The integer that it became.
@@ -183,7 +183,10 @@ fn put(
         .map_err(refusal::problem)?;
     match failed {
         Some(problem) => Err(problem),
-        None => Ok(Action::Receive(Sink::Value(upload))),
+        None => Ok(Action::Receive(Sink::Value(
+            upload,
+            request.target.path.into(),
+        ))),
     }
 }
 
@@ -230,6 +233,9 @@ fn delete(
     Ok(Action::Commit(service.pending(ticket), accepted))
 }
 
+/// What `Location` and `ETag` take beside the path, at most.
+const FIELDS_BYTES: usize = 64;
+
 /// The answer to a change that has ended.
 pub(crate) fn written(
     written: Written,
@@ -237,9 +243,14 @@ pub(crate) fn written(
 ) -> Result<Answer, Problem> {
     match written {
         Written::Deleted => outcome.map(|_| Answer::empty(204)).map_err(delete_refused),
-        Written::Put => {
+        Written::Put(path) => {
             let (version, existed) = first(outcome)?;
-            let answer = Answer::empty(if existed { 204 } else { 201 });
+            let mut answer = Answer::empty(if existed { 204 } else { 201 });
+            // One allocation for both fields.
+            answer.lines.reserve(FIELDS_BYTES + path.len());
+            if !existed {
+                answer.line("Location", &path);
+            }
             Ok(with_tag(answer, version))
         }
         Written::Incremented(sum) => {

@@ -67,7 +67,7 @@ pub use access::{ACCESS_TARGET, AccessLog, SYSLOG_TARGET};
 pub use config::{
     AuthMode, Config, Limits, MetricsMode, Plaintext, SetError, Sites, Token, ValueError,
 };
-pub use connection::Connection;
+pub use connection::{Connection, Stake};
 pub use http::date::civil_date;
 pub use json::Members;
 pub use plane::Plane;

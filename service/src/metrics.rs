@@ -5,6 +5,7 @@
 
 use crate::answer::Answer;
 use crate::auth::Caller;
+use crate::connection::STAKES;
 use crate::http::response::STATUSES;
 use crate::problem::{KINDS, Kind};
 use crate::service::Service;
@@ -34,6 +35,8 @@ pub(crate) struct Counters {
     pub(crate) watch_overflows: u64,
     /// Connections ended because the peer took or sent nothing for too long.
     pub(crate) timeouts: u64,
+    /// Connections ended since others needed the room, by what they were in the middle of.
+    pub(crate) displaced: [u64; STAKES.len()],
 }
 
 impl Default for Counters {
@@ -49,6 +52,7 @@ impl Default for Counters {
             broken_off: 0,
             watch_overflows: 0,
             timeouts: 0,
+            displaced: [0; STAKES.len()],
         }
     }
 }
@@ -184,6 +188,18 @@ fn connections(out: &mut String, service: &Service) {
         "http_timeouts_total counter Connections ended by a deadline.",
         counters.timeouts,
     );
+    head(
+        out,
+        "http_displaced_total counter Connections ended to make room, by what they were doing.",
+    );
+    // Who works gives way to nobody.
+    let stakes = STAKES.iter().zip(counters.displaced);
+    for (name, count) in stakes.filter(|(name, _)| **name != "work") {
+        let _ = writeln!(
+            out,
+            "lampion_http_displaced_total{{was=\"{name}\"}} {count}"
+        );
+    }
 }
 
 /// What is told of changes, and what batches hold.

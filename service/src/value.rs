@@ -222,15 +222,11 @@ impl Representation {
         }
         match kept.cache_control {
             // There may be a page of this name tomorrow.
-            _ if self.shape.door == Door::SiteMissing => {
-                head.field(line!("Cache-Control"), b"no-cache");
+            Some(control) if self.shape.door != Door::SiteMissing => {
+                head.kept(line!("Cache-Control"), control);
             }
-            Some(control) => head.kept(line!("Cache-Control"), control),
-            // Else a browser guesses from its age how long to show it (RFC 9111 section 4.2.2).
-            None if self.shape.door == Door::Site => {
-                head.field(line!("Cache-Control"), b"no-cache");
-            }
-            None => {}
+            // Else a cache guesses from its age how long to show it (RFC 9111 section 4.2.2).
+            _ => head.field(line!("Cache-Control"), b"no-cache"),
         }
         if self.shape.variant != Variant::Only {
             head.field(line!("Vary"), b"Accept-Encoding");

@@ -9,6 +9,9 @@ use alloc::vec::Vec;
 /// The page; `{{host}}` is where commands name the appliance.
 const PAGE: &str = include_str!("welcome.html");
 const MARK: &str = "{{host}}";
+/// What it may do: it has one style sheet within, known by its hash, and nothing else.
+const POLICY: &str =
+    "default-src 'none'; style-src 'sha256-jR+OpdOh3/h52V2RD+r3YQ93SN1Kj/2eQln4GD945Ho='";
 
 /// The page, with commands that can be pasted.
 pub(crate) fn page(service: &Service, authority: &str) -> Answer {
@@ -21,10 +24,7 @@ pub(crate) fn page(service: &Service, authority: &str) -> Answer {
         content.push(Segment::Static(piece.as_bytes()));
     }
     let mut answer = Answer::segments(200, "text/html; charset=utf-8", content);
-    answer.line(
-        "Content-Security-Policy",
-        "default-src 'none'; style-src 'unsafe-inline'",
-    );
+    answer.line("Content-Security-Policy", POLICY);
     answer
 }
 
@@ -42,4 +42,22 @@ fn host(service: &Service, authority: &str) -> String {
         .or(known.filter(harmless))
         .unwrap_or("ADDRESS")
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PAGE, POLICY};
+    use alloc::format;
+    use base64ct::{Base64, Encoding};
+    use sha2::{Digest, Sha256};
+
+    /// A browser would leave a sheet out that has another hash than it is told.
+    #[test]
+    fn its_style_is_the_one_that_its_policy_names() {
+        let (_, rest) = PAGE.split_once("<style>").expect("it has a sheet");
+        let (sheet, rest) = rest.split_once("</style>").expect("which ends");
+        let hash = Base64::encode_string(&Sha256::digest(sheet));
+        assert!(POLICY.contains(&format!("'sha256-{hash}'")), "{hash}");
+        assert!(!rest.contains("<style>") && !PAGE.contains("style="));
+    }
 }

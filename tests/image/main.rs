@@ -12,6 +12,7 @@ mod ends;
 mod examples;
 mod first_steps;
 mod lifecycle;
+mod slow;
 mod standstill;
 mod syslog;
 mod values;

@@ -11,7 +11,7 @@ use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
 use tests::offline;
 
 /// How long it may take to boot, beside other machines.
-const BOOT: Duration = Duration::from_secs(120);
+const BOOT: Duration = Duration::from_secs(300);
 /// What its first process says last.
 const READY: &str = "bed: xl devd begins";
 /// What the guest says each time, once.

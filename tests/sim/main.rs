@@ -6,6 +6,7 @@ mod access;
 mod admin;
 mod after;
 mod answers;
+mod crowd;
 mod discards;
 mod ends;
 mod events;

@@ -3,6 +3,7 @@
 use crate::entropy::Entropy;
 use crate::ether::{Ether, NoEther};
 use crate::http::Http;
+use crate::logger::CONSOLE_ONLY;
 use crate::publish::Publisher;
 use crate::rotation::{self, Rotating};
 use crate::syslog::Syslog;
@@ -11,7 +12,7 @@ use crate::{report, status};
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::net::Ipv4Addr;
 use drivers::blkfront::Blkfront;
 use drivers::netfront::Netfront;
@@ -25,6 +26,8 @@ pub(super) struct Serving {
     pub(super) vif: Option<Rc<RefCell<Netfront>>>,
     pub(super) vbd: Option<Rc<RefCell<Blkfront>>>,
     pub(super) stack: SmolStack,
+    /// Its counts, for whoever asks in this step.
+    pub(super) net: Rc<Cell<net::Statistics>>,
     pub(super) service: Service,
     pub(super) http: Http,
     pub(super) token: FirstToken,
@@ -55,8 +58,10 @@ impl Serving {
         }
         self.follow_link();
         let mut more = self.step_store(now, attachment);
+        self.step_syslog(now);
         self.show_token(now, entropy, publisher, attachment);
         more |= self.step_network(now, attachment);
+        self.net.set(self.stack.statistics());
         more |= self.http.step(&mut self.stack, &mut self.service, now);
         more |= self.service.wants_rotation();
         // Hands disk and network what the connections asked for. What comes in
@@ -123,15 +128,10 @@ impl Serving {
         self.syslog.as_ref().is_some_and(Syslog::has_more)
     }
 
-    /// Hands the network what was said last: nothing runs after this.
-    pub(super) fn say_last_words(&mut self, now: Now, attachment: &Attachment) {
-        if self.syslog.is_some() {
-            self.step_syslog(now);
-            self.step_network(now, attachment);
-            if let Some(vif) = &self.vif {
-                vif.borrow_mut().flush();
-            }
-        }
+    /// Whether something that was said is still on its way to the network.
+    pub(super) fn has_last_words(&self) -> bool {
+        let waits = |syslog: &Syslog| syslog.has_any_soon() || self.stack.has_datagrams();
+        self.linked && self.syslog.as_ref().is_some_and(waits)
     }
 
     /// Tells the stack when the link comes and goes.
@@ -157,7 +157,8 @@ impl Serving {
     ) {
         let mut new = None;
         if let Some(token) = self.token.step(&mut self.service, entropy) {
-            log::info!("{}", token::announce(&token, self.domid));
+            // It may be the token itself, where nobody has another way to it.
+            log::info!(target: CONSOLE_ONLY, "{}", token::announce(&token, self.domid));
             new = Some(token);
         }
         new = rotation::step(&mut self.rotating, &mut self.service, entropy).or(new);

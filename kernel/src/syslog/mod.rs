@@ -23,18 +23,21 @@ pub(crate) struct Syslog {
     to: SocketAddrV4,
     hostname: String,
     datagram: Vec<u8>,
+    /// The time of the first step: what was said before it carries none.
+    begun_ns: u64,
     /// What kept a line from being sent when it was tried last.
     held_by: Option<DatagramError>,
 }
 
 impl Syslog {
     /// Where the settings name a server. What was said before it was known goes there, too.
-    pub(crate) fn begin(settings: &Settings) -> Option<Syslog> {
+    pub(crate) fn begin(settings: &Settings, begun_ns: u64) -> Option<Syslog> {
         waiting::decide(settings.syslog.is_some());
         Some(Syslog {
             to: settings.syslog?,
             hostname: settings.hostname.clone(),
             datagram: Vec::new(),
+            begun_ns,
             held_by: None,
         })
     }
@@ -45,6 +48,8 @@ impl Syslog {
         loop {
             self.datagram.clear();
             let found = waiting::oldest(|line| {
+                let ns = line.ns.max(self.begun_ns);
+                let line = message::Line { ns, ..line };
                 message::write(&mut self.datagram, line, &self.hostname, now);
             });
             if !found {
@@ -69,10 +74,15 @@ impl Syslog {
         self.held_by.is_none() && !waiting::is_empty()
     }
 
+    /// Whether lines wait that will be sent soon.
+    pub(crate) fn has_any_soon(&self) -> bool {
+        matches!(self.held_by, None | Some(DatagramError::Full)) && !waiting::is_empty()
+    }
+
     fn say_no_route(&self) {
         log::error!(
             "syslog: {} is on another network, and there is no router: lines wait, and those that \
-             find no room are lost; add gw=ADDRESS",
+             find no room are lost; add gw=ADDRESS, the router's in our own network",
             self.to.ip()
         );
     }

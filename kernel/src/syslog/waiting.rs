@@ -8,12 +8,13 @@
 //! - The ring holds whole records: a header and the message's bytes.
 
 use super::message::{Line, MESSAGE_BYTES_MAX};
+use crate::logger::CONSOLE_ONLY;
 use core::fmt::{self, Write};
 use log::{Level, Record};
 use service::{ACCESS_TARGET, SYSLOG_TARGET};
 use spin::Mutex;
 
-const RING_BYTES: usize = 16 * 1024;
+const RING_BYTES: usize = 32 * 1024;
 /// When it was said (ns), its level, whether it is of the access log, and its message's bytes.
 const HEADER_BYTES: usize = 8 + 1 + 1 + 2;
 /// Lines of the access log leave so much room to those that say what is wrong.
@@ -43,7 +44,7 @@ struct Message {
 
 impl Write for Message {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let taken = text.len().min(MESSAGE_BYTES_MAX - self.len);
+        let taken = text.floor_char_boundary(MESSAGE_BYTES_MAX - self.len);
         self.bytes[self.len..self.len + taken].copy_from_slice(&text.as_bytes()[..taken]);
         self.len += taken;
         Ok(())
@@ -99,9 +100,9 @@ impl Waiting {
         self.put(message);
     }
 
-    /// Says how many lines were lost, once there is room again.
+    /// Says how many lines were lost, once all that waited are sent.
     fn tell_of_lost(&mut self, ns: u64) {
-        if self.untold == 0 || self.written - self.read > RESERVED_BYTES {
+        if self.untold == 0 || self.written != self.read {
             return;
         }
         let mut message = Message::EMPTY;
@@ -135,7 +136,7 @@ impl Waiting {
 
 /// Keeps what was said, unless it is known that there is no server.
 pub(crate) fn keep(ns: u64, record: &Record<'_>) {
-    if WAITING.lock().is_off {
+    if WAITING.lock().is_off || record.target() == CONSOLE_ONLY {
         return;
     }
     let is_access = [ACCESS_TARGET, SYSLOG_TARGET].contains(&record.target());
@@ -223,8 +224,8 @@ mod tests {
         };
         let requests = (0..100).filter(|_| keep(&mut waiting, true)).count();
         let others = (0..100).filter(|_| keep(&mut waiting, false)).count();
-        assert_eq!((requests, others), (16, 16));
-        assert_eq!((waiting.lost, waiting.untold), (168, 168));
+        assert_eq!((requests, others), (32, 32));
+        assert_eq!((waiting.lost, waiting.untold), (136, 136));
         let mut message = Message::EMPTY;
         while waiting.oldest(&mut message).is_some() {
             waiting.remove_oldest();
@@ -232,7 +233,7 @@ mod tests {
         waiting.tell_of_lost(1);
         waiting.tell_of_lost(2);
         let told = waiting.oldest(&mut message).expect("it is told");
-        assert_eq!(told.message, b"syslog: 168 lines were lost here");
+        assert_eq!(told.message, b"syslog: 136 lines were lost here");
         waiting.remove_oldest();
         assert!(waiting.oldest(&mut message).is_none(), "once");
     }

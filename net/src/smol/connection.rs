@@ -72,7 +72,7 @@ pub(crate) struct Connection {
     /// In the queue of those with news.
     pub(crate) told: bool,
     pub(crate) due: Option<u64>,
-    /// When data, an acknowledgement or a state change last came in.
+    /// When data, an acknowledgement or a state change last came in; data no more once finished.
     pub(crate) moved_at: u64,
     /// The peer had finished and had all of ours when it ended: what is unread is whole.
     pub(crate) complete: bool,
@@ -155,7 +155,11 @@ impl Connection {
         if after == before {
             return false;
         }
-        self.moved_at = now;
+        // Whoever has finished wants nothing more of the peer but that it takes what is left.
+        let is_taken = (after.unsent, after.state) != (before.unsent, before.state);
+        if is_taken || !self.finished {
+            self.moved_at = now;
+        }
         self.complete |= before.state == State::LastAck && after.state == State::Closed;
         let bytes = after.received.saturating_sub(before.received);
         let fin = u32::from(after.has_fin() && !before.has_fin());

@@ -48,6 +48,12 @@ impl Control {
         self.due = Some(0);
         Ok(())
     }
+
+    /// Whether some wait.
+    pub(super) fn has_datagrams(&self) -> bool {
+        let waiting = |handle| self.set.get::<Socket<'_>>(handle).send_queue() > 0;
+        self.datagrams.is_some_and(waiting)
+    }
 }
 
 /// Memory is taken by those who send.

@@ -103,6 +103,11 @@ impl HalfOpenTable {
         self.by_tuple.len()
     }
 
+    /// Most there can be.
+    pub(crate) fn len_max(&self) -> u32 {
+        u32::try_from(self.entries_max).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn find(&self, tuple: Tuple) -> Option<u32> {
         self.by_tuple.get(&tuple).copied()
     }

@@ -99,9 +99,9 @@ impl SmolStack {
         let Some(listener) = self.listeners.get(&segment.port) else {
             return self.reply_unowned(segment.packet, segment.mac);
         };
-        if listener.waiting >= listener.backlog || !self.budget.has_room() {
-            self.counts.refused += 1;
-            return;
+        let is_full = listener.waiting >= listener.backlog;
+        if is_full || !self.budget.has_room() {
+            return self.refuse(segment, is_full);
         }
         let now = self.clock.connections();
         let seed = self.seeds.draw(segment.tuple.0, self.clock.world());
@@ -116,9 +116,20 @@ impl SmolStack {
         };
         entry.isn = answer.isn;
         if self.half_open.insert(entry) {
-            self.counts.refused += 1;
+            self.counts.refused.half_open += 1;
         }
         self.reply(segment.mac, answer.packet_bytes);
+    }
+
+    /// There is no place, be it in the backlog or at all.
+    fn refuse(&mut self, segment: &Segment<'_>, is_backlog_full: bool) {
+        let refused = &mut self.counts.refused;
+        if is_backlog_full {
+            refused.backlog += 1;
+        } else {
+            refused.places += 1;
+            refused.last = Some(*segment.peer.ip());
+        }
     }
 
     fn rehearse(&mut self, entry: &HalfOpen) -> Option<Answer> {
@@ -186,7 +197,7 @@ impl SmolStack {
                 && let Some(entry) = self.half_open.at(index)
             {
                 entry.refused = true;
-                self.counts.refused += 1;
+                self.refuse(segment, full);
             }
             return;
         };

@@ -299,6 +299,11 @@ impl Stack for SmolStack {
             .map_or(Status::Gone, |connection| connection.status())
     }
 
+    fn moved_ns(&self, id: ConnectionId) -> Option<u64> {
+        let connection = self.table.get(id)?;
+        Some(self.clock.to_world(connection.moved_at))
+    }
+
     fn send_datagram(&mut self, to: Endpoint, payload: &[u8]) -> Result<(), DatagramError> {
         let bytes_max = self.datagram_bytes_max();
         self.control.send_datagram(to, payload, bytes_max)
@@ -308,6 +313,10 @@ impl Stack for SmolStack {
         self.frame
             .len()
             .saturating_sub(HEADER_BYTES + datagrams::HEADERS_BYTES)
+    }
+
+    fn has_datagrams(&self) -> bool {
+        self.control.has_datagrams()
     }
 
     fn set_link(&mut self, link: Option<Link>) {
@@ -343,6 +352,8 @@ impl Stack for SmolStack {
             connections: u32::try_from(self.table.len()).unwrap_or(u32::MAX),
             connections_max: self.budget.connections_max(),
             backlog: u32::try_from(self.accepts.len()).unwrap_or(u32::MAX),
+            half_open: u32::try_from(self.half_open.len()).unwrap_or(u32::MAX),
+            half_open_max: self.half_open.len_max(),
             buffer_bytes: used,
             buffer_bytes_max: total,
             ..self.counts

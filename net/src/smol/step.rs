@@ -19,7 +19,7 @@ const FRAMES_IN: usize = 64;
 /// Frames sent in one step, besides at most one answer for each frame taken.
 const FRAMES_OUT: usize = 256;
 /// Control frames sent in one step.
-const CONTROL_OUT: usize = 8;
+const CONTROL_OUT: usize = 64;
 /// When to look again whether there is room to send.
 const ROOM_NS: u64 = 1_000_000;
 /// A connection in TIME-WAIT with nothing due sooner has sent its last acknowledgement.

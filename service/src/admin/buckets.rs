@@ -58,7 +58,11 @@ fn object(service: &Service, name: &BucketName, status: u16) -> Answer {
 /// The answer to what was set; what makes the bucket known has created it.
 pub(super) fn set(service: &Service, name: &BucketName, was_known: bool) -> Answer {
     let is_created = !was_known && is_known(service, name);
-    object(service, name, if is_created { 201 } else { 200 })
+    let mut answer = object(service, name, if is_created { 201 } else { 200 });
+    if is_created {
+        answer.line("Location", &format!("/-/admin/buckets/{}", name.as_str()));
+    }
+    answer
 }
 
 /// Sets what the body says of a bucket; the rest of it stays as it was accepted last.

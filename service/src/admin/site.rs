@@ -71,7 +71,9 @@ pub(crate) fn pushed(pushed: &Pushed) -> Answer {
         ",\"shown\":{number},\"files\":{files},\"bytes\":{bytes}}}"
     );
     out.push('\n');
-    Answer::text(201, "application/json", out)
+    let mut answer = Answer::text(201, "application/json", out);
+    answer.line("Location", "/-/admin/site");
+    answer
 }
 
 /// Shows an earlier push again.

@@ -58,11 +58,13 @@ pub(super) fn take(service: &mut Service, name: SnapshotName) -> Result<Action, 
 /// The answer to one that was taken.
 pub(super) fn taken(service: &Service, name: &SnapshotName) -> Answer {
     let snapshots = service.store.snapshots().unwrap_or_default();
-    match snapshots.iter().find(|status| status.name == *name) {
+    let mut answer = match snapshots.iter().find(|status| status.name == *name) {
         Some(status) => object(201, status),
         // It was taken, and in the same group of changes deleted by somebody else.
         None => Answer::empty(201),
-    }
+    };
+    answer.line("Location", &format!("/-/admin/snapshots/{}", name.as_str()));
+    answer
 }
 
 /// Deletes one.

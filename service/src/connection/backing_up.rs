@@ -50,7 +50,7 @@ impl Connection {
         if cx.transport.send_room() <= self.output.len_bytes() {
             self.phase = Phase::BackUp(backing_up);
             if cx.is_past(self.deadline_ns) {
-                self.tell_of_backup();
+                self.tell_of_backup("it takes no more");
             }
             return self.wait_for_room(cx);
         }
@@ -96,12 +96,10 @@ impl Connection {
     }
 
     /// A backup that nobody takes is about to be broken off.
-    pub(super) fn tell_of_backup(&self) {
+    pub(super) fn tell_of_backup(&self, why: &str) {
         if let Phase::BackUp(backing_up) = &self.phase {
             let (peer, queued_bytes) = (self.peer, backing_up.sent_bytes);
-            log::warn!(
-                "http: the backup for {peer} is ended after {queued_bytes} bytes: it takes no more"
-            );
+            log::warn!("http: the backup for {peer} is ended after {queued_bytes} bytes: {why}");
         }
     }
 

@@ -22,6 +22,7 @@ mod receiving;
 mod rotating;
 mod sending;
 mod sink;
+mod stake;
 mod streaming;
 mod turns;
 mod watching;
@@ -52,6 +53,8 @@ use pace::Pace;
 use receiving::Receiving;
 use sending::Sending;
 pub(crate) use sink::Sink;
+pub(crate) use stake::STAKES;
+pub use stake::Stake;
 use store::Now;
 use watching::Watching;
 
@@ -208,7 +211,7 @@ impl Connection {
         self.peer
     }
 
-    /// Whether it waits for a request: what to end first when room is needed.
+    /// Whether it waits for a request.
     pub fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Head) && self.head.is_empty() && self.output.is_empty()
     }
@@ -244,7 +247,7 @@ impl Connection {
             if waits && !self.wants_more_output(&cx) && !self.flush(&mut cx) {
                 if cx.is_past(self.deadline_ns) {
                     cx.service.counters.timeouts += 1;
-                    self.tell_of_backup();
+                    self.tell_of_backup("it takes no more");
                     self.abort();
                     return self.over(cx.service, now, Progress::Abort);
                 }

@@ -160,7 +160,7 @@ impl Connection {
         let Receiving { mut sink, job, .. } = receiving;
         let service = &mut *cx.service;
         let ended = match sink {
-            Sink::Value(upload) => return self.commit(cx, upload),
+            Sink::Value(upload, path) => return self.commit(cx, upload, path),
             Sink::Batch(collected) => {
                 let result = batch::submit(service, *collected);
                 return self.go_on_observed(cx, result);
@@ -197,13 +197,13 @@ impl Connection {
     }
 
     /// Hands the change in.
-    fn commit(&mut self, cx: &mut Context<'_>, upload: Upload) -> Turn {
+    fn commit(&mut self, cx: &mut Context<'_>, upload: Upload, path: Box<str>) -> Turn {
         self.deadline_ns = cx.after(cx.service.config.limits.answer_timeout_ns);
         match cx.service.store.commit_upload(upload) {
             Ok(ticket) => {
                 let commit = Commit {
                     pending: cx.service.pending(ticket),
-                    accepted: Accepted::Value(kv::Written::Put),
+                    accepted: Accepted::Value(kv::Written::Put(path)),
                 };
                 self.become_phase(Phase::Commit(Box::new(commit)))
             }

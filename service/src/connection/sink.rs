@@ -12,8 +12,8 @@ use store::{Store, Upload};
 
 /// What takes the bytes of a body, as they come.
 pub(crate) enum Sink {
-    /// The value of a key.
-    Value(Upload),
+    /// The value of a key, and the path it was put to.
+    Value(Upload, Box<str>),
     /// Many changes.
     Batch(Box<Collected>),
     /// A backup, in the place of all there is.
@@ -29,7 +29,7 @@ impl Sink {
     /// The refusal to answer with; nothing was written.
     pub(super) fn take(&mut self, store: &mut Store, bytes: &[u8]) -> Result<usize, Problem> {
         match self {
-            Sink::Value(upload) => store.upload(upload, bytes).map_err(refusal::problem),
+            Sink::Value(upload, _) => store.upload(upload, bytes).map_err(refusal::problem),
             Sink::Batch(collected) => collected.take(bytes),
             Sink::Backup(restore) => {
                 let taken = store.take_backup(restore, bytes);
@@ -42,7 +42,7 @@ impl Sink {
     /// What it is told as and what ends it from elsewhere, if it takes long.
     pub(super) fn job(&self) -> Option<(jobs::Kind, Stop)> {
         match self {
-            Sink::Value(_) | Sink::Batch(_) => None,
+            Sink::Value(..) | Sink::Batch(_) => None,
             Sink::Backup(restore) => Some((jobs::Kind::Restore, restore.stop())),
             Sink::Site(push) => Some((jobs::Kind::Site, push.stop())),
         }
@@ -51,7 +51,7 @@ impl Sink {
     /// Why the answer is a refusal, where the store takes no more for too long.
     pub(super) fn late(&self) -> Problem {
         let detail = match self {
-            Sink::Value(_) => {
+            Sink::Value(..) => {
                 "The store took no more of the value for too long; nothing was written."
             }
             Sink::Batch(_) => "The batch did not come in time; nothing was written.",

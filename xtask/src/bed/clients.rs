@@ -12,14 +12,17 @@ use anyhow::{Context, Result};
 use super::tree::Recipe;
 
 const RECIPE: Recipe = Recipe {
-    name: "clients",
-    purpose: "curl",
+    name: "http-clients",
+    purpose: "curl and slowhttptest",
     suites: &["bookworm"],
-    packages: &["curl"],
+    packages: &["curl", "slowhttptest"],
 };
 
 /// Where they are in the tree.
-const PROGRAMS: [(&str, &str); 1] = [("curl", "usr/bin/curl")];
+const PROGRAMS: [(&str, &str); 2] = [
+    ("curl", "usr/bin/curl"),
+    ("slowhttptest", "usr/bin/slowhttptest"),
+];
 
 /// The directory with the scripts; fetches what is not there.
 pub(crate) fn directory() -> Result<PathBuf> {
