@@ -193,7 +193,8 @@ impl Http {
 
     /// The earliest deadline.
     pub(crate) fn deadline_ns(&self) -> Option<u64> {
-        self.due.first().map(|(deadline_ns, _)| *deadline_ns)
+        let due = self.due.first().map(|(deadline_ns, _)| *deadline_ns);
+        due.into_iter().chain(self.room.look_again_ns).min()
     }
 
     /// Steps one connection; whether it wants more at once.

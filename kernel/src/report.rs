@@ -243,7 +243,6 @@ fn append_refused(out: &mut String, refused: Refused) {
         backlog,
         places,
         half_open,
-        ..
     } = refused;
     for (reason, count) in [
         ("backlog", backlog),

@@ -271,7 +271,8 @@ impl Appliance {
             return false;
         };
         if now.monotonic_ns < until_ns && self.phase.has_last_words() {
-            return true;
+            self.attachment.timers.register(until_ns);
+            return false;
         }
         self.last_words = None;
         if let Some(console) = &self.attachment.console {

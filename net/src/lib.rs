@@ -23,5 +23,5 @@ pub use demux::is_unicast;
 pub use smol::{Options, SmolStack};
 pub use stack::{
     Accepted, ConnectionId, DatagramError, Endpoint, Frames, Link, ListenError, Received, Refused,
-    Stack, Statistics, Status,
+    Stack, Standing, Statistics, Status,
 };

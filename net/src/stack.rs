@@ -69,6 +69,16 @@ pub enum Status {
     Gone,
 }
 
+/// What is between us and a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Bytes of ours that it has not acknowledged.
+    pub untaken_bytes: usize,
+    /// When it last sent or took anything, by the clock of [`Stack::step`]; once we have
+    /// finished, only what it takes counts.
+    pub moved_ns: u64,
+}
+
 /// Why a port cannot be listened on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenError {
@@ -96,10 +106,8 @@ pub enum DatagramError {
 pub struct Refused {
     /// As many waited to be accepted as may wait.
     pub backlog: u64,
-    /// The table or the memory for buffers was full.
+    /// The table or the memory for buffers was full; or nearly, and the peer had many places.
     pub places: u64,
-    /// Whom that hit last.
-    pub last: Option<Ipv4Addr>,
     /// Half-open connections that gave way to newer ones.
     pub half_open: u64,
 }
@@ -173,9 +181,8 @@ pub trait Stack {
     fn abort(&mut self, id: ConnectionId);
     /// How it stands.
     fn status(&self, id: ConnectionId) -> Status;
-    /// When its peer last sent or took anything, by the clock of [`Stack::step`]; once we have
-    /// finished, only what it takes counts. `None` if it is gone.
-    fn moved_ns(&self, id: ConnectionId) -> Option<u64>;
+    /// What is between us and its peer; `None` if nothing is left of it, not even a reset to send.
+    fn standing(&self, id: ConnectionId) -> Option<Standing>;
     /// Queues a datagram (RFC 768); nothing is ever received by UDP but what DHCP wants.
     ///
     /// # Errors

@@ -23,6 +23,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use base64ct::{Base64UrlUnpadded, Encoding};
+use core::fmt::Write;
 use store::{
     At, Batch, BucketName, Change, Committed, Condition, Headers, Key, Metadata, Now, Refusal,
 };
@@ -45,7 +46,7 @@ pub(crate) struct Place {
 /// Which change a ticket is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// A PUT to this path.
+    /// A PUT, and what names it afterwards, if a path can.
     Put(Box<str>),
     /// A DELETE.
     Deleted,
@@ -185,7 +186,7 @@ fn put(
         Some(problem) => Err(problem),
         None => Ok(Action::Receive(Sink::Value(
             upload,
-            request.target.path.into(),
+            location(request.target.path),
         ))),
     }
 }
@@ -233,6 +234,33 @@ fn delete(
     Ok(Action::Commit(service.pending(ticket), accepted))
 }
 
+/// The path of a PUT as a client can follow it (RFC 3986); empty if it would go elsewhere.
+fn location(path: &str) -> Box<str> {
+    let is_dots = |segment: &str| {
+        let is_short = (1..=6).contains(&segment.len()) && b".%".contains(&segment.as_bytes()[0]);
+        let plain = || segment.to_ascii_lowercase().replace("%2e", ".");
+        is_short && matches!(plain().as_str(), "." | "..")
+    };
+    if path.split('/').any(is_dots) {
+        return Box::default();
+    }
+    // What the request's parser bears and a URI does not.
+    let is_odd = |character: char| b"\"<>\\^`{|}".contains(&(character as u8));
+    if !path.contains(is_odd) {
+        return path.into();
+    }
+    let mut out = String::new();
+    for character in path.chars() {
+        match is_odd(character) {
+            true => {
+                let _ = write!(out, "%{:02X}", character as u8);
+            }
+            false => out.push(character),
+        }
+    }
+    out.into_boxed_str()
+}
+
 /// What `Location` and `ETag` take beside the path, at most.
 const FIELDS_BYTES: usize = 64;
 
@@ -248,7 +276,7 @@ pub(crate) fn written(
             let mut answer = Answer::empty(if existed { 204 } else { 201 });
             // One allocation for both fields.
             answer.lines.reserve(FIELDS_BYTES + path.len());
-            if !existed {
+            if !existed && !path.is_empty() {
                 answer.line("Location", &path);
             }
             Ok(with_tag(answer, version))
@@ -424,4 +452,23 @@ pub(crate) fn parameters<const N: usize>(
     names: [&str; N],
 ) -> Result<[Option<Vec<u8>>; N], Problem> {
     target::parameters(request.target.query, names).map_err(route::bad_query)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::location;
+
+    #[test]
+    fn a_created_key_is_named_as_a_client_can_follow_it() {
+        for (path, expected) in [
+            ("/kv/b/a%20b/c.d", "/kv/b/a%20b/c.d"),
+            ("/kv/b/...", "/kv/b/..."),
+            ("/kv/b/{a}|\"", "/kv/b/%7Ba%7D%7C%22"),
+            ("/kv/b/../x", ""),
+            ("/kv/b/.%2E", ""),
+            ("/kv/b/.", ""),
+        ] {
+            assert_eq!(&*location(path), expected, "{path}");
+        }
+    }
 }

@@ -3,8 +3,8 @@
 //! It is those whose peer stands still, and if there are too few of them those that have begun
 //! nothing yet, or have all they get. Who has few is left alone as long as there are others; then
 //! what is lost with a connection counts, then how many its address has, and how long it has
-//! stood. Who does what it should gives way only to an address that was refused a place and has
-//! far fewer.
+//! stood. Who does what it should never gives way: the stack keeps the last places for addresses
+//! that have few.
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -77,23 +77,10 @@ impl Crowd {
         still.sort_unstable_by_key(|(tier, seat)| {
             let count = self.count_of(seat.address);
             let place = (seat.since_ns, seat.id);
-            (*tier, count <= FEW, seat.stake, Reverse(count), place)
+            (count <= FEW, *tier, seat.stake, Reverse(count), place)
         });
         still.truncate(count);
         still.iter().map(|(_, seat)| seat.id).collect()
-    }
-
-    /// The one that gives way, whatever it does, to an address that was refused a place.
-    pub(super) fn who_yields_to(&self, refused: Ipv4Addr) -> Option<ConnectionId> {
-        let largest = self.counts.iter().max_by_key(|(_, count)| **count);
-        let (address, count) = largest?;
-        if *count <= FEW || self.count_of(refused) >= count / 2 {
-            return None;
-        }
-        let seats = self.seats.iter();
-        let seats = seats.filter(|seat| seat.address == *address && seat.stake != Stake::Work);
-        let longest = |seat: &&Seat| (seat.stake, seat.since_ns.unwrap_or(u64::MAX), seat.id);
-        seats.min_by_key(longest).map(|seat| seat.id)
     }
 }
 
@@ -126,12 +113,6 @@ mod tests {
         ids.iter().map(|id| id.index).collect()
     }
 
-    fn yields(seats: &[Seat], host: u8) -> Option<u32> {
-        let crowd = Crowd::of(seats.iter().copied());
-        let id = crowd.who_yields_to(Ipv4Addr::new(10, 0, 0, host));
-        id.map(|id| id.index)
-    }
-
     #[test]
     fn who_has_few_goes_last_whatever_it_does() {
         let mut seats: Vec<Seat> = (0..90)
@@ -139,6 +120,13 @@ mod tests {
             .collect();
         seats.extend((90..98).map(|index| seat(index, 2, Stake::Silent, 50 * S)));
         assert_eq!(still(&seats, 3), [0, 1, 2]);
+        seats[0].since_ns = Some(NOW_NS - S);
+        seats[0].stake = Stake::Silent;
+        assert_eq!(
+            still(&seats, 90)[89],
+            0,
+            "and behind those that have stood for less"
+        );
         assert_eq!(still(&seats, 200)[90..], [90, 91, 92, 93, 94, 95, 96, 97]);
     }
 
@@ -183,18 +171,5 @@ mod tests {
         assert_eq!(still(&seats, 9), [2, 0], "it has begun nothing");
         assert_eq!(still_in(true, &seats, 9), [2, 0, 1]);
         assert_eq!(still(&[], 2), [0; 0]);
-    }
-
-    #[test]
-    fn who_moves_yields_only_to_one_that_has_far_less() {
-        let mut seats: Vec<Seat> = (0..20)
-            .map(|index| seat(index, 1, Stake::Transfer, u64::from(index)))
-            .collect();
-        seats[19].stake = Stake::Work;
-        assert_eq!(yields(&seats, 1), None, "to its own address");
-        assert_eq!(yields(&seats, 2), Some(18));
-        seats.extend((20..30).map(|index| seat(index, 2, Stake::Idle, S)));
-        assert_eq!(yields(&seats, 2), None, "it has half as many");
-        assert_eq!(yields(&seats[..8], 3), None, "nobody has many");
     }
 }

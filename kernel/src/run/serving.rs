@@ -125,7 +125,8 @@ impl Serving {
 
     /// Whether lines that were said behind a step's network want another step.
     pub(super) fn has_more_to_say(&self) -> bool {
-        self.syslog.as_ref().is_some_and(Syslog::has_more)
+        let has_more = |syslog: &Syslog| syslog.has_more(&self.stack);
+        self.syslog.as_ref().is_some_and(has_more)
     }
 
     /// Whether something that was said is still on its way to the network.

@@ -70,8 +70,13 @@ impl Syslog {
     }
 
     /// Whether lines wait for nothing but another step.
-    pub(crate) fn has_more(&self) -> bool {
-        self.held_by.is_none() && !waiting::is_empty()
+    pub(crate) fn has_more(&self, stack: &impl Stack) -> bool {
+        let is_held = match self.held_by {
+            None => false,
+            Some(DatagramError::Full) => stack.has_datagrams(),
+            Some(_) => true,
+        };
+        !is_held && !waiting::is_empty()
     }
 
     /// Whether lines wait that will be sent soon.

@@ -23,6 +23,9 @@ const SIZES: [(u32, u32); 5] = [
 /// The smallest receive buffer: what a SYN|ACK promises.
 pub(crate) const RECEIVE_BYTES_MIN: usize = SIZES[0].0 as usize;
 
+/// One in so many places is for those who have few connections.
+const RESERVE_PART: u32 = 16;
+
 /// The smallest connection.
 const COST_MIN: u64 = SIZES[0].0 as u64 + SIZES[0].1 as u64;
 
@@ -68,6 +71,11 @@ impl Budget {
     /// Bytes, in use and in all.
     pub(crate) fn bytes(&self) -> (u64, u64) {
         (self.used, self.total)
+    }
+
+    /// Whether only places are left that are kept for those who have few.
+    pub(crate) fn is_in_reserve(&self) -> bool {
+        self.connections_max - self.connections <= self.connections_max / RESERVE_PART
     }
 
     /// Whether one more connection fits.

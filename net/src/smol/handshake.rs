@@ -22,6 +22,9 @@ use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::{HardwareAddress, IpAddress, Ipv4Packet, TcpPacket, TcpRepr};
 
+/// So many connections of an address are few: a browser opens six at a time.
+const FEW: usize = 8;
+
 /// What came of leading a socket through a SYN.
 struct Answer {
     isn: u32,
@@ -100,8 +103,8 @@ impl SmolStack {
             return self.reply_unowned(segment.packet, segment.mac);
         };
         let is_full = listener.waiting >= listener.backlog;
-        if is_full || !self.budget.has_room() {
-            return self.refuse(segment, is_full);
+        if is_full || !self.has_place(segment) {
+            return self.refuse(is_full);
         }
         let now = self.clock.connections();
         let seed = self.seeds.draw(segment.tuple.0, self.clock.world());
@@ -121,14 +124,18 @@ impl SmolStack {
         self.reply(segment.mac, answer.packet_bytes);
     }
 
+    /// Whether there is a place for its sender; the last ones are for those who have few.
+    fn has_place(&self, segment: &Segment<'_>) -> bool {
+        let has_many = || self.table.has_more_than(FEW, *segment.peer.ip());
+        self.budget.has_room() && !(self.budget.is_in_reserve() && has_many())
+    }
+
     /// There is no place, be it in the backlog or at all.
-    fn refuse(&mut self, segment: &Segment<'_>, is_backlog_full: bool) {
+    fn refuse(&mut self, is_backlog_full: bool) {
         let refused = &mut self.counts.refused;
-        if is_backlog_full {
-            refused.backlog += 1;
-        } else {
-            refused.places += 1;
-            refused.last = Some(*segment.peer.ip());
+        match is_backlog_full {
+            true => refused.backlog += 1,
+            false => refused.places += 1,
         }
     }
 
@@ -191,13 +198,14 @@ impl SmolStack {
             return;
         };
         let full = listener.waiting >= listener.backlog;
-        let Some(share) = (if full { None } else { self.budget.take() }) else {
+        let has_place = !full && self.has_place(segment);
+        let Some(share) = has_place.then(|| self.budget.take()).flatten() else {
             // It stays half open: what the peer sends again may find room.
             if !entry.refused
                 && let Some(entry) = self.half_open.at(index)
             {
                 entry.refused = true;
-                self.refuse(segment, full);
+                self.refuse(full);
             }
             return;
         };

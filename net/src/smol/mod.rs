@@ -29,7 +29,7 @@ mod time_wait;
 use crate::address::{AddressConfig, Lease};
 use crate::stack::{
     Accepted, ConnectionId, DatagramError, Endpoint, Frames, Link, ListenError, Received, Stack,
-    Statistics, Status,
+    Standing, Statistics, Status,
 };
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
@@ -299,9 +299,12 @@ impl Stack for SmolStack {
             .map_or(Status::Gone, |connection| connection.status())
     }
 
-    fn moved_ns(&self, id: ConnectionId) -> Option<u64> {
+    fn standing(&self, id: ConnectionId) -> Option<Standing> {
         let connection = self.table.get(id)?;
-        Some(self.clock.to_world(connection.moved_at))
+        Some(Standing {
+            untaken_bytes: connection.snapshot().unsent,
+            moved_ns: self.clock.to_world(connection.moved_at),
+        })
     }
 
     fn send_datagram(&mut self, to: Endpoint, payload: &[u8]) -> Result<(), DatagramError> {

@@ -13,6 +13,7 @@ use crate::stack::ConnectionId;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
+use core::net::{Ipv4Addr, SocketAddrV4};
 
 #[derive(Default)]
 struct Slot {
@@ -37,6 +38,13 @@ impl Table {
 
     pub(crate) fn find(&self, tuple: Tuple) -> Option<u32> {
         self.by_tuple.get(&tuple).copied()
+    }
+
+    /// Whether this address has more connections than that.
+    pub(crate) fn has_more_than(&self, count: usize, address: Ipv4Addr) -> bool {
+        let first = Tuple::new(SocketAddrV4::new(address, 0), 0);
+        let last = Tuple::new(SocketAddrV4::new(address, u16::MAX), u16::MAX);
+        self.by_tuple.range(first..=last).nth(count).is_some()
     }
 
     pub(crate) fn at(&mut self, index: u32) -> Option<&mut Connection> {

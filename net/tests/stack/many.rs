@@ -4,6 +4,7 @@ use crate::raw::{self, Enemy};
 use crate::world::{App, World, options};
 use net::{Options, Stack};
 use smoltcp::wire::TcpControl;
+use std::net::Ipv4Addr;
 
 /// Polls that one request and its answer take beside `idle` other connections.
 fn polls_of_a_request(idle: u16) -> u64 {
@@ -119,4 +120,29 @@ fn a_full_budget_refuses_and_recovers() {
         raw::frames(&mut world);
         assert_eq!(world.server.statistics().buffer_bytes, 0);
     }
+}
+
+#[test]
+fn the_last_places_are_for_who_has_few() {
+    let options = Options {
+        connections_max: 64,
+        ..options()
+    };
+    let mut world = World::new(options, App::Manual);
+    for nth in 0..60 {
+        Enemy::new(3000 + nth).establish(&mut world);
+    }
+    // It has many: of the last four places it gets none.
+    Enemy::new(4000).syn(&mut world);
+    assert_eq!(raw::tcp_frames(&mut world), []);
+    for nth in 0..4 {
+        let mut other = Enemy::new(5000 + nth);
+        other.address = Ipv4Addr::new(10, 0, 0, 77);
+        other.establish(&mut world);
+    }
+    let mut late = Enemy::new(6000);
+    late.address = Ipv4Addr::new(10, 0, 0, 78);
+    late.syn(&mut world);
+    assert_eq!(raw::tcp_frames(&mut world), [], "there is none left");
+    assert_eq!(world.server.statistics().refused.places, 2);
 }

@@ -82,7 +82,7 @@ fn a_mebibyte_both_ways_over_a_bad_wire() {
 fn many_at_once() {
     for count in [64, 300] {
         let options = Options {
-            connections_max: 300,
+            connections_max: 320,
             buffer_bytes: 8 << 20,
             ..options()
         };
@@ -116,12 +116,12 @@ fn many_at_once_over_a_bad_wire() {
 #[test]
 fn sixty_four_connections_fit_in_one_and_a_half_mebibytes() {
     let options = Options {
-        connections_max: 64,
+        connections_max: 68,
         buffer_bytes: 3 << 19,
         ..options()
     };
     let mut world = World::new(options, App::Echo);
-    assert_eq!(world.server.statistics().connections_max, 64);
+    assert_eq!(world.server.statistics().connections_max, 68);
     let handles: Vec<_> = (0..64).map(|_| world.connect_with(4096)).collect();
     echo_all(&mut world, &handles, 100_000, 60);
     assert_eq!(world.server.statistics().refused.total(), 0);

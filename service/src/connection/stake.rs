@@ -1,5 +1,6 @@
 //! What is lost with a connection that has to make room for others.
 
+use super::turns::DELAY_MAX_NS;
 use super::{Connection, Fresh, Phase};
 use crate::segment::Progress;
 use crate::service::Service;
@@ -12,7 +13,7 @@ pub enum Stake {
     Silent,
     /// A part of a request's head has come.
     Head,
-    /// All is said, and the peer has not taken all of it.
+    /// All is said and taken, but for the end of it.
     Ending,
     /// It waits for another request.
     Idle,
@@ -43,11 +44,13 @@ impl Connection {
         let limits = &service.config().limits;
         let is_sent = self.output.is_empty();
         let (stake, patience_ns) = match &self.phase {
-            Phase::Head if !is_sent => (Stake::Ending, limits.answer_timeout_ns),
+            Phase::Head if !is_sent => (Stake::Transfer, limits.answer_timeout_ns),
             Phase::Head if !self.head.is_empty() => (Stake::Head, limits.head_timeout_ns),
             Phase::Head if self.fresh == Fresh::Yes => (Stake::Silent, limits.idle_timeout_ns),
             Phase::Head => (Stake::Idle, limits.idle_timeout_ns),
-            Phase::Flush(_) if !is_sent => (Stake::Ending, limits.answer_timeout_ns),
+            Phase::Flush(_) if !is_sent => (Stake::Transfer, limits.answer_timeout_ns),
+            // Who guesses tokens is kept waiting, and loses nothing.
+            Phase::Delay(_) => (Stake::Head, DELAY_MAX_NS),
             Phase::Flush(_) | Phase::Linger(_) | Phase::Finished | Phase::Aborted => {
                 return (Stake::Ending, None);
             }
@@ -57,7 +60,6 @@ impl Connection {
             }
             Phase::Send(_) | Phase::BackUp(_) => (Stake::Transfer, limits.answer_timeout_ns),
             Phase::Again(_)
-            | Phase::Delay(_)
             | Phase::Commit(_)
             | Phase::Hold(_)
             | Phase::Fetch(_)

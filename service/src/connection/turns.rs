@@ -23,7 +23,7 @@ use store::Unavailable;
 /// How long a first wrong guess waits; each further one twice as long.
 const DELAY_FIRST_NS: u64 = 125_000_000;
 /// How long any wrong guess waits at most.
-const DELAY_MAX_NS: u64 = 1_000_000_000;
+pub(super) const DELAY_MAX_NS: u64 = 1_000_000_000;
 /// How long the peer has to read the last answer while its input is dropped.
 const LINGER_NS: u64 = 500_000_000;
 /// How much input is dropped meanwhile.
