@@ -236,29 +236,37 @@ fn delete(
 
 /// The path of a PUT as a client can follow it (RFC 3986); empty if it would go elsewhere.
 fn location(path: &str) -> Box<str> {
-    let is_dots = |segment: &str| {
-        let is_short = (1..=6).contains(&segment.len()) && b".%".contains(&segment.as_bytes()[0]);
-        let plain = || segment.to_ascii_lowercase().replace("%2e", ".");
-        is_short && matches!(plain().as_str(), "." | "..")
-    };
+    let mut previous = 0;
+    let is_plain = path.bytes().all(|byte| {
+        let may_be_dots = core::mem::replace(&mut previous, byte) == b'/' && b".%".contains(&byte);
+        !may_be_dots && !is_odd(byte)
+    });
+    if is_plain {
+        return path.into();
+    }
+    let plain = |segment: &str| segment.to_ascii_lowercase().replace("%2e", ".");
+    let is_dots = |segment: &str| matches!(plain(segment).as_str(), "." | "..");
     if path.split('/').any(is_dots) {
         return Box::default();
     }
-    // What the request's parser bears and a URI does not.
-    let is_odd = |character: char| b"\"<>\\^`{|}".contains(&(character as u8));
-    if !path.contains(is_odd) {
-        return path.into();
-    }
     let mut out = String::new();
     for character in path.chars() {
-        match is_odd(character) {
-            true => {
-                let _ = write!(out, "%{:02X}", character as u8);
+        match u8::try_from(character) {
+            Ok(byte) if is_odd(byte) => {
+                let _ = write!(out, "%{byte:02X}");
             }
-            false => out.push(character),
+            _ => out.push(character),
         }
     }
     out.into_boxed_str()
+}
+
+/// What the request's parser bears in a path and a URI does not.
+fn is_odd(byte: u8) -> bool {
+    matches!(
+        byte,
+        b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}'
+    )
 }
 
 /// What `Location` and `ETag` take beside the path, at most.
