@@ -146,3 +146,32 @@ fn the_last_places_are_for_who_has_few() {
     assert_eq!(raw::tcp_frames(&mut world), [], "there is none left");
     assert_eq!(world.server.statistics().refused.places, 2);
 }
+
+/// While it found no place its first segments were lost, and a later one is the first that comes.
+#[test]
+fn a_connection_that_got_in_late_begins_at_its_beginning() {
+    let mut world = World::new(options(), App::Absent);
+    world.server.listen(81, 1).unwrap();
+    let mut clients = [Enemy::new(3000), Enemy::new(3001)];
+    for client in &mut clients {
+        client.to_port = 81;
+        client.syn(&mut world);
+        let answer = raw::tcp_frames(&mut world).pop().unwrap();
+        (client.seq, client.ack) = (client.seq + 1, answer.seq.wrapping_add(1));
+    }
+    clients[0].send(&mut world, TcpControl::None, b"");
+    clients[1].send(&mut world, TcpControl::Psh, b"first ");
+    assert!(world.server.accept().is_some());
+    let mut later = clients[1].clone();
+    later.seq += 6;
+    later.send(&mut world, TcpControl::Psh, b"second");
+    clients[1].send(&mut world, TcpControl::Psh, b"first ");
+    let accepted = world.server.accept().expect("it is in");
+    let mut got = Vec::new();
+    let mut take = |bytes: &[u8]| {
+        got.extend_from_slice(bytes);
+        bytes.len()
+    };
+    world.server.receive(accepted.id, &mut take);
+    assert_eq!(String::from_utf8_lossy(&got), "first second");
+}
