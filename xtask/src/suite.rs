@@ -128,7 +128,14 @@ pub(crate) const SUITES: [Suite; 17] = [
 ];
 
 /// About the half of the image's tests on real Xen, by the time they take.
-const IMAGE_FIRST: [&str; 5] = ["abuse", "backup", "conformance", "crash", "examples"];
+const IMAGE_FIRST: [&str; 6] = [
+    "abuse",
+    "backup",
+    "conformance",
+    "crash",
+    "devices",
+    "examples",
+];
 
 /// What is left out by default, for its time.
 const LIFECYCLE_LONGEST: [&str; 1] = ["driver_domain"];
