@@ -50,7 +50,12 @@ fn body((bucket, key): Place, version: u64, len: usize) -> Vec<u8> {
 }
 
 fn kept(answer: &Answer) -> Vec<Option<String>> {
-    let fields = KEPT.iter().map(|name| answer.field(name));
+    // What newer images say where nothing was kept, older ones do not.
+    let said = |name: &str| match answer.field(name) {
+        Some("no-cache") if name == "cache-control" => None,
+        other => other,
+    };
+    let fields = KEPT.iter().map(|name| said(name));
     fields.map(|field| field.map(str::to_owned)).collect()
 }
 
