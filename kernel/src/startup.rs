@@ -44,9 +44,6 @@ impl Startup {
     pub(crate) fn begin(xenstore: Option<Xenstore>, command_line: &[u8]) -> Startup {
         let mut settings = Settings::from_command_line(command_line, &mut warn);
         log::set_max_level(settings.log_level);
-        if settings.service.access_log == AccessLog::Syslog && settings.syslog.is_none() {
-            warn("`log.access=syslog` goes nowhere: add syslog=ADDRESS".into());
-        }
         if xenstore.is_none() {
             log::error!("xenstore: there is none, so there are no devices; serving from memory");
             settings.disk = DiskChoice::None;

@@ -129,5 +129,25 @@ fn a_wish_that_goes_nowhere_is_told() {
     until_ready(&mut simulation);
     let console = simulation.console();
     let told = "config: `log.access=syslog` goes nowhere: add syslog=ADDRESS";
-    assert!(console.contains(told), "{console}");
+    assert_eq!(console.matches(told).count(), 1, "{console}");
+}
+
+#[test]
+fn what_says_where_the_token_is_stays_on_the_console() {
+    let options = Options::new(1);
+    let mut simulation = Simulation::begin(Options {
+        command_line: "ip=10.0.2.50/24 gw=10.0.2.2 syslog=10.0.2.2".to_owned(),
+        ..options
+    });
+    assert_eq!(simulation.pass(5 * SECOND_NS), Ok(()));
+    let console = simulation.console();
+    assert!(console.contains("auth: read the token"), "{console}");
+    let lines = take(&mut simulation, 514);
+    assert!(has(&lines, "<30>1 ", "store: ready"), "{lines:#?}");
+    assert!(
+        !lines
+            .iter()
+            .any(|line| line.contains("auth: read the token")),
+        "{lines:#?}"
+    );
 }
