@@ -22,6 +22,6 @@ pub use address::{AddressConfig, Ipv4Cidr, Lease};
 pub use demux::is_unicast;
 pub use smol::{Options, SmolStack};
 pub use stack::{
-    Accepted, ConnectionId, DatagramError, Endpoint, Frames, Link, ListenError, Received, Refused,
-    Stack, Standing, Statistics, Status,
+    Accepted, ConnectionId, DatagramError, Endpoint, FEW_CONNECTIONS, Frames, Link, ListenError,
+    Received, Refused, Stack, Standing, Statistics, Status,
 };

@@ -79,6 +79,10 @@ pub struct Standing {
     pub moved_ns: u64,
 }
 
+/// So many connections of an address are few: a browser opens six at a time. The last places are
+/// for those who have no more.
+pub const FEW_CONNECTIONS: u32 = 8;
+
 /// Why a port cannot be listened on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenError {
@@ -126,6 +130,8 @@ pub struct Statistics {
     pub connections: u32,
     /// Most there can be.
     pub connections_max: u32,
+    /// So many of them are for addresses with [`FEW_CONNECTIONS`].
+    pub connections_reserved: u32,
     /// Connections accepted.
     pub accepted: u64,
     /// SYNs and half-open connections that found no place.

@@ -10,7 +10,7 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::cmp::Reverse;
 use core::net::Ipv4Addr;
-use net::ConnectionId;
+use net::{ConnectionId, FEW_CONNECTIONS};
 use service::Stake;
 
 /// Who has not done for so long what it should stands still.
@@ -19,8 +19,6 @@ const STANDSTILL_NS: u64 = 2_000_000_000;
 const STANDSTILL_IN_NEED_NS: u64 = 500_000_000;
 /// Longer than it takes from a handshake to a request.
 const BEGINNING_NS: u64 = 100_000_000;
-/// As many are few: a browser opens six at a time.
-const FEW: u32 = 8;
 
 /// A connection, and what is lost with it.
 #[derive(Clone, Copy, Debug)]
@@ -77,7 +75,13 @@ impl Crowd {
         still.sort_unstable_by_key(|(tier, seat)| {
             let count = self.count_of(seat.address);
             let place = (seat.since_ns, seat.id);
-            (count <= FEW, *tier, seat.stake, Reverse(count), place)
+            (
+                count <= FEW_CONNECTIONS,
+                *tier,
+                seat.stake,
+                Reverse(count),
+                place,
+            )
         });
         still.truncate(count);
         still.iter().map(|(_, seat)| seat.id).collect()

@@ -7,8 +7,6 @@ use net::{ConnectionId, Stack};
 use service::{Service, Stake};
 use store::Now;
 
-/// The stack keeps one in so many places for addresses that have few connections.
-const RESERVE_PART: u32 = 16;
 /// How long it is until the next look when a look did not find enough.
 const PAUSE_NS: u64 = 20_000_000;
 /// Who takes longer for the rest of what it gets stands still, though it may take some of it.
@@ -34,7 +32,7 @@ impl Http {
         let leaving = &mut self.room.leaving;
         leaving.retain(|id| stack.standing(*id).is_some());
         let free = places - statistics.connections + leaving.len() as u32;
-        let reserve = (places / RESERVE_PART).max(1);
+        let reserve = statistics.connections_reserved.max(1);
         let is_early = |at_ns| now.monotonic_ns < at_ns;
         if free >= 2 * reserve || self.room.look_again_ns.is_some_and(is_early) {
             self.room.look_again_ns = self.room.look_again_ns.filter(|_| free < 2 * reserve);

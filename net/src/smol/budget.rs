@@ -75,7 +75,12 @@ impl Budget {
 
     /// Whether only places are left that are kept for those who have few.
     pub(crate) fn is_in_reserve(&self) -> bool {
-        self.connections_max - self.connections <= self.connections_max / RESERVE_PART
+        self.connections_max - self.connections <= self.reserved()
+    }
+
+    /// So many places are kept for those who have few.
+    pub(crate) fn reserved(&self) -> u32 {
+        self.connections_max / RESERVE_PART
     }
 
     /// Whether one more connection fits.

@@ -15,15 +15,13 @@ use super::time_wait::Verdict;
 use super::{SmolStack, budget, clock, control, craft};
 use crate::address::Ipv4Cidr;
 use crate::demux::Segment;
+use crate::stack::FEW_CONNECTIONS;
 use alloc::vec::Vec;
 use core::net::SocketAddrV4;
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::socket::tcp::State;
 use smoltcp::wire::{HardwareAddress, IpAddress, Ipv4Packet, TcpPacket, TcpRepr};
-
-/// So many connections of an address are few: a browser opens six at a time.
-const FEW: usize = 8;
 
 /// What came of leading a socket through a SYN.
 struct Answer {
@@ -126,7 +124,10 @@ impl SmolStack {
 
     /// Whether there is a place for its sender; the last ones are for those who have few.
     fn has_place(&self, segment: &Segment<'_>) -> bool {
-        let has_many = || self.table.has_more_than(FEW, *segment.peer.ip());
+        let has_many = || {
+            self.table
+                .has_more_than(FEW_CONNECTIONS as usize, *segment.peer.ip())
+        };
         self.budget.has_room() && !(self.budget.is_in_reserve() && has_many())
     }
 

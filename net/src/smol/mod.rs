@@ -354,6 +354,7 @@ impl Stack for SmolStack {
         Statistics {
             connections: u32::try_from(self.table.len()).unwrap_or(u32::MAX),
             connections_max: self.budget.connections_max(),
+            connections_reserved: self.budget.reserved(),
             backlog: u32::try_from(self.accepts.len()).unwrap_or(u32::MAX),
             half_open: u32::try_from(self.half_open.len()).unwrap_or(u32::MAX),
             half_open_max: self.half_open.len_max(),
