@@ -188,7 +188,7 @@ impl Store {
         if len_bytes.is_some_and(|len_bytes| len_bytes > limit_bytes) {
             return Err(Refusal::TooLarge { limit_bytes });
         }
-        if !self.has_upload_room() {
+        if self.uploads.len() >= self.uploads_max() {
             return Err(Refusal::Unavailable(Unavailable::Busy));
         }
         let current = self.accepted_version(&bucket, &key);

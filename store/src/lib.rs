@@ -23,7 +23,6 @@ mod changes;
 pub mod check;
 mod commit;
 mod compact;
-mod crowding;
 mod disk;
 mod draft;
 mod expiry;

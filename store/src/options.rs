@@ -120,10 +120,4 @@ pub struct Statistics {
     pub corruptions: u64,
     /// Batches and uploads waiting.
     pub waiting: u64,
-    /// Bytes that uploads hold in memory, and how many they may.
-    pub upload_bytes: u64,
-    /// See `upload_bytes`.
-    pub upload_limit_bytes: u64,
-    /// Uploads that were ended since they were too slow while others wanted their room.
-    pub uploads_displaced: u64,
 }

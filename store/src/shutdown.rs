@@ -247,6 +247,10 @@ impl Store {
         (self.options.memory_bytes / 8).clamp(1 << 20, 16 << 20)
     }
 
+    pub(crate) fn uploads_max(&self) -> usize {
+        (self.options.memory_bytes >> 21).clamp(4, 256) as usize
+    }
+
     /// What the cache may take, the index and a summary that is being put together considered.
     pub(crate) fn cache_budget(&self) -> u64 {
         let index = self.index.bytes() + self.large.bytes();

@@ -61,7 +61,6 @@ pub(crate) struct Counts {
     pub(crate) corruptions: u64,
     /// Places found damaged while opening.
     pub(crate) findings: u64,
-    pub(crate) uploads_displaced: u64,
 }
 
 /// A key-value store; see the crate documentation.
@@ -192,8 +191,7 @@ impl Store {
                 let (undoing, group) = (self.next_undoing_ns(), self.next_group_ns());
                 let wakes = retry.into_iter().chain(expiry).chain(cut);
                 let wakes = wakes.chain(scrub).chain(undoing).chain(group);
-                let room = self.next_upload_room_ns();
-                let wakes = wakes.chain(self.disk.link_at_ns()).chain(room);
+                let wakes = wakes.chain(self.disk.link_at_ns());
                 return Wake::At(wakes.min());
             }
         }
@@ -221,7 +219,6 @@ impl Store {
             return Moved::Yes;
         }
         self.sweep_uploads();
-        let made_room = self.make_upload_room();
         if self.is_marking() {
             return self.advance_closing();
         }
@@ -248,7 +245,7 @@ impl Store {
         let closed = self.advance_closing();
         let scrubbed = self.advance_scrub() | self.advance_flight();
         if [
-            made_room, expired, swept, given_up, committed, compacted, grown, closed, scrubbed,
+            expired, swept, given_up, committed, compacted, grown, closed, scrubbed,
         ]
         .contains(&Moved::Yes)
         {
@@ -311,9 +308,6 @@ impl Store {
             clock_steps: self.expiry.clock_steps,
             corruptions: self.counts.corruptions,
             waiting: (self.queue.waiting.len() + self.uploads.len()) as u64,
-            upload_bytes: self.uploads.held_bytes,
-            upload_limit_bytes: self.upload_bytes_max(),
-            uploads_displaced: self.counts.uploads_displaced,
         }
     }
 
@@ -459,7 +453,7 @@ impl Store {
 
     /// Begins a value of any length up to the limit.
     ///
-    /// `len_bytes` if it is known ahead, so that what cannot fit is refused now.
+    /// `len_bytes` if it is known ahead, so that space is reserved.
     ///
     /// # Errors
     /// Refused before the first byte where it can be: too large, no space, condition.
@@ -480,8 +474,7 @@ impl Store {
     /// 0 means come back after a step.
     ///
     /// # Errors
-    /// The upload is over: too large, no space, too slow beside others that want its room, or the
-    /// store stopped writing.
+    /// The upload is over: too large, no space, or the store stopped writing.
     pub fn upload(&mut self, upload: &mut Upload, bytes: &[u8]) -> Result<usize, Refusal> {
         self.changeable()?;
         self.take_bytes(upload.id, bytes)

@@ -3,7 +3,7 @@
 //! Bytes gather in a buffer of one chunk; a full one waits to go into a group,
 //! so that an upload holds at most two chunks of memory here. Nothing of it can
 //! be seen before its manifest is durable. A value that turns out to fit one
-//! record becomes an ordinary put. Who may hold how much is said in `crowding`.
+//! record becomes an ordinary put.
 //!
 //! # Invariants
 //!
@@ -36,37 +36,25 @@ pub(crate) struct State {
     alive: Weak<()>,
     /// Its number on the disk.
     pub(crate) upload: u64,
-    pub(crate) buffer: Vec<u8>,
-    pub(crate) ready: VecDeque<(u32, Vec<u8>)>,
+    buffer: Vec<u8>,
+    ready: VecDeque<(u32, Vec<u8>)>,
     next_number: u32,
     pub(crate) value_len: u64,
     pub(crate) crc: u32,
-    /// What all chunks of it take if it comes as it was promised; 0 if they are not known.
-    pub(crate) promised: u64,
-    /// What chunks of it that are durable take of that.
-    pub(crate) written: u64,
-    pub(crate) reserved: u64,
+    reserved: u64,
     /// Its manifest waits in the queue.
-    pub(crate) committing: bool,
-    /// It was given less room than it wants.
-    pub(crate) wants: bool,
-    /// Until when it has kept the pace that is expected of it.
-    pub(crate) moved_ns: u64,
+    committing: bool,
 }
 
 /// All uploads.
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
-    pub(crate) states: BTreeMap<u64, State>,
-    pub(crate) next_id: u64,
-    pub(crate) held_bytes: u64,
-    pub(crate) wanting: usize,
-    /// The one that may hold more than there is room for.
-    pub(crate) ahead: Option<u64>,
+    states: BTreeMap<u64, State>,
+    next_id: u64,
 }
 
 /// What all chunks of a value of `len_bytes` take, at most.
-pub(crate) fn stored_bound(len_bytes: u64) -> u64 {
+fn stored_bound(len_bytes: u64) -> u64 {
     let chunks = len_bytes.div_ceil(CHUNK_BYTES as u64);
     len_bytes + chunks * 24
 }
@@ -102,14 +90,13 @@ impl Uploads {
         };
         let freed = state.reserved.min(chunk.record_len);
         state.reserved -= freed;
-        state.written += chunk.record_len;
         *reserved -= freed;
         true
     }
 
     /// The manifest is durable: the upload is over, its chunks stay.
     pub(crate) fn committed(&mut self, id: u64, reserved: &mut u64) {
-        if let Some(state) = self.leave(id) {
+        if let Some(state) = self.states.remove(&id) {
             *reserved -= state.reserved;
         }
     }
@@ -134,17 +121,16 @@ impl Store {
         metadata: Vec<u8>,
         len_bytes: Option<u64>,
     ) -> Result<Upload, Refusal> {
-        let promised = match len_bytes {
+        let reserved = match len_bytes {
             Some(len_bytes) if len_bytes > CHUNK_BYTES as u64 => stored_bound(len_bytes),
             _ => 0,
         };
-        // What there is no room for at all is refused before its first byte.
-        self.reserve(promised, None)?;
-        let reserved = promised.min(stored_bound(CHUNK_BYTES as u64));
-        self.queue.reserved -= promised - reserved;
+        self.reserve(reserved)?;
         let log = self.log_mut();
         let upload = log.next_seq;
         log.next_seq += 1;
+        let id = self.uploads.next_id;
+        self.uploads.next_id += 1;
         let alive = Rc::new(());
         let state = State {
             bucket,
@@ -159,69 +145,58 @@ impl Store {
             next_number: 0,
             value_len: 0,
             crc: 0,
-            promised,
-            written: 0,
             reserved,
             committing: false,
-            wants: false,
-            moved_ns: self.now.monotonic_ns,
         };
-        let id = self.uploads.enter(state);
+        self.uploads.states.insert(id, state);
         Ok(Upload { id, _alive: alive })
+    }
+
+    fn reserve(&mut self, bytes: u64) -> Result<(), Refusal> {
+        let (limit_bytes, used_bytes) = (self.limit_bytes(), self.projected_bytes());
+        if bytes > 0 && used_bytes + bytes > limit_bytes {
+            return Err(self.no_space(limit_bytes, used_bytes));
+        }
+        self.queue.reserved += bytes;
+        Ok(())
     }
 
     /// Takes some bytes; an error ends the upload.
     pub(crate) fn take_bytes(&mut self, id: u64, bytes: &[u8]) -> Result<usize, Refusal> {
         let limit_bytes = self.layout().value_bytes_max();
         let Some(state) = self.uploads.states.get(&id) else {
-            return Err(self.gave_way());
+            return Err(Refusal::OutcomeUnknown);
         };
         if state.value_len + bytes.len() as u64 > limit_bytes {
             self.drop_upload(id);
             return Err(Refusal::TooLarge { limit_bytes });
         }
         let mut taken = 0;
-        let mut wants = false;
-        while taken < bytes.len() && !wants {
-            let Some(state) = self.uploads.states.get(&id) else {
-                break;
-            };
-            if state.buffer.len() == CHUNK_BYTES {
-                if !state.ready.is_empty() {
+        while taken < bytes.len() {
+            let full = self.uploads.states[&id].buffer.len() == CHUNK_BYTES;
+            if full {
+                if !self.uploads.states[&id].ready.is_empty() {
                     break;
                 }
                 if let Err(refusal) = self.queue_chunk(id) {
                     self.drop_upload(id);
                     return Err(refusal);
                 }
-                continue;
             }
-            let wanted = (CHUNK_BYTES - state.buffer.len()).min(bytes.len() - taken);
-            let count = self.buffer(id, &bytes[taken..taken + wanted]);
-            wants = count < wanted;
+            let Some(state) = self.uploads.states.get_mut(&id) else {
+                break;
+            };
+            let count = (CHUNK_BYTES - state.buffer.len()).min(bytes.len() - taken);
+            if state.buffer.try_reserve(count).is_err() {
+                break;
+            }
+            let piece = &bytes[taken..taken + count];
+            state.crc = crc32c(state.crc, piece);
+            state.buffer.extend_from_slice(piece);
+            state.value_len += count as u64;
             taken += count;
         }
-        let now_ns = self.now.monotonic_ns;
-        self.uploads.note(id, taken, wants, now_ns);
         Ok(taken)
-    }
-
-    /// Adds bytes to a buffer that is not full; how many there was memory for.
-    fn buffer(&mut self, id: u64, bytes: &[u8]) -> usize {
-        let limit_bytes = self.upload_bytes_max();
-        let count = self.uploads.grant(id, bytes.len(), limit_bytes);
-        let Some(state) = self.uploads.states.get_mut(&id) else {
-            return 0;
-        };
-        if state.buffer.try_reserve(count).is_err() {
-            self.uploads.held_bytes -= count as u64;
-            return 0;
-        }
-        let piece = &bytes[..count];
-        state.crc = crc32c(state.crc, piece);
-        state.buffer.extend_from_slice(piece);
-        state.value_len += count as u64;
-        count
     }
 
     /// The buffer becomes a chunk that waits for a group.
@@ -240,7 +215,7 @@ impl Store {
         if let Some(refusal) = memory {
             return Err(refusal);
         }
-        self.reserve(missing, Some(id))?;
+        self.reserve(missing)?;
         let Some(state) = self.uploads.states.get_mut(&id) else {
             return Ok(());
         };
@@ -248,31 +223,14 @@ impl Store {
         let data = core::mem::take(&mut state.buffer);
         state.ready.push_back((state.next_number, data));
         state.next_number += 1;
-        self.reserve_earned(id);
         Ok(())
-    }
-
-    /// Reserves what it has earned, as far as that is free.
-    fn reserve_earned(&mut self, id: u64) {
-        let free = self.limit_bytes().saturating_sub(self.projected_bytes());
-        if let Some(state) = self.uploads.states.get_mut(&id) {
-            let more = state.earned().saturating_sub(state.reserved).min(free);
-            state.reserved += more;
-            self.queue.reserved += more;
-        }
     }
 
     /// Adds chunks to a group.
     pub(crate) fn fill_chunks(&mut self, draft: &mut Draft, contents: &mut Contents) {
         let soft = self.layout().group_bytes_soft();
         let mut taken = 0;
-        let Uploads {
-            states,
-            held_bytes,
-            ahead,
-            ..
-        } = &mut self.uploads;
-        for (id, state) in states {
+        for (id, state) in &mut self.uploads.states {
             while let Some((number, data)) = state.ready.front() {
                 let (upload, number) = (state.upload, *number);
                 let record_len = record::chunk_len(upload, number, data.len()) as u64;
@@ -298,8 +256,6 @@ impl Store {
                 };
                 contents.chunks.push(chunk);
                 state.ready.pop_front();
-                *held_bytes -= data_len as u64;
-                ahead.take_if(|ahead| ahead == id);
             }
         }
     }
@@ -307,14 +263,18 @@ impl Store {
     /// The value is complete.
     pub(crate) fn finish_upload(&mut self, upload: Upload) -> Result<Ticket, Refusal> {
         let id = upload.id;
-        let Some(state) = self.uploads.states.get(&id) else {
-            return Err(self.gave_way());
+        let Some(state) = self.uploads.states.get_mut(&id) else {
+            return Err(Refusal::OutcomeUnknown);
         };
         if state.next_number == 0 {
-            return match self.end_upload(id) {
-                Some(state) => self.submit_whole(state),
-                None => Err(self.gave_way()),
-            };
+            let value = core::mem::take(&mut state.buffer);
+            let (bucket, key) = (state.bucket.clone(), state.key.clone());
+            let condition = state.condition.clone();
+            let metadata = core::mem::take(&mut state.metadata);
+            let modified_wall_ns = state.modified_wall_ns;
+            self.drop_upload(id);
+            let kept = (metadata, modified_wall_ns);
+            return self.submit_value((bucket, key), condition, kept, value);
         }
         if !state.buffer.is_empty()
             && let Err(refusal) = self.queue_chunk(id)
@@ -340,13 +300,6 @@ impl Store {
         }
     }
 
-    /// Hands in a value that fits one record.
-    fn submit_whole(&mut self, state: State) -> Result<Ticket, Refusal> {
-        let kept = (state.metadata, state.modified_wall_ns);
-        let place = (state.bucket, state.key);
-        self.submit_value(place, state.condition, kept, state.buffer)
-    }
-
     /// The value was written then: it comes out of a backup.
     pub fn date_upload(&mut self, upload: &Upload, modified_wall_ns: u64) {
         if let Some(state) = self.uploads.states.get_mut(&upload.id) {
@@ -360,16 +313,10 @@ impl Store {
 
     /// Ends an upload without a value: its chunks are garbage.
     pub(crate) fn drop_upload(&mut self, id: u64) {
-        if let Some(state) = self.end_upload(id) {
+        if let Some(state) = self.uploads.states.remove(&id) {
+            self.queue.reserved -= state.reserved;
             self.retire_chunks(state.upload);
         }
-    }
-
-    /// An upload is over; chunks of it that are durable are left as they are.
-    fn end_upload(&mut self, id: u64) -> Option<State> {
-        let state = self.uploads.leave(id)?;
-        self.queue.reserved -= state.reserved;
-        Some(state)
     }
 
     /// Whether any upload still has something to write.

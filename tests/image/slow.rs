@@ -62,8 +62,7 @@ fn a_client_is_served_beside_a_thousand_slow_ones() {
                 }
                 answer => answer,
             };
-            let mut another = guest.client();
-            let new = another.request("GET", "/kv/s/small", b"");
+            let new = guest.client().request("GET", "/kv/s/small", b"");
             for answer in [answer, new] {
                 let answer = answer.unwrap_or_else(|error| {
                     let crowd = guest.request("GET", "/metrics", b"").text();
@@ -72,20 +71,11 @@ fn a_client_is_served_beside_a_thousand_slow_ones() {
                 let found = (answer.status, answer.text());
                 assert_eq!(found, (200, "small".to_owned()), "{name}");
             }
-            for (nth, bytes) in [3_000, 300_000].into_iter().enumerate() {
-                let put = another.request("PUT", &format!("/kv/s/put{nth}"), &large[..bytes]);
-                let status = put.as_ref().map(|put| put.status).unwrap_or_default();
-                assert!(
-                    matches!(status, 201 | 204),
-                    "{name}: {bytes} bytes: {:?}",
-                    put.map(|put| put.text())
-                );
-            }
             rounds += 1;
             std::thread::sleep(PAUSE);
         }
         let came = guest.metric("lampion_tcp_accepted_total") - before - 2 * rounds;
-        assert!(rounds > 1, "{name}: only {rounds} rounds");
+        assert!(rounds > 10, "{name}: only {rounds} rounds");
         assert!(came > 900, "{name}: only {came} came");
     }
     assert!(ended < 5, "the kept connection was ended {ended} times");

@@ -22,5 +22,4 @@ mod sim_disk;
 mod snapshots;
 mod space;
 mod summaries;
-mod uploads;
 mod writes;
