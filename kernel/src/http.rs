@@ -42,6 +42,8 @@ pub(crate) struct Http {
     ending: BTreeMap<ConnectionId, (Ipv4Addr, u64)>,
     room: Room,
     on_store: BTreeSet<ConnectionId>,
+    /// Turns until who waits for the store has another.
+    round_left: usize,
     on_change: BTreeSet<ConnectionId>,
     /// The last change that those were woken for.
     seen: Seq,
@@ -132,7 +134,12 @@ impl Http {
                 false => drop(self.queue.insert(id)),
             }
         }
-        self.queue.append(&mut self.on_store);
+        // Each of a round has its turn before any of them has another: so a step ends, however
+        // many wait.
+        if self.round_left == 0 || self.queue.is_empty() {
+            self.queue.append(&mut self.on_store);
+            self.round_left = self.queue.len();
+        }
         let seq = service.store().durable_seq();
         if core::mem::replace(&mut self.seen, seq) != seq {
             self.queue.append(&mut self.on_change);
@@ -146,6 +153,7 @@ impl Http {
         let mut again = Vec::new();
         for _ in 0..STEPS_MAX {
             let Some(id) = self.next() else { break };
+            self.round_left = self.round_left.saturating_sub(1);
             if self.step_one(id, stack, service, now) {
                 again.push(id);
             }
@@ -207,6 +215,7 @@ impl Http {
     ) -> bool {
         // Who wakes for another reason waits no more, and may be gone after this.
         self.on_change.remove(&id);
+        self.on_store.remove(&id);
         let Some(entry) = self.connections.get_mut(&id) else {
             return false;
         };

@@ -13,7 +13,8 @@
 //!    passed, or which said [`Progress::Again`]. Bytes that a connection left in
 //!    its transport are not news.
 //! 3. [`Service::step_store`] again if any of them moved: what they handed in is
-//!    written then.
+//!    written then. If it says [`store::Wake::Now`], or `Store::ended_requests` is another than
+//!    before, what waits for the store is stepped again.
 //! 4. A connection is stepped until it says [`Progress::Finish`] or
 //!    [`Progress::Abort`], then dropped.
 //!

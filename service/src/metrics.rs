@@ -287,6 +287,16 @@ fn space(out: &mut String, service: &Service) {
     );
     one(
         out,
+        "store_upload_bytes gauge Bytes of values under way that are held in memory, beyond the first KiB of each.",
+        now.upload_bytes,
+    );
+    one(
+        out,
+        "store_upload_limit_bytes gauge How many that may be: who wants more waits.",
+        now.upload_limit_bytes,
+    );
+    one(
+        out,
         "store_in_part gauge 1 if there is too little memory for the index: then keys and bytes are not known.",
         now.in_part.into(),
     );
@@ -430,6 +440,11 @@ fn work(out: &mut String, service: &Service) {
         out,
         "store_corruptions_total counter Checksum mismatches met.",
         now.corruptions,
+    );
+    one(
+        out,
+        "store_uploads_displaced_total counter Slow uploads that were ended to make room for others.",
+        now.uploads_displaced,
     );
 }
 

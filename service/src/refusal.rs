@@ -72,6 +72,11 @@ pub(crate) fn unavailable(why: Unavailable) -> Problem {
             Kind::StoreBusy,
             "Too many requests wait for the store; try again soon.",
         ),
+        Unavailable::Slow => Problem::new(
+            Kind::StoreBusy,
+            "The value came too slowly (fewer than 16 KiB a second) while others waited for the \
+             memory it held; nothing was written. Try again.",
+        ),
         Unavailable::Away => Problem::new(
             Kind::DiskAway,
             "The disk is away (`/readyz` says why), so nothing can be written, nor read that is not \

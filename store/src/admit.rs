@@ -4,6 +4,7 @@
 //! What was refused after looking at pending state is told only when that state
 //! is durable, and fails with it.
 
+use crate::crowding::promised;
 use crate::format::checksum::crc32c;
 use crate::format::layout::{CHUNK_BYTES, METADATA_BYTES_MAX};
 use crate::index::views::NOW;
@@ -188,21 +189,21 @@ impl Store {
         if len_bytes.is_some_and(|len_bytes| len_bytes > limit_bytes) {
             return Err(Refusal::TooLarge { limit_bytes });
         }
-        if self.uploads.len() >= self.uploads_max() {
-            return Err(Refusal::Unavailable(Unavailable::Busy));
-        }
         let current = self.accepted_version(&bucket, &key);
         let fails = current.observed.is_none() && !holds(&condition, current.metadata.as_ref());
         self.check_buckets(core::iter::once(&bucket))?;
-        // What there is no room for is refused for that, whatever the condition.
-        let upload = self.add_upload((bucket, key), condition, metadata, len_bytes)?;
+        // What there is no space for is refused for that, whatever the condition.
+        self.has_space(promised(len_bytes))?;
         if fails {
             return Err(Refusal::Condition {
                 index: 0,
                 current: current.metadata,
             });
         }
-        Ok(upload)
+        if !self.has_upload_place() {
+            return Err(Refusal::Unavailable(Unavailable::Busy));
+        }
+        Ok(self.add_upload((bucket, key), condition, metadata, len_bytes))
     }
 
     /// A key as it will be when everything accepted is durable, which is decided now if its time

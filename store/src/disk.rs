@@ -78,6 +78,8 @@ pub(crate) struct Disk {
     /// For statistics.
     pub(crate) written_bytes: u64,
     pub(crate) flushes: u64,
+    /// Requests that the device has ended.
+    pub(crate) ended: u64,
 }
 
 impl Disk {
@@ -103,6 +105,7 @@ impl Disk {
             unread_sectors: 0,
             written_bytes: 0,
             flushes: 0,
+            ended: 0,
         }
     }
 
@@ -336,6 +339,7 @@ impl Disk {
     }
 
     fn settle(&mut self, completion: Completion) {
+        self.ended += 1;
         let Some(completion) = self.settle_repeated(completion) else {
             return;
         };

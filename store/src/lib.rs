@@ -23,6 +23,7 @@ mod changes;
 pub mod check;
 mod commit;
 mod compact;
+mod crowding;
 mod disk;
 mod draft;
 mod expiry;

@@ -120,4 +120,11 @@ pub struct Statistics {
     pub corruptions: u64,
     /// Batches and uploads waiting.
     pub waiting: u64,
+    /// Bytes that uploads hold in memory beyond the first KiB of each, and how many they may; a few
+    /// go beyond it by a chunk.
+    pub upload_bytes: u64,
+    /// See `upload_bytes`.
+    pub upload_limit_bytes: u64,
+    /// Uploads that were ended since they were too slow while others wanted their room.
+    pub uploads_displaced: u64,
 }

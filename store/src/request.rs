@@ -273,6 +273,8 @@ pub enum Unavailable {
     InPart(Box<str>),
     /// Too many requests are waiting: try again soon.
     Busy,
+    /// The value came too slowly while others waited for its room: nothing was written.
+    Slow,
     /// The disk has been away for some time; it may come back.
     Away,
     /// A backup is being restored: nothing else is changed until that has ended.

@@ -45,6 +45,7 @@ impl Store {
                 *batch.outcome.borrow_mut() = Some(Err(Refusal::OutcomeUnknown));
             }
         }
+        self.drop_all_uploads();
         self.queue.fail_all(&Refusal::OutcomeUnknown);
         if let Phase::Closing(_) = self.phase {
             self.state = State::Closed;
@@ -193,6 +194,8 @@ impl Store {
         let full = self.no_space(limit_bytes, used_bytes);
         self.drop_all_uploads();
         self.queue.fail_all(&full);
+        // No request of the disk tells of it.
+        self.uploads.has_news = true;
         Moved::Yes
     }
 
@@ -245,10 +248,6 @@ impl Store {
     /// Bytes of values that may wait.
     pub(crate) fn waiting_max(&self) -> u64 {
         (self.options.memory_bytes / 8).clamp(1 << 20, 16 << 20)
-    }
-
-    pub(crate) fn uploads_max(&self) -> usize {
-        (self.options.memory_bytes >> 21).clamp(4, 256) as usize
     }
 
     /// What the cache may take, the index and a summary that is being put together considered.

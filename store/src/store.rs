@@ -61,6 +61,7 @@ pub(crate) struct Counts {
     pub(crate) corruptions: u64,
     /// Places found damaged while opening.
     pub(crate) findings: u64,
+    pub(crate) uploads_displaced: u64,
 }
 
 /// A key-value store; see the crate documentation.
@@ -175,6 +176,7 @@ impl Store {
         self.note_time(now);
         self.disk.note_time(now.monotonic_ns);
         self.disk.pump();
+        self.sweep_uploads();
         for _ in 0..ROUNDS_PER_STEP {
             let moved = match self.phase {
                 Phase::Opening(_) if self.disk.take_fresh() => self.open_anew(),
@@ -184,6 +186,10 @@ impl Store {
             // What was just begun has to be handed to the device before we rest.
             let pumped = self.disk.pump();
             if pumped == Moved::No && moved == Moved::No {
+                let room = self.make_upload_room();
+                if self.uploads.take_news() {
+                    return Wake::Now;
+                }
                 let retry = now.monotonic_ns.saturating_add(STARVED_RETRY_NS);
                 let retry = self.disk.take_starved().then_some(retry);
                 let expiry = self.next_expiry_ns();
@@ -191,7 +197,7 @@ impl Store {
                 let (undoing, group) = (self.next_undoing_ns(), self.next_group_ns());
                 let wakes = retry.into_iter().chain(expiry).chain(cut);
                 let wakes = wakes.chain(scrub).chain(undoing).chain(group);
-                let wakes = wakes.chain(self.disk.link_at_ns());
+                let wakes = wakes.chain(self.disk.link_at_ns()).chain(room);
                 return Wake::At(wakes.min());
             }
         }
@@ -218,7 +224,6 @@ impl Store {
             self.stop_writing(&what, "make it as large as it was, and restart");
             return Moved::Yes;
         }
-        self.sweep_uploads();
         if self.is_marking() {
             return self.advance_closing();
         }
@@ -276,6 +281,11 @@ impl Store {
         self.disk.absence()
     }
 
+    /// How many requests the disk has ended: what waits for the store may go on with another.
+    pub fn ended_requests(&self) -> u64 {
+        self.disk.ended
+    }
+
     /// Numbers.
     pub fn statistics(&self) -> Statistics {
         let progress = self.compaction_progress();
@@ -308,6 +318,9 @@ impl Store {
             clock_steps: self.expiry.clock_steps,
             corruptions: self.counts.corruptions,
             waiting: (self.queue.waiting.len() + self.uploads.len()) as u64,
+            upload_bytes: self.uploads.room_bytes,
+            upload_limit_bytes: self.upload_room_bytes(),
+            uploads_displaced: self.counts.uploads_displaced,
         }
     }
 
@@ -453,7 +466,7 @@ impl Store {
 
     /// Begins a value of any length up to the limit.
     ///
-    /// `len_bytes` if it is known ahead, so that space is reserved.
+    /// `len_bytes` if it is known ahead, so that what cannot fit is refused now.
     ///
     /// # Errors
     /// Refused before the first byte where it can be: too large, no space, condition.
@@ -474,7 +487,8 @@ impl Store {
     /// 0 means come back after a step.
     ///
     /// # Errors
-    /// The upload is over: too large, no space, or the store stopped writing.
+    /// The upload is over: too large, no space, too slow beside others that want its room, or the
+    /// store stopped writing.
     pub fn upload(&mut self, upload: &mut Upload, bytes: &[u8]) -> Result<usize, Refusal> {
         self.changeable()?;
         self.take_bytes(upload.id, bytes)

@@ -3,13 +3,14 @@
 //! Bytes gather in a buffer of one chunk; a full one waits to go into a group,
 //! so that an upload holds at most two chunks of memory here. Nothing of it can
 //! be seen before its manifest is durable. A value that turns out to fit one
-//! record becomes an ordinary put.
+//! record becomes an ordinary put. Who may hold how much is said in `crowding`.
 //!
 //! # Invariants
 //!
 //! - `reserved` of an upload is part of the queue's sum until its chunks are
 //!   durable or it is over.
 
+use crate::crowding::promised;
 use crate::draft::Draft;
 use crate::format::checksum::crc32c;
 use crate::format::layout::CHUNK_BYTES;
@@ -36,40 +37,67 @@ pub(crate) struct State {
     alive: Weak<()>,
     /// Its number on the disk.
     pub(crate) upload: u64,
-    buffer: Vec<u8>,
-    ready: VecDeque<(u32, Vec<u8>)>,
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) ready: VecDeque<(u32, Vec<u8>)>,
     next_number: u32,
+    /// How long it will be, if that was said.
+    pub(crate) len_bytes: Option<u64>,
     pub(crate) value_len: u64,
     pub(crate) crc: u32,
-    reserved: u64,
+    /// What all chunks of it take if it comes as it was promised; 0 if they are not known.
+    pub(crate) promised: u64,
+    /// What chunks of it that are durable take.
+    pub(crate) written: u64,
+    pub(crate) reserved: u64,
     /// Its manifest waits in the queue.
-    committing: bool,
+    pub(crate) committing: bool,
+    /// It was given less room than it wants.
+    pub(crate) wants: bool,
+    /// Its place in the line of those that wait, until a chunk is on its way.
+    pub(crate) ticket: Option<u64>,
+    /// It never gives way.
+    pub(crate) is_steady: bool,
+    /// Until when it has kept the pace that is expected of it.
+    pub(crate) moved_ns: u64,
 }
 
 /// All uploads.
 #[derive(Debug, Default)]
 pub(crate) struct Uploads {
-    states: BTreeMap<u64, State>,
-    next_id: u64,
+    pub(crate) states: BTreeMap<u64, State>,
+    pub(crate) next_id: u64,
+    pub(crate) room_bytes: u64,
+    /// Those that want more than they were given, by ticket: in the order in which they came.
+    pub(crate) waiting: BTreeMap<u64, u64>,
+    pub(crate) next_ticket: u64,
+    /// Whose chunk was the last in a group.
+    pub(crate) last_gathered: u64,
+    /// Somebody found no place for another.
+    pub(crate) place_wanted: bool,
+    /// There was no memory for bytes that there was room for.
+    pub(crate) is_short: bool,
+    pub(crate) ready: usize,
+    /// Those that may hold more than there is room for.
+    pub(crate) ahead: Vec<u64>,
+    /// Room was made that somebody wants.
+    pub(crate) has_news: bool,
 }
 
 /// What all chunks of a value of `len_bytes` take, at most.
-fn stored_bound(len_bytes: u64) -> u64 {
+pub(crate) fn stored_bound(len_bytes: u64) -> u64 {
     let chunks = len_bytes.div_ceil(CHUNK_BYTES as u64);
     len_bytes + chunks * 24
 }
 
 impl Uploads {
-    pub(crate) fn len(&self) -> usize {
-        self.states.len()
-    }
-
     /// Length of the record of the next chunk that waits.
     pub(crate) fn first_ready_len(&self) -> Option<u64> {
-        self.states.values().find_map(|state| {
-            let (number, data) = state.ready.front()?;
-            Some(record::chunk_len(state.upload, *number, data.len()) as u64)
-        })
+        if self.ready == 0 {
+            return None;
+        }
+        let (_, state) = self.in_order().next()?;
+        let (number, data) = state.ready.front()?;
+        Some(record::chunk_len(state.upload, *number, data.len()) as u64)
     }
 
     /// Whether all chunks the batch needs are in groups already.
@@ -90,13 +118,14 @@ impl Uploads {
         };
         let freed = state.reserved.min(chunk.record_len);
         state.reserved -= freed;
+        state.written += chunk.record_len;
         *reserved -= freed;
         true
     }
 
     /// The manifest is durable: the upload is over, its chunks stay.
     pub(crate) fn committed(&mut self, id: u64, reserved: &mut u64) {
-        if let Some(state) = self.states.remove(&id) {
+        if let Some(state) = self.leave(id) {
             *reserved -= state.reserved;
         }
     }
@@ -120,17 +149,10 @@ impl Store {
         condition: Condition,
         metadata: Vec<u8>,
         len_bytes: Option<u64>,
-    ) -> Result<Upload, Refusal> {
-        let reserved = match len_bytes {
-            Some(len_bytes) if len_bytes > CHUNK_BYTES as u64 => stored_bound(len_bytes),
-            _ => 0,
-        };
-        self.reserve(reserved)?;
+    ) -> Upload {
         let log = self.log_mut();
         let upload = log.next_seq;
         log.next_seq += 1;
-        let id = self.uploads.next_id;
-        self.uploads.next_id += 1;
         let alive = Rc::new(());
         let state = State {
             bucket,
@@ -143,59 +165,56 @@ impl Store {
             buffer: Vec::new(),
             ready: VecDeque::new(),
             next_number: 0,
+            len_bytes,
             value_len: 0,
             crc: 0,
-            reserved,
+            promised: promised(len_bytes),
+            written: 0,
+            reserved: 0,
             committing: false,
+            wants: false,
+            ticket: None,
+            is_steady: false,
+            moved_ns: self.now.monotonic_ns,
         };
-        self.uploads.states.insert(id, state);
-        Ok(Upload { id, _alive: alive })
-    }
-
-    fn reserve(&mut self, bytes: u64) -> Result<(), Refusal> {
-        let (limit_bytes, used_bytes) = (self.limit_bytes(), self.projected_bytes());
-        if bytes > 0 && used_bytes + bytes > limit_bytes {
-            return Err(self.no_space(limit_bytes, used_bytes));
-        }
-        self.queue.reserved += bytes;
-        Ok(())
+        let id = self.uploads.enter(state);
+        Upload { id, _alive: alive }
     }
 
     /// Takes some bytes; an error ends the upload.
     pub(crate) fn take_bytes(&mut self, id: u64, bytes: &[u8]) -> Result<usize, Refusal> {
         let limit_bytes = self.layout().value_bytes_max();
         let Some(state) = self.uploads.states.get(&id) else {
-            return Err(Refusal::OutcomeUnknown);
+            return Err(self.gave_way());
         };
         if state.value_len + bytes.len() as u64 > limit_bytes {
             self.drop_upload(id);
             return Err(Refusal::TooLarge { limit_bytes });
         }
-        let mut taken = 0;
-        while taken < bytes.len() {
-            let full = self.uploads.states[&id].buffer.len() == CHUNK_BYTES;
-            if full {
-                if !self.uploads.states[&id].ready.is_empty() {
+        let (mut taken, mut wants) = (0, false);
+        while taken < bytes.len() && !wants {
+            let Some(state) = self.uploads.states.get(&id) else {
+                break;
+            };
+            if state.buffer.len() == CHUNK_BYTES {
+                if !state.ready.is_empty() {
                     break;
                 }
                 if let Err(refusal) = self.queue_chunk(id) {
                     self.drop_upload(id);
                     return Err(refusal);
                 }
+                continue;
             }
-            let Some(state) = self.uploads.states.get_mut(&id) else {
-                break;
-            };
-            let count = (CHUNK_BYTES - state.buffer.len()).min(bytes.len() - taken);
-            if state.buffer.try_reserve(count).is_err() {
-                break;
-            }
-            let piece = &bytes[taken..taken + count];
-            state.crc = crc32c(state.crc, piece);
-            state.buffer.extend_from_slice(piece);
-            state.value_len += count as u64;
-            taken += count;
+            let wanted = (CHUNK_BYTES - state.buffer.len()).min(bytes.len() - taken);
+            let limit_bytes = self.upload_room_bytes();
+            let granted = self.uploads.granted(id, wanted, limit_bytes);
+            let has_grown = self.uploads.append(id, &bytes[taken..taken + granted]);
+            wants = granted < wanted || !has_grown;
+            taken += if has_grown { granted } else { 0 };
         }
+        let now_ns = self.now.monotonic_ns;
+        self.uploads.note(id, (taken, bytes.len()), wants, now_ns);
         Ok(taken)
     }
 
@@ -205,39 +224,42 @@ impl Store {
         let Some(state) = self.uploads.states.get(&id) else {
             return Ok(());
         };
-        let in_ready: u64 = state
-            .ready
-            .iter()
-            .map(|(_, data)| stored_bound(data.len() as u64))
-            .sum();
-        let need = in_ready + stored_bound(state.buffer.len() as u64);
+        // All of it that is not durable yet: in the buffer, waiting, or on its way.
+        let need = stored_bound(state.value_len).saturating_sub(state.written);
         let missing = need.saturating_sub(state.reserved);
         if let Some(refusal) = memory {
             return Err(refusal);
         }
-        self.reserve(missing)?;
+        self.has_space(missing)?;
         let Some(state) = self.uploads.states.get_mut(&id) else {
             return Ok(());
         };
+        self.queue.reserved += missing;
         state.reserved += missing;
         let data = core::mem::take(&mut state.buffer);
         state.ready.push_back((state.next_number, data));
         state.next_number += 1;
+        self.uploads.ready += 1;
+        self.reserve_earned(id);
         Ok(())
     }
 
     /// Adds chunks to a group.
     pub(crate) fn fill_chunks(&mut self, draft: &mut Draft, contents: &mut Contents) {
+        if self.uploads.ready == 0 {
+            return;
+        }
         let soft = self.layout().group_bytes_soft();
         let mut taken = 0;
-        for (id, state) in &mut self.uploads.states {
-            while let Some((number, data)) = state.ready.front() {
+        let mut gathered = Vec::new();
+        'group: for (upload_id, state) in self.uploads.in_order() {
+            for (number, data) in &state.ready {
                 let (upload, number) = (state.upload, *number);
                 let record_len = record::chunk_len(upload, number, data.len()) as u64;
                 if !draft.fits(record_len, summary::CHUNK_BYTES_MAX)
                     || (taken > 0 && taken + record_len > soft)
                 {
-                    return;
+                    break 'group;
                 }
                 taken += record_len;
                 let pos = draft.push(&Record::Chunk {
@@ -245,36 +267,33 @@ impl Store {
                     number,
                     data,
                 });
-                let (upload_id, data_len) = (*id, data.len());
-                let chunk = ChunkWritten {
+                gathered.push(ChunkWritten {
                     upload_id,
                     upload,
                     number,
-                    data_len,
+                    data_len: data.len(),
                     pos,
                     record_len,
-                };
-                contents.chunks.push(chunk);
-                state.ready.pop_front();
+                });
             }
         }
+        for chunk in &gathered {
+            self.uploads.chunk_gathered(chunk, self.now.monotonic_ns);
+        }
+        contents.chunks.append(&mut gathered);
     }
 
     /// The value is complete.
     pub(crate) fn finish_upload(&mut self, upload: Upload) -> Result<Ticket, Refusal> {
         let id = upload.id;
-        let Some(state) = self.uploads.states.get_mut(&id) else {
-            return Err(Refusal::OutcomeUnknown);
+        let Some(state) = self.uploads.states.get(&id) else {
+            return Err(self.gave_way());
         };
         if state.next_number == 0 {
-            let value = core::mem::take(&mut state.buffer);
-            let (bucket, key) = (state.bucket.clone(), state.key.clone());
-            let condition = state.condition.clone();
-            let metadata = core::mem::take(&mut state.metadata);
-            let modified_wall_ns = state.modified_wall_ns;
-            self.drop_upload(id);
-            let kept = (metadata, modified_wall_ns);
-            return self.submit_value((bucket, key), condition, kept, value);
+            return match self.end_upload(id) {
+                Some(state) => self.submit_whole(state),
+                None => Err(self.gave_way()),
+            };
         }
         if !state.buffer.is_empty()
             && let Err(refusal) = self.queue_chunk(id)
@@ -300,6 +319,13 @@ impl Store {
         }
     }
 
+    /// Hands in a value that fits one record.
+    fn submit_whole(&mut self, state: State) -> Result<Ticket, Refusal> {
+        let kept = (state.metadata, state.modified_wall_ns);
+        let place = (state.bucket, state.key);
+        self.submit_value(place, state.condition, kept, state.buffer)
+    }
+
     /// The value was written then: it comes out of a backup.
     pub fn date_upload(&mut self, upload: &Upload, modified_wall_ns: u64) {
         if let Some(state) = self.uploads.states.get_mut(&upload.id) {
@@ -313,10 +339,16 @@ impl Store {
 
     /// Ends an upload without a value: its chunks are garbage.
     pub(crate) fn drop_upload(&mut self, id: u64) {
-        if let Some(state) = self.uploads.states.remove(&id) {
-            self.queue.reserved -= state.reserved;
+        if let Some(state) = self.end_upload(id) {
             self.retire_chunks(state.upload);
         }
+    }
+
+    /// An upload is over; chunks of it that are durable are left as they are.
+    fn end_upload(&mut self, id: u64) -> Option<State> {
+        let state = self.uploads.leave(id)?;
+        self.queue.reserved -= state.reserved;
+        Some(state)
     }
 
     /// Whether any upload still has something to write.
@@ -352,6 +384,17 @@ impl Store {
 }
 
 impl State {
+    /// Adds bytes to the buffer; `false` if there is no memory for them.
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> bool {
+        if self.buffer.try_reserve(bytes.len()).is_err() {
+            return false;
+        }
+        self.crc = crc32c(self.crc, bytes);
+        self.buffer.extend_from_slice(bytes);
+        self.value_len += bytes.len() as u64;
+        true
+    }
+
     /// Bytes of all chunk records of the complete value.
     pub(crate) fn stored_len(&self) -> u64 {
         let whole = CHUNK_BYTES as u64;

@@ -2,14 +2,23 @@
 //!
 //! slowhttptest makes them; each request of the client is answered.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tests::bed::Bed;
 use tests::data::Random;
 use tests::guest::{DISK_BYTES, Guest, Recipe, blank_disk};
+use tests::http::Client;
 
 const CONNECTIONS: &str = "1000";
+/// Clients that bring parts of bodies: as many as find a place without giving way for each other.
+const PARTS: usize = 120;
+/// With so many of them, more than there is room for.
+const PART_BYTES: usize = 20_000;
+const PART_ROUNDS: u64 = 10;
+const PART_WAIT: Duration = Duration::from_secs(2);
 const PER_SECOND: &str = "200";
 /// How long each way of being slow goes on.
 const SECONDS: &str = "10";
@@ -40,11 +49,7 @@ fn a_client_is_served_beside_a_thousand_slow_ones() {
     let bed = Bed::from_environment();
     let disk = blank_disk(&bed, "slow", DISK_BYTES);
     let guest = Guest::serving(&bed, "slow", &Recipe::on_disk(&disk));
-    let large = Random::new(1).bytes(LARGE_BYTES);
-    assert_eq!(guest.request("PUT", "/kv/s/large", &large).status, 201);
-    assert_eq!(guest.request("PUT", "/kv/s/small", b"small").status, 201);
-    let mut kept = guest.client();
-    let mut ended = 0;
+    let mut beside = Beside::new(&guest);
     let heap_before = guest.metric("lampion_heap_used_bytes");
     for (name, words) in WAYS {
         let before = guest.metric("lampion_tcp_accepted_total");
@@ -53,37 +58,99 @@ fn a_client_is_served_beside_a_thousand_slow_ones() {
         let mut rounds = 0;
         while slow.try_wait().expect("it is a child").is_none() {
             assert!(begun.elapsed() < WAIT, "{name}: it does not end");
-            // A kept connection may be ended between two requests: then as curl does, once.
-            let answer = match kept.request("GET", "/kv/s/small", b"") {
-                Err(_) => {
-                    ended += 1;
-                    kept = guest.client();
-                    kept.request("GET", "/kv/s/small", b"")
-                }
-                answer => answer,
-            };
-            let new = guest.client().request("GET", "/kv/s/small", b"");
-            for answer in [answer, new] {
-                let answer = answer.unwrap_or_else(|error| {
-                    let crowd = guest.request("GET", "/metrics", b"").text();
-                    panic!("{name}, round {rounds}: {error}\n{crowd}")
-                });
-                let found = (answer.status, answer.text());
-                assert_eq!(found, (200, "small".to_owned()), "{name}");
-            }
+            beside.is_served(&format!("{name}, round {rounds}"));
             rounds += 1;
             std::thread::sleep(PAUSE);
         }
         let came = guest.metric("lampion_tcp_accepted_total") - before - 2 * rounds;
-        assert!(rounds > 10, "{name}: only {rounds} rounds");
+        assert!(rounds > 3, "{name}: only {rounds} rounds");
         assert!(came > 900, "{name}: only {came} came");
     }
-    assert!(ended < 5, "the kept connection was ended {ended} times");
+    let before = guest.metric("lampion_tcp_accepted_total");
+    let displaced = guest.metric("lampion_store_uploads_displaced_total");
+    let crowd = bring_parts(&guest);
+    for round in 0..PART_ROUNDS {
+        beside.is_served(&format!("parts of bodies, round {round}"));
+    }
+    let came = guest.metric("lampion_tcp_accepted_total") - before - 2 * PART_ROUNDS;
+    assert!(came > 100, "parts of bodies: only {came} came");
+    assert!(guest.metric("lampion_store_uploads_displaced_total") > displaced);
+    drop(crowd);
+    assert!(beside.ended < 5, "it was ended {} times", beside.ended);
     let heap_after = guest.metric("lampion_heap_used_bytes");
     assert!(
         heap_after < heap_before + (2 << 20),
         "heap grew from {heap_before} to {heap_after}"
     );
+}
+
+/// The client that is not slow: a connection that it keeps, and new ones.
+struct Beside<'a> {
+    guest: &'a Guest,
+    kept: Client,
+    /// How often the kept connection was ended.
+    ended: usize,
+    large: Vec<u8>,
+}
+
+impl<'a> Beside<'a> {
+    fn new(guest: &'a Guest) -> Self {
+        let large = Random::new(1).bytes(LARGE_BYTES);
+        assert_eq!(guest.request("PUT", "/kv/s/large", &large).status, 201);
+        assert_eq!(guest.request("PUT", "/kv/s/small", b"small").status, 201);
+        let kept = guest.client();
+        Beside {
+            guest,
+            kept,
+            ended: 0,
+            large,
+        }
+    }
+
+    /// Gets a value on both connections, and puts a small one and a large one.
+    fn is_served(&mut self, when: &str) {
+        let guest = self.guest;
+        // A kept connection may be ended between two requests: then as curl does, once.
+        let answer = match self.kept.request("GET", "/kv/s/small", b"") {
+            Err(_) => {
+                self.ended += 1;
+                self.kept = guest.client();
+                self.kept.request("GET", "/kv/s/small", b"")
+            }
+            answer => answer,
+        };
+        let mut another = guest.client();
+        let new = another.request("GET", "/kv/s/small", b"");
+        for answer in [answer, new] {
+            let answer = answer.unwrap_or_else(|error| {
+                let crowd = guest.request("GET", "/metrics", b"").text();
+                panic!("{when}: {error}\n{crowd}")
+            });
+            let found = (answer.status, answer.text());
+            assert_eq!(found, (200, "small".to_owned()), "{when}");
+        }
+        for bytes in [3, 300_000] {
+            let put = another.request("PUT", &format!("/kv/s/put{bytes}"), &self.large[..bytes]);
+            let put = put.unwrap_or_else(|error| panic!("{when}: {bytes} bytes: {error}"));
+            let (status, text) = (put.status, put.text());
+            assert!(matches!(status, 201 | 204), "{when}: {bytes} bytes: {text}");
+        }
+    }
+}
+
+/// Clients that bring the first bytes of a body at once, and then nothing.
+fn bring_parts(guest: &Guest) -> Vec<TcpStream> {
+    let part = [1; PART_BYTES];
+    let address = guest.address().parse().expect("an address");
+    let bring = |nth: usize| {
+        let mut stream = TcpStream::connect_timeout(&address, PART_WAIT).ok()?;
+        let head =
+            format!("PUT /kv/s/part{nth} HTTP/1.1\r\nHost: slow\r\nContent-Length: 200000\r\n\r\n");
+        stream.write_all(head.as_bytes()).ok()?;
+        stream.write_all(&part).ok()?;
+        Some(stream)
+    };
+    (0..PARTS).filter_map(bring).collect()
 }
 
 fn start(guest: &Guest, words: &[&str]) -> Child {

@@ -3,7 +3,7 @@
 use crate::until_ready;
 use sim::machine::World;
 use sim::peer::{Flow, Reads, Talks};
-use tests::simulated::{Client, GUEST, Options, Outcome, Simulation, faults, request};
+use tests::simulated::{Client, GUEST, Options, Outcome, Simulation, Stuck, faults, request};
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// More than three times what a small guest has places for.
@@ -14,6 +14,11 @@ const WAVE_NS: u64 = SECOND_NS / 5;
 /// Longest that a request of who behaves may take.
 const PROMPT_NS: u64 = 2 * SECOND_NS;
 const LARGE_BYTES: usize = 60_000;
+/// Bodies of which a part comes: more than there is room for by far.
+const PARTS: usize = 700;
+const PART_BYTES: usize = 5_000;
+/// Steps in half a second that nothing happens in; a guest that never sleeps takes 100,000.
+const STEPS_MAX: u64 = 5_000;
 
 /// What one of the crowd does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,5 +139,48 @@ fn who_behaves_is_served_beside_a_crowd_of_the_same_address() {
             _ => assert!(displaced > 400, "{rude:?}: {displaced}"),
         }
         assert_eq!(faults(&simulation), Vec::<String>::new(), "{rude:?}");
+    }
+}
+
+#[test]
+fn a_guest_rests_while_many_bodies_wait_for_room() {
+    for disk_bytes in [Some(64 << 20), None] {
+        let mut options = Options::new(1);
+        (options.ram_bytes, options.disk_bytes) = (64 << 20, disk_bytes);
+        let mut simulation = Simulation::begin(options);
+        until_ready(&mut simulation);
+        for nth in 0..PARTS {
+            simulation.world(|world| {
+                let flow = world.peer.connect(world.domain.now_ns, GUEST);
+                let head = format!(
+                    "PUT /kv/c/part{nth} HTTP/1.1\r\nHost: l\r\nContent-Length: 100000\r\n\r\n"
+                );
+                world.peer.send(flow, head.as_bytes());
+                world.peer.send(flow, &[b'p'; PART_BYTES]);
+            });
+            assert_eq!(simulation.pass(SECOND_NS / 1_000), Ok(()));
+        }
+        assert_eq!(simulation.pass(SECOND_NS / 2), Ok(()));
+        let mut steps = 0;
+        let ran = simulation.run(SECOND_NS / 2, |_| {
+            steps += 1;
+            false
+        });
+        assert_eq!(ran, Err(Stuck::TooLate));
+        assert!(steps < STEPS_MAX, "{disk_bytes:?}: {steps} steps");
+        let before = metric(&mut simulation, "lampion_store_uploads_displaced_total");
+        for bytes in [3, LARGE_BYTES] {
+            let outcome = request(&mut simulation, "PUT", "/kv/c/put", &vec![b'v'; bytes]);
+            let Outcome::Answer(answer) = outcome else {
+                panic!("{bytes} bytes: {outcome:?}\n{}", simulation.console());
+            };
+            assert!(
+                matches!(answer.status, 201 | 204),
+                "{bytes} bytes: {answer:?}"
+            );
+        }
+        let after = metric(&mut simulation, "lampion_store_uploads_displaced_total");
+        assert!(after > before, "{disk_bytes:?}: nobody gave way");
+        assert_eq!(faults(&simulation), Vec::<String>::new(), "{disk_bytes:?}");
     }
 }

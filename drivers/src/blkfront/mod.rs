@@ -137,13 +137,6 @@ pub struct Counters {
     pub notifies: u64,
 }
 
-impl Counters {
-    /// Grows with each request that ends, however it does.
-    pub fn ended(&self) -> u64 {
-        self.reads + self.writes + self.flushes + self.discards + self.errors
-    }
-}
-
 /// One connection to a backend.
 pub(crate) struct Link {
     /// Its size may change while connected.

@@ -66,9 +66,9 @@ impl Serving {
         more |= self.service.wants_rotation();
         // Hands disk and network what the connections asked for. What comes in
         // meanwhile is news for connections that have had their turn: another step.
-        let ended = self.ended_requests();
+        let ended = self.service.store().ended_requests();
         more |= self.step_store(now, attachment);
-        let news = self.vbd.is_none() || self.ended_requests() != ended;
+        let news = self.service.store().ended_requests() != ended;
         let has_token_under_way = self.rotating.is_some() || self.token.is_under_way();
         more |= news && (has_token_under_way || self.http.waits_for(self.service.store()));
         self.step_syslog(now);
@@ -83,13 +83,6 @@ impl Serving {
         }
         self.say_news(publisher);
         more
-    }
-
-    /// Disk requests that have ended since boot.
-    fn ended_requests(&self) -> u64 {
-        self.vbd
-            .as_ref()
-            .map_or(0, |vbd| vbd.borrow().counters().ended())
     }
 
     fn step_store(&mut self, now: Now, attachment: &Attachment) -> bool {

@@ -261,7 +261,10 @@ impl Push {
                 Some(len_bytes),
             );
             match upload {
-                Ok(upload) => Place::Page(upload),
+                Ok(upload) => {
+                    store.keep_upload(&upload);
+                    Place::Page(upload)
+                }
                 // There are as many uploads as there can be.
                 Err(Refusal::Unavailable(Unavailable::Busy)) => return Ok(false),
                 Err(refusal) => return Err(refused(name, refusal)),

@@ -281,6 +281,7 @@ impl Store {
         match admitted {
             Ok(upload) => {
                 self.date_upload(&upload, head.modified_wall_ns);
+                self.keep_upload(&upload);
                 restore.upload = Some(upload);
                 Ok(Step::Done)
             }

@@ -22,4 +22,5 @@ mod sim_disk;
 mod snapshots;
 mod space;
 mod summaries;
+mod uploads;
 mod writes;
