@@ -128,10 +128,15 @@ impl Uploads {
             true => small_bytes.saturating_add(room_bytes),
             false => small_bytes,
         };
-        let ahead_max = AHEAD_MAX + usize::from(is_first) + usize::from(state.is_steady);
+        let is_steady = |id: &&u64| self.states.get(id).is_some_and(|state| state.is_steady);
+        let steady = self.ahead.iter().filter(is_steady).count();
+        let has_place = match state.is_steady {
+            true => steady == 0,
+            false => self.ahead.len() - steady < AHEAD_MAX + usize::from(is_first),
+        };
         // One chunk, and no more until it is in a group.
-        let may_go_ahead = state.ready.is_empty()
-            && (self.ahead.contains(&id) || has_turn && self.ahead.len() < ahead_max);
+        let may_go_ahead =
+            state.ready.is_empty() && (self.ahead.contains(&id) || has_turn && has_place);
         if bytes > free_bytes && may_go_ahead {
             if !self.ahead.contains(&id) {
                 self.ahead.push(id);
@@ -201,7 +206,9 @@ impl Uploads {
         state.moved_ns = now_ns;
         // What comes now waits in line again.
         let (ticket, wants) = (state.ticket.take(), state.wants);
-        self.last_gathered = chunk.upload_id;
+        if !state.committing {
+            self.last_gathered = chunk.upload_id;
+        }
         self.room_bytes -= before - state.in_room();
         self.ready -= 1;
         self.room_made(chunk.upload_id, ticket);
@@ -210,16 +217,19 @@ impl Uploads {
         }
     }
 
-    /// Those that have chunks for a group: first what somebody waits to be told of, and then in
-    /// turn, so that none of them stands behind the others for ever.
+    /// Those that have chunks for a group: one in turn, so that none stands behind the others for
+    /// ever; what somebody waits to be told of; and the rest in turn.
     pub(crate) fn in_order(&self) -> impl Iterator<Item = (u64, &State)> {
         let behind = self.last_gathered + 1;
         let in_turn = self.states.range(behind..);
         let in_turn = in_turn.chain(self.states.range(..behind));
-        let committing = self.states.iter().filter(|(_, state)| state.committing);
-        let others = in_turn.filter(|(_, state)| !state.committing);
-        let all = committing.chain(others).map(|(id, state)| (*id, state));
-        all.filter(|(_, state)| !state.ready.is_empty())
+        let has_more = |(_, state): &(&u64, &State)| !state.ready.is_empty() && !state.committing;
+        let mut others = in_turn.filter(has_more);
+        let first = others.next();
+        let is_whole = |(_, state): &(&u64, &State)| !state.ready.is_empty() && state.committing;
+        let committing = self.states.iter().filter(is_whole);
+        let all = first.into_iter().chain(committing).chain(others);
+        all.map(|(id, state)| (*id, state))
     }
 
     /// The one that is behind most of those whose turn it is, and since when it stands there.
