@@ -28,7 +28,7 @@ const BEHIND_NS: u64 = 2_000_000_000;
 /// What a byte is worth: 16 KiB are expected in a second.
 const NS_PER_BYTE: u64 = 1_000_000_000 / (16 << 10);
 /// Bytes that each may hold whoever else holds what: a small value keeps nobody out.
-pub(crate) const SMALL_BYTES: usize = 1 << 10;
+const SMALL_BYTES: usize = 1 << 10;
 /// How many may go ahead beyond the limit, so that a group takes more than one chunk. There is one
 /// place more for who has waited longest, and one for what a job brings.
 const AHEAD_MAX: usize = 4;
@@ -62,8 +62,8 @@ impl State {
     }
 
     /// What is to be reserved for the rest of it.
-    pub(crate) fn earned(&self) -> u64 {
-        let earned = stored_bound(EARNED * self.value_len).min(self.promised);
+    fn earned(&self) -> u64 {
+        let earned = stored_bound(EARNED * self.value_len).min(promised(self.len_bytes));
         earned.saturating_sub(self.written)
     }
 }

@@ -10,7 +10,6 @@
 //! - `reserved` of an upload is part of the queue's sum until its chunks are
 //!   durable or it is over.
 
-use crate::crowding::promised;
 use crate::draft::Draft;
 use crate::format::checksum::crc32c;
 use crate::format::layout::CHUNK_BYTES;
@@ -44,8 +43,6 @@ pub(crate) struct State {
     pub(crate) len_bytes: Option<u64>,
     pub(crate) value_len: u64,
     pub(crate) crc: u32,
-    /// What all chunks of it take if it comes as it was promised; 0 if they are not known.
-    pub(crate) promised: u64,
     /// What chunks of it that are durable take.
     pub(crate) written: u64,
     pub(crate) reserved: u64,
@@ -168,7 +165,6 @@ impl Store {
             len_bytes,
             value_len: 0,
             crc: 0,
-            promised: promised(len_bytes),
             written: 0,
             reserved: 0,
             committing: false,
@@ -353,7 +349,7 @@ impl Store {
 
     /// Whether any upload still has something to write.
     pub(crate) fn uploads_wait(&self) -> bool {
-        self.uploads.first_ready_len().is_some()
+        self.uploads.ready > 0
     }
 
     /// Ends uploads that are not being committed: the store closes.
