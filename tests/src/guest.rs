@@ -287,14 +287,7 @@ impl Guest {
     /// # Panics
     /// When there is no such metric.
     pub fn metric(&self, name: &str) -> u64 {
-        let text = self.request("GET", "/metrics", b"").text();
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        let value = line.unwrap_or_else(|| panic!("no metric {name} in:\n{text}"));
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("{name} is {value}"))
+        self.request("GET", "/metrics", b"").metric(name)
     }
 }
 

@@ -26,6 +26,21 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// The value of a metric without labels, in an answer that has metrics.
+    ///
+    /// # Panics
+    /// When there is no such metric.
+    pub fn metric(&self, name: &str) -> u64 {
+        let text = self.text();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let value = line.unwrap_or_else(|| panic!("no metric {name} in:\n{text}"));
+        value
+            .parse()
+            .unwrap_or_else(|_| panic!("{name} is {value}"))
+    }
+
     /// The first field of that name (in lower case).
     pub fn field(&self, name: &str) -> Option<&str> {
         let mut named = self.fields.iter().filter(|(field, _)| field == name);
