@@ -19,6 +19,8 @@ pub struct Budget {
     pub socket_bytes: u64,
     /// The store's index and cache.
     pub store_bytes: u64,
+    /// Sessions of TLS: of what is left beside sockets and store.
+    pub sessions_bytes: u64,
     /// Less heap than this is too little to start.
     pub heap_bytes_min: u64,
 }
@@ -98,6 +100,7 @@ impl Budget {
         let fixed = 4 * MIB + pool_bytes;
         let rest = ram_bytes.saturating_sub(fixed);
         let socket_bytes = (rest / 4).clamp(MIB / 2, 16 * MIB);
+        let sessions_bytes = (rest / 12).clamp(MIB / 4, 16 * MIB);
         let store_bytes = rest.saturating_sub(socket_bytes) / 4 * 3;
         let heap_bytes_min = 2 * MIB + MIB / 2;
         Budget {
@@ -107,6 +110,7 @@ impl Budget {
             blk_requests,
             socket_bytes,
             store_bytes: store_bytes.max(MIB / 2),
+            sessions_bytes,
             heap_bytes_min,
         }
     }
@@ -122,7 +126,12 @@ mod tests {
             let ram = mib * MIB;
             let budget = Budget::from_ram(ram);
             let pool = u64::from(budget.pool_pages) * 4096;
-            let sum = pool + budget.socket_bytes + budget.store_bytes + 2 * MIB;
+            let sum = pool
+                + budget.socket_bytes
+                + budget.store_bytes
+                + budget.bodies_bytes()
+                + budget.sessions_bytes
+                + 2 * MIB;
             assert!(sum <= ram, "{mib} MiB: {sum} of {ram} given away");
         }
     }

@@ -39,6 +39,12 @@ pub struct Settings {
     pub http_port: Option<u16>,
     /// `admin.port=`; `None` is off.
     pub admin_port: Option<u16>,
+    /// `https.port=`; `None` is off.
+    pub https_port: Option<u16>,
+    /// `tls.cert=`, as PEM.
+    pub tls_certificate: Option<String>,
+    /// `tls.key=`, as PEM.
+    pub tls_key: Option<String>,
     /// `disk=`.
     pub disk: DiskChoice,
     /// `disk.format=`.
@@ -85,6 +91,9 @@ impl Default for Settings {
             hostname: "lampion".to_owned(),
             http_port: Some(80),
             admin_port: Some(8081),
+            https_port: Some(443),
+            tls_certificate: None,
+            tls_key: None,
             disk: DiskChoice::First,
             format: FormatPermission::BlankOnly,
             unit_bytes: None,
@@ -98,13 +107,10 @@ impl Default for Settings {
 }
 
 /// Keys of later releases: known, so that nobody looks for a typing error.
-const NOT_YET: [&str; 9] = [
+const NOT_YET: [&str; 6] = [
     "dns",
     "ntp",
-    "https.port",
     "resp.port",
-    "tls.cert",
-    "tls.key",
     "upstream",
     "upstream.auth",
     "upstream.tls",
@@ -153,6 +159,9 @@ impl Settings {
             "hostname" => self.hostname = hostname(value)?,
             "http.port" => self.http_port = port(value)?,
             "admin.port" => self.admin_port = port(value)?,
+            "https.port" => self.https_port = port(value)?,
+            "tls.cert" => self.tls_certificate = Some(value.to_owned()),
+            "tls.key" => self.tls_key = Some(value.to_owned()),
             "disk" => self.disk = disk(value)?,
             "disk.format" => self.format = format_permission(value)?,
             "disk.unit" => self.unit_bytes = Some(unit(value)?),
@@ -183,7 +192,10 @@ impl Settings {
 
 /// Whether a key's value is for nobody's eyes.
 fn is_secret(key: &str) -> bool {
-    matches!(key, "auth.token" | "auth.read-token")
+    matches!(
+        key,
+        "auth.token" | "auth.read-token" | "tls.cert" | "tls.key"
+    )
 }
 
 fn parse<T: FromStr>(value: &str, advice: &str) -> Result<T, String> {

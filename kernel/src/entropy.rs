@@ -38,5 +38,7 @@ impl Entropy {
             *byte ^= more;
         }
         self.generator = ChaCha20Rng::from_seed(bytes);
+        // What was before may be known elsewhere, so that it makes a weak seed no better.
+        self.strong = seed.strong;
     }
 }

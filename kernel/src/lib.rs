@@ -17,6 +17,7 @@ pub mod machine;
 mod rotation;
 pub mod run;
 
+mod certificate;
 mod discover;
 mod disk;
 mod entropy;

@@ -5,6 +5,7 @@
 //! the toolstack and the devices say, the store, the network in, the service,
 //! the store and the network out, then one notification for each device.
 
+use crate::certificate::FirstCertificate;
 use crate::disk::Disk;
 use crate::entropy::Entropy;
 use crate::http::Http;
@@ -298,6 +299,18 @@ impl Appliance {
         }
     }
 
+    /// Gives TLS its randomness; whether there is any that is good enough.
+    fn seed_tls(&mut self) -> bool {
+        let is_strong = self.entropy.is_strong();
+        match is_strong {
+            true => tls::random::seed(self.entropy.draw()),
+            false => log::error!(
+                "tls: this CPU has neither RDRAND nor RDSEED, so https.port is not served"
+            ),
+        }
+        is_strong
+    }
+
     fn deadline_ns(&self) -> Option<u64> {
         let serving = match &self.phase {
             Phase::Serving(serving) => serving.http.deadline_ns(),
@@ -327,6 +340,7 @@ impl Appliance {
         let store = parts.store(device, memory_bytes, self.entropy.draw());
         let mut config = parts.settings.service.clone();
         config.limits.bodies_bytes = budget.bodies_bytes();
+        config.limits.sessions_bytes = budget.sessions_bytes;
         let mut service = Service::new(config, store);
         let net = Rc::default();
         service.set_environment(report::environment(
@@ -345,6 +359,12 @@ impl Appliance {
         let mut stack = SmolStack::new(parts.stack_options(budget, self.entropy.draw()));
         service.expect_connections(stack.statistics().connections_max);
         let settings = &parts.settings;
+        let set = [
+            settings.tls_certificate.as_deref(),
+            settings.tls_key.as_deref(),
+        ];
+        let certificate = FirstCertificate::begin(&mut service, set);
+        let https_port = settings.https_port.filter(|_| self.seed_tls());
         let http = Http::listen(&mut stack, settings.http_port, settings.admin_port);
         Serving {
             vif,
@@ -354,6 +374,10 @@ impl Appliance {
             service,
             http,
             token: FirstToken::Waiting,
+            certificate,
+            https_port,
+            hostname: settings.hostname.clone(),
+            secure_end: false,
             rotating: None,
             token_shown: None,
             linked: false,

@@ -12,12 +12,15 @@ use drivers::netfront::Netfront;
 use service::{Config, Members, StatusSource};
 
 /// Every key there is, and what holds where nobody has set it.
-const DEFAULTS: [(&str, &str); 18] = [
+const DEFAULTS: [(&str, &str); 21] = [
     ("ip", "dhcp"),
     ("gw", "from DHCP, or none"),
     ("hostname", "lampion"),
     ("http.port", "80"),
     ("admin.port", "8081"),
+    ("https.port", "443"),
+    ("tls.cert", "kept, or made at first boot"),
+    ("tls.key", "kept, or made at first boot"),
     ("auth", "token"),
     ("auth.token", "made at first boot"),
     ("auth.read-token", "none"),
@@ -172,6 +175,6 @@ mod tests {
                 "{key}"
             );
         }
-        assert_eq!(settable, 11);
+        assert_eq!(settable, 12);
     }
 }

@@ -6,6 +6,7 @@
 //! - What everybody may do is decided without looking at a presented secret,
 //!   so that guesses cannot be tried there.
 
+use crate::channel::Channel;
 use crate::config::{AuthMode, Config, Plaintext, Token};
 use crate::cors;
 use crate::http::field::{Field, Fields};
@@ -85,7 +86,11 @@ pub(crate) fn judge(
         }
         return Ok(Caller::Anyone);
     }
-    let (scheme, rights) = presented(config, request.fields.get(Field::Authorization))?;
+    let (scheme, rights) = presented(
+        config,
+        request.channel,
+        request.fields.get(Field::Authorization),
+    )?;
     if matches!(intent, Intent::Administer | Intent::Write) && rights == Rights::Read {
         return Err(Problem::new(
             Kind::ReadTokenOnly,
@@ -105,18 +110,23 @@ pub(crate) fn judge(
 /// The refusal to answer with.
 pub(crate) fn judge_reader(
     config: &Config,
+    channel: Channel,
     authorization: Option<&[u8]>,
     intent: Intent,
 ) -> Result<Caller, Problem> {
     if intent == Intent::ReadPublic || config.auth == AuthMode::Open {
         return Ok(Caller::Anyone);
     }
-    presented(config, authorization).map(|(_, rights)| rights.caller())
+    presented(config, channel, authorization).map(|(_, rights)| rights.caller())
 }
 
 /// How a token was presented that is one of ours, and what it is good for.
-fn presented(config: &Config, authorization: Option<&[u8]>) -> Result<(Scheme, Rights), Problem> {
-    if config.plaintext == Plaintext::Refuse {
+fn presented(
+    config: &Config,
+    channel: Channel,
+    authorization: Option<&[u8]>,
+) -> Result<(Scheme, Rights), Problem> {
+    if config.plaintext == Plaintext::Refuse && channel == Channel::Plain {
         return Err(Problem::new(
             Kind::PlaintextRefused,
             "auth.plaintext=refuse is set: send the token over https:// only. If it was sent \

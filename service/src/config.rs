@@ -77,6 +77,8 @@ pub struct Limits {
     pub answer_timeout_ns: u64,
     /// RAM for all batches that come in, and all pages with values that are put together.
     pub bodies_bytes: u64,
+    /// RAM for what connections in TLS hold of it.
+    pub sessions_bytes: u64,
     /// Connections that may watch at once; half of them without a token.
     pub watchers: u32,
 }
@@ -334,6 +336,7 @@ impl Default for Limits {
             body_timeout_ns: 30 * SECOND_NS,
             answer_timeout_ns: 60 * SECOND_NS,
             bodies_bytes: 4 << 20,
+            sessions_bytes: 4 << 20,
             watchers: 128,
         }
     }

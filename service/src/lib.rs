@@ -36,8 +36,11 @@ mod allowance;
 mod answer;
 mod at;
 mod auth;
+mod awaited;
 mod batch;
 mod bucket;
+mod certificate;
+mod channel;
 mod config;
 mod connection;
 mod cors;
@@ -65,6 +68,7 @@ mod watch;
 mod welcome;
 
 pub use access::{ACCESS_TARGET, AccessLog, SYSLOG_TARGET};
+pub use certificate::certificate_key;
 pub use config::{
     AuthMode, Config, Limits, MetricsMode, Plaintext, SetError, Sites, Token, ValueError,
 };

@@ -35,6 +35,12 @@ pub(crate) struct Counters {
     pub(crate) watch_overflows: u64,
     /// Connections ended because the peer took or sent nothing for too long.
     pub(crate) timeouts: u64,
+    /// Sessions of TLS whose handshake was completed.
+    pub(crate) tls_sessions: u64,
+    /// Sessions of TLS that failed, before that or behind it.
+    pub(crate) tls_failures: u64,
+    /// Connections whose session had to wait for room.
+    pub(crate) tls_waits: u64,
     /// Connections ended since others needed the room, by what they were in the middle of.
     pub(crate) displaced: [u64; STAKES.len()],
 }
@@ -52,6 +58,9 @@ impl Default for Counters {
             broken_off: 0,
             watch_overflows: 0,
             timeouts: 0,
+            tls_sessions: 0,
+            tls_failures: 0,
+            tls_waits: 0,
             displaced: [0; STAKES.len()],
         }
     }
@@ -187,6 +196,37 @@ fn connections(out: &mut String, service: &Service) {
         out,
         "http_timeouts_total counter Connections ended by a deadline.",
         counters.timeouts,
+    );
+    one(
+        out,
+        "tls_sessions_total counter Handshakes of TLS that were completed.",
+        counters.tls_sessions,
+    );
+    one(
+        out,
+        "tls_failures_total counter Sessions of TLS that failed: no TLS, no common cipher, a certificate that is not trusted, a changed record.",
+        counters.tls_failures,
+    );
+    let (sessions, sessions_max) = service.sessions();
+    one(
+        out,
+        "tls_connections gauge Connections in TLS.",
+        sessions.into(),
+    );
+    one(
+        out,
+        "tls_connections_max gauge Connections in TLS that there is memory for.",
+        sessions_max.into(),
+    );
+    one(
+        out,
+        "tls_waiting gauge Connections that wait for one of those to end.",
+        service.sessions_wanted().into(),
+    );
+    one(
+        out,
+        "tls_waits_total counter Connections that had to wait for one of those to end.",
+        counters.tls_waits,
     );
     head(
         out,

@@ -1,7 +1,9 @@
 //! Which resource a target names on which plane, and what a request makes of it.
 
+use crate::admin::Subject;
 use crate::answer::Answer;
 use crate::auth::{self, Caller, Intent};
+use crate::awaited::Awaited;
 use crate::config::MetricsMode;
 use crate::connection::Sink;
 use crate::http::head::{Framing, Request};
@@ -13,7 +15,6 @@ use crate::kv::{self, Place};
 use crate::listing::{self, Values};
 use crate::plane::Plane;
 use crate::problem::{self, Kind, Problem};
-use crate::rotation::Rotation;
 use crate::service::{Pending, Service};
 use crate::value::Fetch;
 use crate::watch::{self, Watch};
@@ -35,16 +36,16 @@ pub(crate) enum Action {
     BackUp(Box<Backup>),
     /// A body has to be received.
     Receive(Sink),
-    /// The body that says what this bucket is to be has to be collected.
-    Collect(BucketName),
+    /// A short body has to be collected, which is about this.
+    Collect(Subject),
     /// A value has to be waited for, and a number be added to it.
     Increment(Box<Increment>),
     /// The values of a page have to be read.
     List(Box<Values>),
     /// Changes have to be told as they come.
     Watch(Box<Watch>),
-    /// Another token has to be made.
-    Rotate(Rotation),
+    /// Something has to come about, which it does in any case.
+    Await(Awaited),
     /// A change has been handed in.
     Commit(Pending, Accepted),
 }

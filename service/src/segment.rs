@@ -68,6 +68,11 @@ pub enum Progress {
         /// When it must be stepped even without news.
         deadline_ns: u64,
     },
+    /// Room for another session of TLS ([`crate::Service::sessions`]), or the deadline.
+    Session {
+        /// When it must be stepped even without news.
+        deadline_ns: u64,
+    },
     /// It yielded with more to do.
     Again,
     /// All is sent: finish (FIN) after what is queued.

@@ -8,6 +8,7 @@
 
 use crate::access::Access;
 use crate::allowance::Allowance;
+use crate::certificate::Certificate;
 use crate::config::Config;
 use crate::gauge::Gauge;
 use crate::http::date::Date;
@@ -92,6 +93,7 @@ pub struct Service {
     pub(crate) tokens_made: u32,
     /// Another one that the owner has asked for, until it is in force.
     pub(crate) rotation: Option<Rotation>,
+    pub(crate) certificate: Certificate,
     /// The roof knows of it.
     pub(crate) is_rotating: bool,
     /// What the owner has asked for over HTTP.
@@ -149,6 +151,7 @@ impl Service {
             beginning: Beginning::default(),
             tokens_made: 0,
             rotation: None,
+            certificate: Certificate::default(),
             is_rotating: false,
             power: None,
             power_taken: false,
@@ -170,8 +173,10 @@ impl Service {
     /// Steps the store; then step the connections that wait for it.
     pub fn step_store(&mut self, now: Now) -> Wake {
         self.jobs.note_time(now.wall_ns);
+        self.note_certificate_time(now.wall_ns);
         let wake = self.store.step(now);
         self.look_after_scrub();
+        self.follow_certificates();
         let store = &mut self.store;
         let mut orphans = self.orphans.borrow_mut();
         let before = orphans.len();

@@ -1,25 +1,33 @@
 //! The page a new appliance shows while nobody has published one.
 
 use crate::answer::Answer;
+use crate::channel::Channel;
+use crate::http::head::Request;
 use crate::segment::Segment;
 use crate::service::Service;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The page; `{{host}}` is where commands name the appliance.
+/// The page; `{{origin}}` is where commands name the appliance.
 const PAGE: &str = include_str!("welcome.html");
-const MARK: &str = "{{host}}";
+const MARK: &str = "{{origin}}";
 /// What it may do: it has one style sheet within, known by its hash, and nothing else.
 const POLICY: &str =
     "default-src 'none'; style-src 'sha256-jR+OpdOh3/h52V2RD+r3YQ93SN1Kj/2eQln4GD945Ho='";
 
 /// The page, with commands that can be pasted.
-pub(crate) fn page(service: &Service, authority: &str) -> Answer {
-    let host = host(service, authority);
+pub(crate) fn page(service: &Service, request: &Request<'_>) -> Answer {
+    let host = host(service, request.authority);
+    let scheme = match request.channel {
+        Channel::Plain => "http",
+        Channel::Secure => "https",
+    };
+    let origin = format!("{scheme}://{host}");
     let mut content = Vec::new();
     for (index, piece) in PAGE.split(MARK).enumerate() {
         if index > 0 {
-            content.push(Segment::Inline(host.as_bytes().into()));
+            content.push(Segment::Inline(origin.as_bytes().into()));
         }
         content.push(Segment::Static(piece.as_bytes()));
     }
@@ -28,7 +36,7 @@ pub(crate) fn page(service: &Service, authority: &str) -> Answer {
     answer
 }
 
-/// What to write after `http://`: what the peer wrote if it is harmless in HTML and in a shell.
+/// What to write after the scheme: what the peer wrote if it is harmless in HTML and in a shell.
 fn host(service: &Service, authority: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
     let harmless = |text: &&str| !text.is_empty() && text.bytes().all(plain);

@@ -96,6 +96,11 @@ fn start_info_survives_its_corpus() {
 }
 
 #[test]
+fn tls_survives_its_corpus() {
+    check("tls");
+}
+
+#[test]
 fn xenstore_survives_its_corpus() {
     check("xenstore");
 }

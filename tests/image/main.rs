@@ -15,4 +15,5 @@ mod lifecycle;
 mod slow;
 mod standstill;
 mod syslog;
+mod tls;
 mod values;

@@ -28,6 +28,7 @@ mod starved;
 mod suspend;
 mod sweeps;
 mod syslog;
+mod tls;
 mod token;
 mod watch;
 mod watchdog;

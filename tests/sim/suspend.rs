@@ -20,7 +20,7 @@ const PUTS: u64 = 12;
 const SKEWS_NS: [u64; 3] = [0, 0_u64.wrapping_sub(3_000_000_000), 7_000_000_000_000_000];
 const VALUE_BYTES: usize = 9_000;
 
-fn ask_for_suspend(simulation: &mut Simulation, save: Save) {
+pub(crate) fn ask_for_suspend(simulation: &mut Simulation, save: Save) {
     simulation.world(|world| {
         world.domain.saves.push_back(save);
         let path = format!("/local/domain/{DOMID}/control/shutdown");

@@ -14,6 +14,8 @@ pub struct Bed {
     control: String,
     /// Address of the first guest's HTTP port.
     pub http: String,
+    /// Address of the first guest's port for TLS.
+    pub https: String,
     /// Address of the first guest's admin port.
     pub admin: String,
     /// Address of the second guest's HTTP port.
@@ -46,6 +48,7 @@ impl Bed {
         Bed {
             control: variable("LAMPION_BED_CONTROL"),
             http: variable("LAMPION_BED_HTTP"),
+            https: variable("LAMPION_BED_HTTPS"),
             admin: variable("LAMPION_BED_ADMIN"),
             http2: variable("LAMPION_BED_HTTP2"),
             is_xen: variable("LAMPION_BED").starts_with("xen"),

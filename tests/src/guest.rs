@@ -105,6 +105,11 @@ impl Guest {
         &self.http
     }
 
+    /// Where its port for TLS is.
+    pub fn secure_address(&self) -> &str {
+        &self.bed.https
+    }
+
     /// Where its admin port is.
     pub fn admin_address(&self) -> &str {
         &self.bed.admin

@@ -1,7 +1,7 @@
 //! Which of our crates may import which, and what every manifest says.
 //!
 //! The table is the design: two columns that never meet (`xen-sys`, `xen`,
-//! `drivers` and `store`, `service`, with `net` beside them) under one roof.
+//! `drivers` and `store`, `service`, with `net` and `tls` beside them) under one roof.
 
 use super::finding::{self, Finding};
 use super::tree;
@@ -9,16 +9,19 @@ use std::collections::BTreeSet;
 use toml::{Table, Value};
 
 /// A crate, what it may import of ours, and what its tests may import besides.
-const MAY_IMPORT: [(&str, &[&str], &[&str]); 14] = [
+const MAY_IMPORT: [(&str, &[&str], &[&str]); 16] = [
     ("xen-sys", &[], &[]),
     ("xen", &["xen-sys"], &["sim"]),
     ("drivers", &["xen"], &["sim"]),
     ("store", &[], &["sim"]),
     ("net", &[], &[]),
-    ("service", &["store"], &["conformance"]),
+    ("tls", &[], &["tls-client"]),
+    ("service", &["store", "tls"], &["conformance", "tls-client"]),
     (
         "kernel",
-        &["xen-sys", "xen", "drivers", "net", "store", "service"],
+        &[
+            "xen-sys", "xen", "drivers", "net", "store", "service", "tls",
+        ],
         &["sim"],
     ),
     ("sim", &["xen-sys"], &[]),
@@ -27,13 +30,14 @@ const MAY_IMPORT: [(&str, &[&str], &[&str]); 14] = [
         &[
             "xen-sys", "xen", "drivers", "store", "net", "service", "kernel", "sim",
         ],
-        &["conformance"],
+        &["conformance", "tls", "tls-client"],
     ),
     ("conformance", &[], &[]),
+    ("tls-client", &[], &[]),
     (
         "fuzz",
         &[
-            "xen-sys", "xen", "drivers", "store", "service", "kernel", "sim",
+            "xen-sys", "xen", "drivers", "store", "service", "tls", "kernel", "sim",
         ],
         &[],
     ),

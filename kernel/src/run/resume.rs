@@ -1,6 +1,7 @@
 //! Saved by the toolstack, and going on, here or in another domain.
 
 use super::{Appliance, Phase, Serving};
+use crate::entropy::Entropy;
 use crate::machine::{Alarm, Seed};
 use crate::publish::Publisher;
 use crate::report;
@@ -76,6 +77,7 @@ impl Appliance {
         self.publisher.introduce(report::VERSION, memory_kib);
         if let Phase::Serving(serving) = &mut self.phase {
             serving.go_on(self.entropy.draw(), &mut self.publisher);
+            serving.go_on_in_tls(&mut self.entropy);
         }
     }
 }
@@ -95,5 +97,19 @@ impl Serving {
         if let Some((token, ..)) = &self.token_shown {
             publisher.set("data/lampion/token", token);
         }
+    }
+
+    /// Sessions end before anything else is done, and others begin with other randomness.
+    fn go_on_in_tls(&mut self, entropy: &mut Entropy) {
+        self.secure_end = true;
+        self.service.forget_tickets();
+        match entropy.is_strong() {
+            true => tls::random::seed(entropy.draw()),
+            false => log::error!(
+                "tls: this host's CPU has neither RDRAND nor RDSEED, so https.port is not served \
+                 here"
+            ),
+        }
+        self.service.hold_sessions(!entropy.is_strong());
     }
 }

@@ -1,8 +1,9 @@
 //! The part of the loop that serves, once the settings and devices are known.
 
+use crate::certificate::{FirstCertificate, Maker};
 use crate::entropy::Entropy;
 use crate::ether::{Ether, NoEther};
-use crate::http::Http;
+use crate::http::{Door, Http};
 use crate::logger::CONSOLE_ONLY;
 use crate::publish::Publisher;
 use crate::rotation::{self, Rotating};
@@ -31,6 +32,12 @@ pub(super) struct Serving {
     pub(super) service: Service,
     pub(super) http: Http,
     pub(super) token: FirstToken,
+    pub(super) certificate: FirstCertificate,
+    /// `https.port`, until it is listened on.
+    pub(super) https_port: Option<u16>,
+    pub(super) hostname: String,
+    /// The domain has gone on elsewhere: connections in TLS are to be ended.
+    pub(super) secure_end: bool,
     pub(super) rotating: Option<Rotating>,
     /// The token that the owner can read, until when, and how often somebody had logged in before.
     pub(super) token_shown: Option<(String, u64, u64)>,
@@ -50,6 +57,10 @@ impl Serving {
         publisher: &mut Publisher,
         attachment: &Attachment,
     ) -> bool {
+        if core::mem::take(&mut self.secure_end) {
+            self.http
+                .end_secure(&mut self.stack, &mut self.service, now);
+        }
         if let Some(vbd) = &self.vbd {
             vbd.borrow_mut().step();
         }
@@ -61,6 +72,7 @@ impl Serving {
         self.step_syslog(now);
         self.show_token(now, entropy, publisher, attachment);
         more |= self.step_network(now, attachment);
+        self.follow_certificate(now);
         self.net.set(self.stack.statistics());
         more |= self.http.step(&mut self.stack, &mut self.service, now);
         more |= self.service.wants_rotation();
@@ -70,7 +82,8 @@ impl Serving {
         more |= self.step_store(now, attachment);
         let news = self.service.store().ended_requests() != ended;
         let has_token_under_way = self.rotating.is_some() || self.token.is_under_way();
-        more |= news && (has_token_under_way || self.http.waits_for(self.service.store()));
+        let is_under_way = has_token_under_way || self.certificate.is_under_way();
+        more |= news && (is_under_way || self.http.waits_for(self.service.store()));
         self.step_syslog(now);
         let received = self.stack.statistics().frames_received;
         more |= self.step_network(now, attachment);
@@ -172,17 +185,47 @@ impl Serving {
         }
     }
 
+    /// Opens `https.port` once there is a certificate to show.
+    fn follow_certificate(&mut self, now: Now) {
+        if self.https_port.is_none() && !self.certificate.is_under_way() {
+            return;
+        }
+        let address = self.stack.lease().map(|lease| lease.address.address.into());
+        let maker = Maker {
+            hostname: &self.hostname,
+            address,
+            unix_s: now.wall_ns / 1_000_000_000,
+        };
+        self.certificate.step(&mut self.service, maker);
+        if self.service.has_certificate() {
+            let port = self.https_port.take();
+            self.http.open(&mut self.stack, port, Door::Secure);
+            if let Some(lease) = self.lease {
+                self.say_secure_door(lease.address.address);
+            }
+        }
+    }
+
+    fn say_secure_door(&self, address: Ipv4Addr) {
+        match self.http.port_of(Door::Secure) {
+            Some(443) => log::info!("https: ready at https://{address}/"),
+            Some(port) => log::info!("https: ready at https://{address}:{port}/"),
+            None => {}
+        }
+    }
+
     /// Says on the console where the service can be reached.
     fn say_doors(&self, address: Ipv4Addr) {
-        match self.http.port_of(Plane::Data) {
+        match self.http.port_of(Door::Plain(Plane::Data)) {
             Some(80) => log::info!("http: ready at http://{address}/"),
             Some(port) => log::info!("http: ready at http://{address}:{port}/"),
             None => log::info!("http: off on {address}"),
         }
-        match self.http.port_of(Plane::Admin) {
+        match self.http.port_of(Door::Plain(Plane::Admin)) {
             Some(port) => log::info!("admin: ready at http://{address}:{port}/"),
             None => log::info!("admin: off on {address}"),
         }
+        self.say_secure_door(address);
     }
 
     /// Says on the console and in xenstore what has changed.

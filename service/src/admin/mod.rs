@@ -12,10 +12,12 @@ mod scrub;
 mod site;
 mod snapshots;
 mod status;
+mod subject;
 mod wanted;
 
 use crate::answer::Answer;
 use crate::auth::{self, Intent};
+use crate::awaited::Awaited;
 use crate::config::AuthMode;
 use crate::http::head::Request;
 use crate::http::method::{Allowed, Method};
@@ -30,11 +32,10 @@ use alloc::vec::Vec;
 use store::{BucketName, Committed, Now, Refusal, SnapshotName, Ticket};
 
 pub(crate) use backup::refused as backup_refused;
-pub(crate) use buckets::set_bucket;
 pub(crate) use jobs::stopped;
 pub(crate) use restore::{ended as restored, refused as restore_refused};
 pub(crate) use site::pushed;
-pub(crate) use wanted::BODY_BYTES_MAX;
+pub(crate) use subject::Subject;
 
 /// What a path under `/-/admin/` names.
 pub(crate) enum Resource {
@@ -66,6 +67,8 @@ pub(crate) enum Resource {
     SiteRollback,
     /// `token/rotate`
     Rotate,
+    /// `tls`
+    Tls,
     /// `power/off`, `power/reboot`
     Power(Power),
     /// `jobs`
@@ -129,6 +132,7 @@ pub(crate) fn resource(rest: &str) -> Result<Option<Resource>, Problem> {
         ("site", None) => Resource::Site,
         ("site", Some("rollback")) => Resource::SiteRollback,
         ("token", Some("rotate")) => Resource::Rotate,
+        ("tls", None) => Resource::Tls,
         ("power", Some("off")) => Resource::Power(Power::Off),
         ("power", Some("reboot")) => Resource::Power(Power::Reboot),
         ("scrub", None) => Resource::Scrub,
@@ -160,6 +164,7 @@ impl Resource {
             | Resource::Power(_)
             | Resource::Rotate => Allowed::Post,
             Resource::Restore => Allowed::Put,
+            Resource::Tls => Allowed::ReadPut,
             Resource::Scrub => Allowed::ReadPost,
         }
     }
@@ -192,10 +197,7 @@ pub(crate) fn dispatch(
         }
     }
     match (resource, request.method) {
-        (Resource::Bucket(bucket), Method::Put) => {
-            wanted::refuse_too_long(request.framing)?;
-            Ok(Action::Collect(bucket))
-        }
+        (Resource::Bucket(bucket), Method::Put) => Subject::Bucket(bucket).collect(request.framing),
         (Resource::Bucket(bucket), Method::Delete) => buckets::empty(service, bucket),
         (Resource::Bucket(bucket), _) => buckets::show(service, &bucket).map(Action::Answer),
         (Resource::Buckets, _) => buckets::list(service).map(Action::Answer),
@@ -225,8 +227,11 @@ pub(crate) fn dispatch(
         }
         (Resource::Rotate, _) => {
             route::refuse_body(request.framing)?;
-            rotation::ask(service).map(Action::Rotate)
+            let rotation = rotation::ask(service)?;
+            Ok(Action::Await(Awaited::Token(rotation)))
         }
+        (Resource::Tls, Method::Put) => Subject::Certificate.collect(request.framing),
+        (Resource::Tls, _) => service.told_certificate().map(Action::Answer),
         (Resource::Jobs, _) => Ok(Action::Answer(jobs::list(service))),
         (Resource::Job(id), Method::Delete) => jobs::stop(service, id).map(Action::Answer),
         (Resource::Job(id), _) => jobs::show(service, id).map(Action::Answer),

@@ -81,5 +81,6 @@ fn push_limits(members: &mut Members<'_>, service: &Service) {
     members.number("batch_lines", batch::lines_max(limits));
     members.number("batch_bytes", batch::body_bytes_max(limits));
     members.number("bodies_bytes", limits.bodies_bytes);
+    members.number("sessions_bytes", limits.sessions_bytes);
     members.number("watchers", limits.watchers.into());
 }

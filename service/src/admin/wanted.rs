@@ -1,6 +1,5 @@
 //! A bucket as its owner wants it: `{"quota_bytes":N,"quota_keys":N,"public":BOOL}`.
 
-use crate::http::head::Framing;
 use crate::problem::{Kind, Problem};
 use alloc::format;
 use core::fmt;
@@ -104,15 +103,5 @@ impl Wanted {
             bytes: self.quota_bytes.unwrap_or(before.bytes),
             keys: self.quota_keys.unwrap_or(before.keys),
         }
-    }
-}
-
-/// A body that says ahead that it is too long.
-pub(super) fn refuse_too_long(framing: Framing) -> Result<(), Problem> {
-    match framing {
-        Framing::Length(len_bytes) if len_bytes > BODY_BYTES_MAX as u64 => {
-            Err(Problem::body_too_large(BODY_BYTES_MAX as u64))
-        }
-        _ => Ok(()),
     }
 }

@@ -8,6 +8,7 @@
 use super::exchange::After;
 use super::{Connection, Context, Fresh, Phase, Turn};
 use crate::auth;
+use crate::channel::Channel;
 use crate::http::response::HeadWriter;
 use crate::http::{media, plain};
 use crate::kv;
@@ -26,7 +27,8 @@ impl Connection {
     pub(super) fn answer_at_once(&mut self, cx: &mut Context<'_>) -> Option<Turn> {
         // A line of the access log takes more than the answer.
         let takes_time = cx.service.is_draining() | cx.service.logs_access();
-        if self.plane != Plane::Data || !self.head.is_empty() || takes_time {
+        let is_plain = self.channel == Channel::Plain;
+        if self.plane != Plane::Data || !is_plain || !self.head.is_empty() || takes_time {
             return None;
         }
         let mut look = Look {
@@ -110,7 +112,7 @@ fn judge(service: &mut Service, bytes: &[u8], room: usize) -> Option<(usize, InM
     let slash = plain.path.iter().position(|byte| *byte == b'/')?;
     let (bucket, key) = (&plain.path[..slash], &plain.path[slash + 1..]);
     let (config, intent) = (&service.config, service.visibility.read_intent(bucket));
-    let caller = auth::judge_reader(config, plain.authorization, intent).ok()?;
+    let caller = auth::judge_reader(config, Channel::Plain, plain.authorization, intent).ok()?;
     let answer = service.store.value_in_memory(bucket, key, fields)?;
     if answer.value().len() + HEAD_BYTES_MAX > room {
         return None;

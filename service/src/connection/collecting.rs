@@ -1,26 +1,25 @@
 //! A short body that is looked at as a whole.
 
 use super::{Connection, Context, Phase, Turn};
-use crate::admin::{self, BODY_BYTES_MAX};
+use crate::admin::Subject;
 use crate::http::body::Body;
 use crate::problem::Problem;
 use crate::segment::Input;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use store::BucketName;
 
-/// What has come of the body that says what a bucket is to be.
+/// What has come of the body.
 pub(super) struct Collecting {
-    bucket: BucketName,
+    subject: Subject,
     body: Body,
     content: Vec<u8>,
 }
 
 impl Collecting {
     /// Before the first byte.
-    pub(super) fn new(bucket: BucketName, body: Body) -> Self {
+    pub(super) fn new(subject: Subject, body: Body) -> Self {
         Collecting {
-            bucket,
+            subject,
             body,
             content: Vec::new(),
         }
@@ -34,13 +33,14 @@ impl Connection {
         cx: &mut Context<'_>,
         mut collecting: Box<Collecting>,
     ) -> Turn {
+        let bytes_max = collecting.subject.bytes_max();
         let Collecting { body, content, .. } = &mut *collecting;
         let mut error = None;
         let mut input = Input::Nothing;
         if *body != Body::Complete {
             // One byte more than fits shows that it does not.
             let mut keep = |bytes: &[u8]| {
-                let count = bytes.len().min(BODY_BYTES_MAX + 1 - content.len());
+                let count = bytes.len().min(bytes_max + 1 - content.len());
                 content.extend_from_slice(&bytes[..count]);
                 count
             };
@@ -58,8 +58,8 @@ impl Connection {
         if let Some(error) = error {
             return self.refuse_body(cx, error);
         }
-        if collecting.content.len() > BODY_BYTES_MAX {
-            return self.refuse(cx, Problem::body_too_large(BODY_BYTES_MAX as u64));
+        if collecting.content.len() > bytes_max {
+            return self.refuse(cx, Problem::body_too_large(bytes_max as u64));
         }
         if collecting.body == Body::Complete {
             return self.collected(cx, *collecting);
@@ -80,9 +80,9 @@ impl Connection {
 
     fn collected(&mut self, cx: &mut Context<'_>, collecting: Collecting) -> Turn {
         let Collecting {
-            bucket, content, ..
+            subject, content, ..
         } = collecting;
-        match admin::set_bucket(cx.service, bucket, &content) {
+        match subject.set(cx.service, &content) {
             Ok(action) => self.act(cx, action),
             Err(problem) => self.refuse(cx, problem),
         }

@@ -34,7 +34,7 @@ impl Connection {
             Poll::Pending if cx.is_past(self.deadline_ns) => {
                 let problem = match held.result {
                     // It has been handed in.
-                    Ok(Action::Commit(..) | Action::Rotate(_)) => refusal::outcome_unknown(),
+                    Ok(Action::Commit(..) | Action::Await(_)) => refusal::outcome_unknown(),
                     _ => refusal::unavailable(Unavailable::Busy),
                 };
                 self.refuse(cx, problem)

@@ -9,6 +9,7 @@
 //! counted ([`crate::allowance`]) until it is sent.
 
 mod at_once;
+mod awaiting;
 mod backing_up;
 mod collecting;
 mod exchange;
@@ -19,7 +20,7 @@ mod listing;
 mod output;
 mod pace;
 mod receiving;
-mod rotating;
+mod secured;
 mod sending;
 mod sink;
 mod stake;
@@ -28,12 +29,13 @@ mod turns;
 mod watching;
 
 use crate::access::Line;
+use crate::awaited::Awaited;
+use crate::channel::Channel;
 use crate::gauge::Counted;
 use crate::incr::Increment;
 use crate::listing::Values;
 use crate::plane::Plane;
 use crate::problem::Problem;
-use crate::rotation::Rotation;
 use crate::route::Accepted;
 use crate::segment;
 use crate::segment::{Input, Progress, Transport};
@@ -51,6 +53,7 @@ use output::Output;
 pub(crate) use pace::BYTES_PER_S_MIN;
 use pace::Pace;
 use receiving::Receiving;
+use secured::Secure;
 use sending::Sending;
 pub(crate) use sink::Sink;
 pub(crate) use stake::STAKES;
@@ -83,6 +86,9 @@ pub struct Connection {
     busy: Option<Counted>,
     /// What the access log is told of the request in progress.
     line: Option<Box<Line>>,
+    channel: Channel,
+    /// Its TLS, unless its bytes are carried as they are.
+    secure: Option<Box<Secure>>,
 }
 
 /// Thousands of idle connections are to fit a MiB.
@@ -121,8 +127,8 @@ enum Phase {
     Increment(Box<Increment>),
     /// Putting a page of values together.
     List(Box<Values>),
-    /// Waiting for another token.
-    Rotate(Rotation),
+    /// Waiting for what comes about in any case.
+    Await(Awaited),
     /// Telling changes.
     Watch(Box<Watching>),
     /// An answer is complete.
@@ -203,6 +209,8 @@ impl Connection {
             counted: None,
             busy: None,
             line: None,
+            channel: Channel::Plain,
+            secure: None,
         }
     }
 
@@ -226,11 +234,20 @@ impl Connection {
         transport: &mut dyn segment::Transport,
         now: Now,
     ) -> Progress {
+        match self.channel {
+            Channel::Plain => self.step_plain(service, transport, now),
+            Channel::Secure => self.step_in(service, transport, now),
+        }
+    }
+
+    fn step_plain(
+        &mut self,
+        service: &mut Service,
+        transport: &mut dyn segment::Transport,
+        now: Now,
+    ) -> Progress {
         if self.counted.is_none() {
-            self.counted = Some(service.open.enter());
-            service.counters.connections += 1;
-            let idle_ns = service.config.limits.idle_timeout_ns;
-            self.deadline_ns = self.deadline_ns.saturating_add(idle_ns);
+            self.enter(service);
         }
         let mut cx = Context {
             service,
@@ -287,6 +304,20 @@ impl Connection {
         Progress::Again
     }
 
+    /// Counts as a connection from its first step on.
+    #[cold]
+    fn enter(&mut self, service: &mut Service) {
+        self.counted = Some(service.open.enter());
+        service.counters.connections += 1;
+        let limits = &service.config.limits;
+        let patience_ns = match self.channel {
+            Channel::Plain => limits.idle_timeout_ns,
+            // So long for the handshake.
+            Channel::Secure => limits.head_timeout_ns,
+        };
+        self.deadline_ns = self.deadline_ns.saturating_add(patience_ns);
+    }
+
     /// Ends what is in progress when the peer is gone.
     fn notice_loss(&mut self, cx: &mut Context<'_>) {
         // The other phases look at the input anyway.
@@ -301,7 +332,7 @@ impl Connection {
                 | Phase::BackUp(_)
                 | Phase::Increment(_)
                 | Phase::List(_)
-                | Phase::Rotate(_)
+                | Phase::Await(_)
                 | Phase::Watch(_)
                 | Phase::Flush(_)
         );
@@ -359,7 +390,7 @@ impl Connection {
             Phase::BackUp(backing_up) => self.turn_back_up(cx, backing_up),
             Phase::Increment(increment) => self.turn_increment(cx, increment),
             Phase::List(values) => self.turn_list(cx, values),
-            Phase::Rotate(rotation) => self.turn_rotate(cx, rotation),
+            Phase::Await(awaited) => self.turn_await(cx, awaited),
             Phase::Watch(watching) => self.turn_watch(cx, watching),
             Phase::Flush(after) => self.turn_flush(cx, after),
             Phase::Drop(body) => self.turn_drop(cx, body),

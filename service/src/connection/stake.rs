@@ -15,6 +15,8 @@ pub enum Stake {
     Head,
     /// All is said and taken, but for the end of it.
     Ending,
+    /// Its TLS begins.
+    Handshake,
     /// It waits for another request.
     Idle,
     /// It watches, and can go on where it was.
@@ -26,8 +28,15 @@ pub enum Stake {
 }
 
 /// Their names, in order.
-pub(crate) const STAKES: [&str; 7] = [
-    "silent", "head", "ending", "idle", "watch", "transfer", "work",
+pub(crate) const STAKES: [&str; 8] = [
+    "silent",
+    "head",
+    "ending",
+    "handshake",
+    "idle",
+    "watch",
+    "transfer",
+    "work",
 ];
 
 impl Service {
@@ -44,6 +53,8 @@ impl Connection {
         let limits = &service.config().limits;
         let is_sent = self.output.is_empty();
         let (stake, patience_ns) = match &self.phase {
+            Phase::Head if self.wants_session() => (Stake::Silent, limits.head_timeout_ns),
+            Phase::Head if self.is_in_handshake() => (Stake::Handshake, limits.head_timeout_ns),
             Phase::Head if !is_sent => (Stake::Transfer, limits.answer_timeout_ns),
             Phase::Head if !self.head.is_empty() => (Stake::Head, limits.head_timeout_ns),
             Phase::Head if self.fresh == Fresh::Yes => (Stake::Silent, limits.idle_timeout_ns),
@@ -65,7 +76,7 @@ impl Connection {
             | Phase::Fetch(_)
             | Phase::Increment(_)
             | Phase::List(_)
-            | Phase::Rotate(_) => return (Stake::Work, None),
+            | Phase::Await(_) => return (Stake::Work, None),
         };
         // Its first step sets its deadline.
         let is_new = self.counted.is_none();
@@ -77,7 +88,12 @@ impl Connection {
     pub fn give_way(&mut self, service: &mut Service, now: Now) {
         let (stake, _) = self.stake(service);
         service.displaced(stake);
-        self.tell_of_backup("others needed its place");
+        self.end(service, now, "others needed its place");
+    }
+
+    /// Ends it before its time; it is to be aborted, and dropped.
+    pub fn end(&mut self, service: &mut Service, now: Now, why: &str) {
+        self.tell_of_backup(why);
         self.abort();
         self.over(service, now, Progress::Abort);
     }

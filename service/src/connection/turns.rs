@@ -101,7 +101,7 @@ impl Connection {
 
     fn judge(&mut self, cx: &mut Context<'_>, bytes: Vec<u8>) -> Turn {
         let mut lines = [const { MaybeUninit::uninit() }; FIELDS_MAX];
-        let request = match head::parse(&bytes, &mut lines) {
+        let request = match head::parse(&bytes, &mut lines, self.channel) {
             Ok(request) => request,
             Err(error) => return self.refuse_head(cx, &bytes, error),
         };
@@ -153,15 +153,15 @@ impl Connection {
             Action::Increment(increment) => self.become_phase(Phase::Increment(increment)),
             Action::List(values) => self.become_phase(Phase::List(values)),
             Action::Watch(watch) => self.watch(cx, *watch),
-            Action::Rotate(rotation) => self.become_phase(Phase::Rotate(rotation)),
+            Action::Await(awaited) => self.become_phase(Phase::Await(awaited)),
             Action::Fetch(fetch) => self.become_phase(Phase::Fetch(fetch)),
             Action::Commit(pending, accepted) => {
                 let commit = Commit { pending, accepted };
                 self.become_phase(Phase::Commit(Box::new(commit)))
             }
-            Action::Collect(bucket) => {
+            Action::Collect(subject) => {
                 self.invite_body(cx);
-                let collecting = Collecting::new(bucket, self.exchange.unread);
+                let collecting = Collecting::new(subject, self.exchange.unread);
                 self.become_phase(Phase::Collect(Box::new(collecting)))
             }
             Action::Receive(sink) => {
@@ -237,7 +237,8 @@ impl Connection {
             ),
             HeadError::Misdirected => (
                 Kind::Misdirected,
-                "this port has no TLS, so what is asked of https:// is not served here",
+                "what is asked of https:// is served on `https.port`, and what is asked of http:// \
+                 on `http.port`",
             ),
             HeadError::LineTooLong => {
                 (Kind::TargetTooLong, "a request line is at most 10240 bytes")

@@ -5,6 +5,7 @@
 //! (RFC 9112 section 11.2). The caller has already seen that every line ends
 //! with CRLF.
 
+use crate::channel::Channel;
 use crate::http::field::{Field, Fields};
 use crate::http::method::Method;
 use crate::http::target::{self, Target, TargetError};
@@ -28,6 +29,8 @@ pub(crate) struct Request<'h> {
     /// Host and port: of an absolute-form target, else of `Host`; may be empty.
     pub(crate) authority: &'h str,
     pub(crate) fields: Fields<'h>,
+    /// How it came.
+    pub(crate) channel: Channel,
     pub(crate) framing: Framing,
     pub(crate) persistence: Persistence,
     /// The peer speaks HTTP/1.1, so an answer may come in chunks.
@@ -69,7 +72,7 @@ pub(crate) enum HeadError {
     Host,
     /// The target has none of the forms served.
     Target,
-    /// The target is to be asked over TLS.
+    /// The target is to be asked for over the other channel (RFC 9110 section 7.4).
     Misdirected,
     /// The request line is too long.
     LineTooLong,
@@ -85,10 +88,11 @@ pub(crate) enum HeadError {
     Expectation,
 }
 
-/// Parses one complete head, its empty line included.
+/// Parses one complete head, its empty line included, that came over `channel`.
 pub(crate) fn parse<'h>(
     head: &'h [u8],
     lines: &'h mut Lines<'h>,
+    channel: Channel,
 ) -> Result<Request<'h>, HeadError> {
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(head, lines) {
@@ -117,8 +121,10 @@ pub(crate) fn parse<'h>(
     let method = Method::from_name(method).ok_or(HeadError::Method)?;
     let target = Target::parse(path).map_err(|error| match error {
         TargetError::Form => HeadError::Target,
-        TargetError::Secure => HeadError::Misdirected,
     })?;
+    if target.channel.is_some_and(|asked| asked != channel) {
+        return Err(HeadError::Misdirected);
+    }
     if (target.path == "*") != (method == Method::Options) && target.path == "*" {
         return Err(HeadError::Target);
     }
@@ -126,6 +132,7 @@ pub(crate) fn parse<'h>(
         method,
         target,
         authority: target.authority.unwrap_or(host),
+        channel,
         framing,
         persistence: persistence(&fields, minor),
         knows_chunks: minor > 0,

@@ -30,6 +30,8 @@ pub(crate) enum Allowed {
     ReadDelete,
     /// Writing alone.
     Put,
+    /// Reading and writing.
+    ReadPut,
     /// Having it done, and reading how far it is.
     ReadPost,
     /// `OPTIONS *`: all the server knows.
@@ -57,7 +59,10 @@ impl Allowed {
         match method {
             Method::Options => true,
             Method::Get | Method::Head => !matches!(self, Allowed::Post | Allowed::Put),
-            Method::Put => matches!(self, Allowed::Put | Allowed::ReadWrite | Allowed::All),
+            Method::Put => matches!(
+                self,
+                Allowed::Put | Allowed::ReadPut | Allowed::ReadWrite | Allowed::All
+            ),
             Method::Delete => matches!(
                 self,
                 Allowed::ReadWrite | Allowed::ReadDelete | Allowed::All
@@ -73,6 +78,7 @@ impl Allowed {
             Allowed::ReadWrite => "GET, HEAD, PUT, DELETE, OPTIONS",
             Allowed::ReadDelete => "GET, HEAD, DELETE, OPTIONS",
             Allowed::Put => "PUT, OPTIONS",
+            Allowed::ReadPut => "GET, HEAD, PUT, OPTIONS",
             Allowed::Post => "POST, OPTIONS",
             Allowed::ReadPost => "GET, HEAD, POST, OPTIONS",
             Allowed::All => "GET, HEAD, POST, PUT, DELETE, OPTIONS",

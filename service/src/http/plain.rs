@@ -155,6 +155,7 @@ pub(crate) fn get<'h>(bytes: &'h [u8], prefix: &[u8]) -> Option<PlainGet<'h>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::Channel;
     use crate::http::head::{self, Framing, Persistence};
     use crate::http::method::Method;
     use alloc::format;
@@ -168,7 +169,8 @@ mod tests {
             return false;
         };
         let mut lines = [const { MaybeUninit::uninit() }; FIELDS_MAX];
-        let request = head::parse(&head[..plain.len], &mut lines).expect("it is well-formed");
+        let request =
+            head::parse(&head[..plain.len], &mut lines, Channel::Plain).expect("it is well-formed");
         assert_eq!(request.method, Method::Get);
         assert_eq!(
             request.target.path.as_bytes(),

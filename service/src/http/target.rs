@@ -3,6 +3,7 @@
 //! A path is decoded exactly once and never normalised: `//` and `..` are the
 //! caller's to judge. RFC 9112 section 3.2, RFC 3986 section 2.1.
 
+use crate::channel::Channel;
 use alloc::vec::Vec;
 use core::net::Ipv6Addr;
 
@@ -15,6 +16,8 @@ pub(crate) struct Target<'h> {
     pub(crate) query: Option<&'h str>,
     /// Of an absolute-form target: host and port.
     pub(crate) authority: Option<&'h str>,
+    /// Of an absolute-form target: how it is to be asked for.
+    pub(crate) channel: Option<Channel>,
 }
 
 /// A `%` that is not followed by two hexadecimal digits.
@@ -26,8 +29,6 @@ pub(crate) struct BadEscape;
 pub(crate) enum TargetError {
     /// It has none of the forms served here.
     Form,
-    /// It is one of https, and no connection here has TLS (RFC 9110 section 7.4).
-    Secure,
 }
 
 /// Why a query was not understood.
@@ -52,6 +53,7 @@ impl<'h> Target<'h> {
                 path: raw,
                 query: None,
                 authority: None,
+                channel: None,
             });
         }
         if !raw.bytes().all(|b| b.is_ascii_graphic() && b != b'#') {
@@ -63,6 +65,7 @@ impl<'h> Target<'h> {
                 path,
                 query,
                 authority: None,
+                channel: None,
             });
         }
         let (scheme, rest) = raw.split_once("://").ok_or(TargetError::Form)?;
@@ -72,18 +75,20 @@ impl<'h> Target<'h> {
         if !has_host || !is_authority(authority.as_bytes()) {
             return Err(TargetError::Form);
         }
-        if scheme.eq_ignore_ascii_case("https") {
-            return Err(TargetError::Secure);
-        }
-        if !scheme.eq_ignore_ascii_case("http") {
+        let channel = if scheme.eq_ignore_ascii_case("https") {
+            Channel::Secure
+        } else if scheme.eq_ignore_ascii_case("http") {
+            Channel::Plain
+        } else {
             return Err(TargetError::Form);
-        }
+        };
         let (path, query) = split_query(rest);
         let path = if path.is_empty() { "/" } else { path };
         Ok(Target {
             path,
             query,
             authority: Some(authority),
+            channel: Some(channel),
         })
     }
 }
@@ -239,7 +244,14 @@ mod tests {
                 path,
                 query,
                 authority,
+                channel: authority.map(|_| Channel::Plain),
             })
+        };
+        let secure = Target {
+            path: "/x",
+            query: Some("y"),
+            authority: Some("h:80"),
+            channel: Some(Channel::Secure),
         };
         for (raw, expect) in [
             ("/", target("/", None, None)),
@@ -248,7 +260,7 @@ mod tests {
             ("*", target("*", None, None)),
             ("http://h", target("/", None, Some("h"))),
             ("HTTP://h:80/x?y", target("/x", Some("y"), Some("h:80"))),
-            ("HTTPS://h:80/x?y", Err(TargetError::Secure)),
+            ("HTTPS://h:80/x?y", Ok(secure)),
             ("http://h?y", target("/", Some("y"), Some("h"))),
             ("http://[::1]:8080/", target("/", None, Some("[::1]:8080"))),
             ("http:///x", Err(TargetError::Form)),

@@ -3,6 +3,8 @@
 use super::{Operation, Who};
 use crate::http::method::Method;
 
+const CERTIFICATE: &str = r#"{"type":"object","required":["fingerprint_sha256"],"properties":{"fingerprint_sha256":{"type":"string"}}}"#;
+
 /// What there is on the owner's port.
 pub(super) const OPERATIONS: &[Operation] = &[
     Operation {
@@ -394,6 +396,39 @@ pub(super) const OPERATIONS: &[Operation] = &[
             )),
         )],
         problems: &[400, 401, 403, 409, 412, 500, 503, 507],
+        who: Who::Token,
+    },
+    Operation {
+        path: "/-/admin/tls",
+        method: Method::Get,
+        id: "showCertificate",
+        summary: "Which certificate clients of https.port are shown.",
+        parameters: &["IfMatch", "IfNoneMatch"],
+        body: None,
+        answers: &[(
+            200,
+            "Its fingerprint.",
+            Some(("application/json", CERTIFICATE)),
+        )],
+        problems: &[400, 401, 403, 404, 412, 503],
+        who: Who::Token,
+    },
+    Operation {
+        path: "/-/admin/tls",
+        method: Method::Put,
+        id: "setCertificate",
+        summary: "Shows another certificate from now on, and keeps it.",
+        parameters: &["IfMatch"],
+        body: Some((
+            "application/x-pem-file",
+            r#"{"type":"string","maxLength":16384}"#,
+        )),
+        answers: &[(
+            200,
+            "It is in force, and kept.",
+            Some(("application/json", CERTIFICATE)),
+        )],
+        problems: &[400, 401, 403, 408, 409, 412, 413, 500, 503, 507],
         who: Who::Token,
     },
     Operation {

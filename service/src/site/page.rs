@@ -47,7 +47,7 @@ pub(crate) fn page(
         return Ok(action);
     }
     if path.is_empty() && generation.is_none() {
-        let welcome = welcome::page(service, request.authority);
+        let welcome = welcome::page(service, request);
         return route::untagged(request, welcome, now).map(Action::Answer);
     }
     if !path.ends_with(b"/") && pages.has(service, &[&path, &b"/"[..], INDEX].concat())? {

@@ -91,7 +91,10 @@ fn play(bench: &mut Bench, random: &mut Random, input: &[u8]) -> Vec<u8> {
         client.step(bench);
         match client.progress {
             Progress::Finish | Progress::Abort => return client.wire.output,
-            Progress::Peer { .. } | Progress::Store { .. } | Progress::Change { .. } => {
+            Progress::Peer { .. }
+            | Progress::Store { .. }
+            | Progress::Change { .. }
+            | Progress::Session { .. } => {
                 bench.pass(if round > 50 { SECOND_NS } else { 100_000 });
             }
             Progress::Again => {}

@@ -329,6 +329,7 @@ impl Bench {
                     _ => {}
                 },
                 Progress::Change { .. } => panic!("it watches: there is no end"),
+                Progress::Session { .. } => return,
                 Progress::Finish | Progress::Abort => return,
             }
         }
@@ -431,7 +432,8 @@ impl Client {
         match self.progress {
             Progress::Peer { deadline_ns }
             | Progress::Store { deadline_ns }
-            | Progress::Change { deadline_ns } => deadline_ns,
+            | Progress::Change { deadline_ns }
+            | Progress::Session { deadline_ns } => deadline_ns,
             other => panic!("no deadline: {other:?}"),
         }
     }

@@ -35,7 +35,7 @@ impl Bench {
                 Progress::Store { .. } | Progress::Change { .. } => {
                     self.service.step_store(NOW);
                 }
-                Progress::Again | Progress::Peer { .. } => {}
+                Progress::Again | Progress::Peer { .. } | Progress::Session { .. } => {}
             }
         }
         assert_eq!(self.wire.answer, *answer);

@@ -72,6 +72,7 @@ fn talk(mode: u8, input: &[u8], slice_max: usize, room: usize) -> Vec<u8> {
             Progress::Peer { .. }
             | Progress::Store { .. }
             | Progress::Change { .. }
+            | Progress::Session { .. }
             | Progress::Again => {}
         }
     }

@@ -15,6 +15,7 @@ mod http;
 mod ring;
 mod script;
 mod start_info;
+mod tls;
 mod xenstore;
 
 #[path = "../../../service/tests/http/harness.rs"]
@@ -28,13 +29,14 @@ mod replies;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets. Each has a directory of its name under `corpus/`.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 8] = [
     ("blkfront", ring::blk::run),
     ("command_line", command_line::run),
     ("disk", disk::run),
     ("http", http::run),
     ("netfront", ring::net::run),
     ("start_info", start_info::run),
+    ("tls", tls::run),
     ("xenstore", xenstore::run),
 ];
 

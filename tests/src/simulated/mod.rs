@@ -79,6 +79,8 @@ pub struct Options {
     pub pool_pages: Option<u32>,
     /// What watches the guest's loop.
     pub alarm: Option<SimulatedAlarm>,
+    /// Hosts whose CPU gives randomness, one after the other; those after them have none.
+    pub hosts_with_randomness: u32,
 }
 
 impl Options {
@@ -94,6 +96,7 @@ impl Options {
             refuse_hypercall: None,
             pool_pages: None,
             alarm: None,
+            hosts_with_randomness: u32::MAX,
         }
     }
 }
@@ -118,6 +121,8 @@ pub struct Simulation {
     recorder: Option<Recorder>,
     options: Options,
     random: Random,
+    /// Hosts that gave a seed.
+    hosts: u32,
     asleep: bool,
     /// Steps of the guest so far.
     pub steps: u64,
@@ -183,6 +188,7 @@ impl Simulation {
             recorder: None,
             options,
             random,
+            hosts: 0,
             asleep: false,
             steps: 0,
             _alone: alone,
@@ -207,7 +213,7 @@ impl Simulation {
         let turn = heap::guests_turn();
         let attachment = attach::attach(self.machine, pool_pages(&self.options) as u32)?;
         let host = Host {
-            seed: strong_seed(&mut self.random),
+            seed: self.seed(),
             ram_bytes: self.options.ram_bytes,
             emulated: false,
             heap: heap::usage,
@@ -266,15 +272,24 @@ impl Simulation {
             world.domain.advance_to(now_ns);
             world.step();
         });
+        let seed = (wake == Wake::Suspend).then(|| self.seed());
         let appliance = self.appliance.as_mut().expect("a guest is loaded");
-        if wake == Wake::Suspend {
+        if let Some(seed) = seed {
+            let mut arrived = || seed.clone();
             let _turn = heap::guests_turn();
-            let random = &mut self.random;
-            let mut arrived = || strong_seed(random);
             appliance.suspend(&mut attach::Frames(self.machine), &mut arrived);
         }
         self.asleep = appliance.arm(wake);
         Ok(())
+    }
+
+    /// Randomness as the next host's CPU gives it.
+    fn seed(&mut self) -> Seed {
+        let mut bytes = [0; 32];
+        self.random.fill(&mut bytes);
+        let strong = self.hosts < self.options.hosts_with_randomness;
+        self.hosts += 1;
+        Seed { bytes, strong }
     }
 
     /// Time goes on to the next thing that happens; the guest wakes if it concerns it.
@@ -408,12 +423,4 @@ fn new_world(domain: Domain, random: &mut Random) -> World {
 fn pool_pages(options: &Options) -> u64 {
     let budget = kernel::budget::Budget::from_ram(options.ram_bytes);
     options.pool_pages.unwrap_or(budget.pool_pages).into()
-}
-
-/// Randomness as a CPU gives it.
-fn strong_seed(random: &mut Random) -> Seed {
-    let mut bytes = [0; 32];
-    random.fill(&mut bytes);
-    let strong = true;
-    Seed { bytes, strong }
 }

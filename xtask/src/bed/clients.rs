@@ -13,14 +13,15 @@ use super::tree::Recipe;
 
 const RECIPE: Recipe = Recipe {
     name: "http-clients",
-    purpose: "curl and slowhttptest",
+    purpose: "curl, openssl and slowhttptest",
     suites: &["bookworm"],
-    packages: &["curl", "slowhttptest"],
+    packages: &["curl", "openssl", "slowhttptest"],
 };
 
 /// Where they are in the tree.
-const PROGRAMS: [(&str, &str); 2] = [
+const PROGRAMS: [(&str, &str); 3] = [
     ("curl", "usr/bin/curl"),
+    ("openssl", "usr/bin/openssl"),
     ("slowhttptest", "usr/bin/slowhttptest"),
 ];
 

@@ -99,11 +99,12 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// The tree under `bed`, downloaded and unpacked if it is not there. The
-    /// caller holds the bed's lock.
+    /// The tree under `bed`, downloaded and unpacked if it is not there, or
+    /// lacks a package that is wanted since. The caller holds the bed's lock.
     pub(crate) fn open(bed: &Path, recipe: &Recipe, progress: &Progress) -> Result<Self> {
         let root = bed.join("trees").join(recipe.name);
-        if root.join(STAMP).exists() {
+        let listed = fs::read_to_string(root.join(STAMP)).unwrap_or_default();
+        if has_all(&listed, recipe.packages) {
             return Ok(Self { root });
         }
         enough_space(bed)?;
@@ -244,8 +245,20 @@ fn unpack(root: &Path, packages: &[PathBuf], purpose: &str, progress: &Progress)
         names.push('\n');
     }
     fs::write(part.join(STAMP), names)?;
+    if root.exists() {
+        fs::remove_dir_all(root)?;
+    }
     fs::rename(&part, root)?;
     Ok(())
+}
+
+/// Whether a tree that lists these files has all of the packages.
+fn has_all(listed: &str, packages: &[&str]) -> bool {
+    let names: Vec<&str> = listed
+        .lines()
+        .filter_map(|file| file.split('_').next())
+        .collect();
+    packages.iter().all(|package| names.contains(package))
 }
 
 fn enough_space(directory: &Path) -> Result<()> {
@@ -284,6 +297,14 @@ fn parse_libraries(listed: &str) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_tree_of_an_older_recipe_is_not_whole() {
+        let listed = "curl_7.88.1_amd64.deb\nlibc6_2.36_amd64.deb\n";
+        assert!(has_all(listed, &["curl"]));
+        assert!(!has_all(listed, &["curl", "openssl"]));
+        assert!(!has_all("", &["curl"]));
+    }
 
     #[test]
     fn libraries_are_those_with_a_path() {
