@@ -12,7 +12,7 @@ const SETTINGS_MAX: usize = 64;
 /// What was found.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// `vm-data/` in order: key and value.
+    /// `vm-data/` in order: key and value; the key with its dots.
     pub(crate) settings: Vec<(String, String)>,
     /// Our domain's number.
     pub(crate) domid: Option<u32>,
@@ -31,7 +31,7 @@ pub(crate) async fn discover(xenstore: Xenstore) -> Found {
         .take(SETTINGS_MAX)
     {
         match xenstore.read_text(&format!("vm-data/{key}")).await {
-            Ok(value) => found.settings.push((key, value)),
+            Ok(value) => found.settings.push((with_dots(&key), value)),
             Err(error) => log::warn!("config: vm-data/{key} cannot be read: {error}"),
         }
     }
@@ -43,6 +43,12 @@ pub(crate) async fn discover(xenstore: Xenstore) -> Found {
     found.vifs = numbers(children(&xenstore, "device/vif").await);
     found.vbds = numbers(children(&xenstore, "device/vbd").await);
     found
+}
+
+/// A key as the command line has it: a name in xenstore has no dots (Xen 4.17,
+/// `docs/misc/xenstore.txt`), so each is an underscore there, which no key has.
+fn with_dots(node: &str) -> String {
+    node.replace('_', ".")
 }
 
 async fn children(xenstore: &Xenstore, path: &str) -> Vec<String> {

@@ -74,7 +74,7 @@ impl FirstToken {
         if !entropy.is_strong() {
             log::error!(
                 "auth: this CPU has neither RDRAND nor RDSEED, so no token is made; set \
-                 auth.token in vm-data/"
+                 vm-data/auth_token"
             );
             return None;
         }
@@ -106,8 +106,8 @@ impl FirstToken {
                 Poll::Ready(Ok(None)) => return put_in_force(service, text, None),
                 Poll::Ready(Err(error)) => {
                     log::error!(
-                        "auth: the stored token cannot be read ({error:?}); set auth.token in \
-                         vm-data/"
+                        "auth: the stored token cannot be read ({error:?}); set \
+                         vm-data/auth_token"
                     );
                     return None;
                 }
@@ -128,9 +128,7 @@ fn put_in_force(service: &mut Service, text: String, refused: Option<Refusal>) -
             Some(text)
         }
         Err(error) => {
-            log::error!(
-                "auth: the stored token is not usable ({error}); set auth.token in vm-data/"
-            );
+            log::error!("auth: the stored token is not usable ({error}); set vm-data/auth_token");
             None
         }
     }

@@ -41,8 +41,8 @@ impl Rotation {
             }
             Err(Unrotated::NoEntropy) => Err(Problem::new(
                 Kind::NoEntropy,
-                "This CPU has neither RDRAND nor RDSEED, so no token is made: set auth.token in \
-                 vm-data/.",
+                "This CPU has neither RDRAND nor RDSEED, so no token is made: set \
+                 vm-data/auth_token.",
             )),
             Err(Unrotated::Unknown(token)) => Err(Problem::new(
                 Kind::WriteOutcomeUnknown,
@@ -68,7 +68,7 @@ pub(crate) fn ask(service: &mut Service) -> Result<Rotation, Problem> {
             return Ok(service.rotation.get_or_insert_default().clone());
         }
         AuthMode::Token => {
-            "auth.token is set, in vm-data/ or on the command line (`status` tells which): change \
+            "auth.token is set, as vm-data/auth_token or on the command line (`status` tells which): change \
              it there."
         }
     };

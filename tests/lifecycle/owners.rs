@@ -37,6 +37,29 @@ fn paused_triggered_and_looked_at_under_load() {
     guest.shut_down(60);
 }
 
+/// A name in xenstore has no dots, so `auth.token` is `auth_token` there.
+#[test]
+#[ignore = "needs a bed: cargo xtask test"]
+fn a_setting_in_the_domains_directory_is_read() {
+    let bed = Bed::from_environment();
+    let (mut recipe, _) = on_blank_disk(&bed, "set");
+    recipe.command_line = "ip=10.0.2.50/24 gw=10.0.2.2".into();
+    recipe.paused = true;
+    let guest = Guest::create(&bed, "set", &recipe);
+    let directory = "/local/domain/$(xl domid set)/vm-data";
+    let token = "0123456789abcdef0123456789abcdef";
+    let dotted = bed.try_run(&format!("xenstore-write {directory}/auth.token {token}"));
+    assert_ne!(dotted.code, 0, "Xen takes dots now");
+    bed.run(&format!("xenstore-write {directory}/auth_token {token}"));
+    guest.unpause();
+    guest.wait_for("/readyz?for=write", 200);
+    assert_eq!(guest.request("PUT", "/kv/b/k", b"v").status, 401);
+    let bearer = format!("Bearer {token}");
+    let lines = [("Authorization", &bearer[..])];
+    let put = guest.client().request_with("PUT", "/kv/b/k", &lines, b"v");
+    assert_eq!(put.expect("an answer").status, 201);
+}
+
 /// A watchdog leaves a guest at work alone, and ends one that does not run; it is not on
 /// while the domain is saved.
 #[test]
