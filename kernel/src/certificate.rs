@@ -85,7 +85,7 @@ impl FirstCertificate {
                     Poll::Ready(result) => {
                         if let Err(refusal) = result {
                             log::warn!(
-                                "tls: the certificate that was made could not be kept \
+                                "tls: the certificate that was made is perhaps not kept \
                                  ({refusal:?}); it holds until the next boot"
                             );
                         }

@@ -46,9 +46,13 @@ pub(crate) async fn discover(xenstore: Xenstore) -> Found {
 }
 
 /// A key as the command line has it: a name in xenstore has no dots (Xen 4.17,
-/// `docs/misc/xenstore.txt`), so each is an underscore there, which no key has.
+/// `docs/misc/xenstore.txt`), so each is an underscore there. QEMU's emulation takes dots; what
+/// has them is as it is.
 fn with_dots(node: &str) -> String {
-    node.replace('_', ".")
+    match node.contains('.') {
+        true => node.into(),
+        false => node.replace('_', "."),
+    }
 }
 
 async fn children(xenstore: &Xenstore, path: &str) -> Vec<String> {

@@ -7,7 +7,8 @@
 //! - `due` holds exactly the deadlines of the connections; `on_store` those
 //!   that wait for the store, `on_change` those that wait for a change in it, `on_session` those
 //!   that wait for another session to end. Only they and connections with news are stepped.
-//! - Who waits for its step gets it before any other gets a second one.
+//! - Who waits for its step gets it before any other gets a second one; handshakes of TLS have
+//!   turns of their own, by who came first, and while one waits for it nothing of it is due.
 
 mod crowd;
 mod room;

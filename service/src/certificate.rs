@@ -86,7 +86,8 @@ impl Service {
         self.certificate.are_held = are_held;
     }
 
-    pub(crate) fn sessions_are_held(&self) -> bool {
+    /// Whether no session begins, since there is no good randomness.
+    pub fn sessions_are_held(&self) -> bool {
         self.certificate.are_held
     }
 
@@ -106,10 +107,20 @@ impl Service {
         self.certificate.waiting.enter()
     }
 
-    /// Whether one more session can begin.
-    pub(crate) fn has_room_for_session(&self) -> bool {
+    /// Connections that had to wait for a session to end, ever.
+    pub fn session_waits(&self) -> u64 {
+        self.counters.tls_waits
+    }
+
+    /// Whether one more session can begin: of who waits already, or beside those who wait.
+    pub(crate) fn has_room_for_session(&self, is_waiting: bool) -> bool {
         let (sessions, most) = self.sessions();
-        sessions < most
+        let before = if is_waiting {
+            0
+        } else {
+            self.sessions_wanted()
+        };
+        sessions.saturating_add(before) < most
     }
 
     /// A session for a connection; none where none can begin, which is said.

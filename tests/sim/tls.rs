@@ -286,8 +286,40 @@ fn a_crowd_in_tls_holds_what_was_set_aside_and_keeps_nobody_out() {
             "{at:?}: {held_bytes_max}"
         );
         assert!(metric(&mut simulation, "lampion_tls_connections") > most / 2);
+        assert!(
+            metric(&mut simulation, "lampion_tls_waits_total") > 0,
+            "{at:?}"
+        );
         assert_eq!(faults(&simulation), Vec::<String>::new());
     }
+}
+
+/// A handshake takes as long as many requests, so only a few are worked on between two looks at
+/// all others, and each comes to its turn.
+#[test]
+fn handshakes_have_their_turns() {
+    let mut options = Options::new(8);
+    options.ram_bytes = 64 << 20;
+    let mut simulation = Simulation::begin(options);
+    until_secure(&mut simulation);
+    let mut crowd: Vec<Secure> = (0..CROWD)
+        .map(|_| Secure::connect(&mut simulation))
+        .collect();
+    // All are connected before any says anything.
+    let _ = simulation.run(SECOND_NS, |_| false);
+    let (mut answered, mut at_once_max) = (0, 0);
+    let ran = simulation.run(LIMIT_NS, |world| {
+        for client in &mut crowd {
+            client.step(world);
+        }
+        let begun = crowd.iter().filter(|client| client.tls.kind().is_some());
+        let before = std::mem::replace(&mut answered, begun.count());
+        at_once_max = at_once_max.max(answered - before);
+        answered == CROWD
+    });
+    assert_eq!(ran, Ok(()));
+    println!("at most {at_once_max} of {CROWD} handshakes at once");
+    assert!(at_once_max <= CROWD / 4, "{at_once_max} at once");
 }
 
 /// The domain goes on elsewhere, and this connection is ended with it.
@@ -328,12 +360,16 @@ fn no_session_outlives_the_domain_and_none_begins_without_randomness() {
         console.contains("so https.port is not served here"),
         "{console}"
     );
+    let ready = "https: ready at";
+    let told = console.matches(ready).count();
     let mut client = Secure::connect(&mut simulation);
     let ran = simulation.run(LIMIT_NS, |world| {
         client.step(world);
         world.peer.state(client.flow) == FlowState::Reset
     });
     assert_eq!(ran, Ok(()));
+    let console = simulation.console();
+    assert_eq!(console.matches(ready).count(), told, "{console}");
     assert_eq!(client.tls.kind(), None);
     let outcome = request_at(&mut simulation, GUEST, ("GET", "/healthz"), b"");
     assert!(matches!(outcome, Outcome::Answer(answer) if answer.status == 200));

@@ -224,7 +224,8 @@ impl Session {
             }
         }
         self.incoming.drain(..at);
-        if self.incoming.capacity() > 2 * self.incoming.len() {
+        let is_wide = self.incoming.capacity() > 2 * self.incoming.len();
+        if is_wide || !self.plain().is_empty() {
             self.incoming.shrink_to_fit();
         }
         is_done

@@ -92,9 +92,9 @@ impl Http {
         let (sessions, most) = service.sessions();
         let free = most.saturating_sub(sessions);
         let reserve = (most / SESSIONS_RESERVE_PART).max(1);
-        let wanted = u64::from(service.sessions_wanted());
+        let waits = service.session_waits();
         let sessions = &mut self.room.sessions;
-        if let Some((wanted, is_needed)) = sessions.wanted([free, reserve], wanted, now) {
+        if let Some((wanted, is_needed)) = sessions.wanted([free, reserve], waits, now) {
             let crowd = self.secure_crowd(stack, service);
             let found = crowd.who_stands_still(wanted, is_needed, now.monotonic_ns);
             self.room.sessions.found(found.len(), wanted, now);
@@ -102,8 +102,12 @@ impl Http {
         }
         let (sessions, most) = service.sessions();
         let free = most.saturating_sub(sessions) as usize;
-        let first = self.on_session.iter().take(free);
-        self.queue.extend(first.map(|(_, id)| *id));
+        for (_, id) in self.on_session.iter().take(free) {
+            let entry = self.connections.get(id);
+            if entry.is_some_and(|entry| entry.turn.is_none()) {
+                self.queue.insert(*id);
+            }
+        }
     }
 
     fn displace_all(

@@ -187,7 +187,8 @@ impl Serving {
 
     /// Opens `https.port` once there is a certificate to show.
     fn follow_certificate(&mut self, now: Now) {
-        if self.https_port.is_none() && !self.certificate.is_under_way() {
+        let is_done = self.https_port.is_none() && !self.certificate.is_under_way();
+        if is_done || self.service.sessions_are_held() {
             return;
         }
         let address = self.stack.lease().map(|lease| lease.address.address.into());
@@ -207,6 +208,9 @@ impl Serving {
     }
 
     fn say_secure_door(&self, address: Ipv4Addr) {
+        if self.service.sessions_are_held() {
+            return;
+        }
         match self.http.port_of(Door::Secure) {
             Some(443) => log::info!("https: ready at https://{address}/"),
             Some(port) => log::info!("https: ready at https://{address}:{port}/"),

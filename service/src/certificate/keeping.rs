@@ -1,7 +1,7 @@
 //! Certificates that are being written, each of which comes into force once it is kept.
 
 use crate::answer::Answer;
-use crate::problem::Problem;
+use crate::problem::{Kind, Problem};
 use crate::refusal;
 use crate::service::Service;
 use alloc::collections::VecDeque;
@@ -25,6 +25,11 @@ impl Keeping {
         let outcome = self.0.borrow();
         Some(match outcome.as_ref()? {
             Ok(fingerprint) => Ok(super::told(fingerprint)),
+            Err(Refusal::OutcomeUnknown) => Err(Problem::new(
+                Kind::WriteOutcomeUnknown,
+                "The disk failed while the new certificate was written. The old one is shown \
+                 until the next boot; after it either may be.",
+            )),
             Err(refusal) => Err(refusal::problem(refusal.clone())
                 .about("The new certificate was not kept, and the old one is shown:")),
         })
@@ -44,6 +49,13 @@ impl Service {
                     log::info!("tls: another certificate: SHA-256 {fingerprint}");
                     self.put_certificate_in_force(identity);
                     Ok(fingerprint)
+                }
+                Err(Refusal::OutcomeUnknown) => {
+                    log::error!(
+                        "tls: the disk failed while the certificate {fingerprint} was written; \
+                         the old one is shown until the next boot, and after it either may be"
+                    );
+                    Err(Refusal::OutcomeUnknown)
                 }
                 Err(refusal) => {
                     log::error!(

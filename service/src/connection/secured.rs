@@ -27,7 +27,7 @@ pub(super) struct Secure {
 
 /// How far it is.
 enum Stage {
-    /// It has just come.
+    /// Its peer has said nothing.
     New,
     /// There is no room for its session.
     Waiting(#[expect(dead_code, reason = "a guard")] Counted),
@@ -49,6 +49,8 @@ struct Secured<'a> {
     transport: &'a mut dyn Transport,
     /// What has come in records.
     record_bytes: usize,
+    /// The last of what was to be sent has gone.
+    has_said_all: bool,
 }
 
 impl Secured<'_> {
@@ -58,6 +60,7 @@ impl Secured<'_> {
         if !records.is_empty() {
             let sent = self.transport.send(&[records]);
             self.session.drop_outgoing(sent);
+            self.has_said_all |= self.session.outgoing().is_empty();
         }
         self.session.outgoing().is_empty()
     }
@@ -151,15 +154,23 @@ impl Connection {
         self
     }
 
+    /// Since when the end of its session is on its way.
+    pub(super) fn ends_since_ns(&self) -> Option<u64> {
+        let secure = self.secure.as_ref()?;
+        let is_ending = secure.ending != Ending::No;
+        is_ending.then(|| self.deadline_ns.saturating_sub(LAST_NS))
+    }
+
     /// Whether it has a session of TLS.
     pub fn is_secure(&self) -> bool {
         let secure = self.secure.as_ref();
         secure.is_some_and(|secure| matches!(secure.stage, Stage::Begun(_)))
     }
 
-    /// Whether it waits for a session.
-    pub(super) fn wants_session(&self) -> bool {
-        self.secure.is_some() && !self.is_secure()
+    /// Whether its peer has not said anything that a session was needed for.
+    pub(super) fn is_before_session(&self) -> bool {
+        let secure = self.secure.as_ref();
+        secure.is_some_and(|secure| matches!(secure.stage, Stage::New))
     }
 
     /// Whether its handshake is not over: what it takes next may take long.
@@ -194,46 +205,60 @@ impl Connection {
         &mut self,
         service: &mut Service,
         stage: &'s mut Stage,
+        transport: &mut dyn Transport,
+        now: Now,
     ) -> Result<&'s mut Session, Progress> {
         if self.counted.is_none() {
             self.enter(service);
         }
-        let deadline_ns = self.deadline_ns;
         if !matches!(stage, Stage::Begun(_)) {
-            if service.sessions_are_held() {
-                return Err(Progress::Abort);
-            }
-            if !service.has_room_for_session() {
-                if matches!(stage, Stage::New) {
-                    *stage = Stage::Waiting(service.wait_for_session());
-                }
-                return Err(Progress::Session { deadline_ns });
-            }
-            let begun = service.begin_session().ok_or(Progress::Abort)?;
-            *stage = Stage::Begun(Box::new(begun));
+            self.begin_session(service, stage, transport, now)?;
         }
         match stage {
             Stage::Begun(begun) => Ok(&mut begun.session),
-            _ => Err(Progress::Session { deadline_ns }),
+            _ => Err(Progress::Abort),
         }
     }
 
-    /// It waits, unless its peer is gone or it has waited for too long.
-    fn wait_for_session(
+    /// Begins it, once the peer has said something and there is room.
+    fn begin_session(
         &mut self,
         service: &mut Service,
+        stage: &mut Stage,
         transport: &mut dyn Transport,
-        waits: Progress,
         now: Now,
-    ) -> Progress {
+    ) -> Result<(), Progress> {
+        let mut has_spoken = false;
+        let input = transport.receive(&mut |bytes| {
+            has_spoken |= !bytes.is_empty();
+            0
+        });
+        if matches!(input, Input::Gone | Input::Finished) || service.sessions_are_held() {
+            return Err(Progress::Abort);
+        }
+        let is_waiting = matches!(stage, Stage::Waiting(_));
         if now.monotonic_ns >= self.deadline_ns {
             service.counters.timeouts += 1;
-            return Progress::Abort;
+            return Err(Progress::Abort);
         }
-        match transport.receive(&mut |_| 0) {
-            Input::Gone => Progress::Abort,
-            _ => waits,
+        if !has_spoken {
+            let deadline_ns = self.deadline_ns;
+            return Err(Progress::Peer { deadline_ns });
         }
+        let patience_ns = service.config.limits.head_timeout_ns;
+        let deadline_ns = now.monotonic_ns.saturating_add(patience_ns);
+        if !service.has_room_for_session(is_waiting) {
+            if !is_waiting {
+                *stage = Stage::Waiting(service.wait_for_session());
+                self.deadline_ns = deadline_ns;
+            }
+            let deadline_ns = self.deadline_ns;
+            return Err(Progress::Session { deadline_ns });
+        }
+        let begun = service.begin_session().ok_or(Progress::Abort)?;
+        *stage = Stage::Begun(Box::new(begun));
+        self.deadline_ns = deadline_ns;
+        Ok(())
     }
 
     fn step_secure(
@@ -243,15 +268,16 @@ impl Connection {
         transport: &mut dyn Transport,
         now: Now,
     ) -> Progress {
-        let session = match self.session(service, &mut secure.stage) {
+        let session = match self.session(service, &mut secure.stage, transport, now) {
             Ok(session) => session,
-            Err(waits) => return self.wait_for_session(service, transport, waits, now),
+            Err(waits) => return waits,
         };
         let was_established = session.is_established();
         let mut secured = Secured {
             session,
             transport,
             record_bytes: 0,
+            has_said_all: false,
         };
         secured.flush();
         let received_bytes = service.counters.received_bytes;
@@ -271,6 +297,10 @@ impl Connection {
                 // The first request is waited for as any other is.
                 self.deadline_ns = now.monotonic_ns + service.config.limits.idle_timeout_ns;
             }
+            progress = self.until_deadline(progress);
+        } else if !was_established && secured.has_said_all {
+            // It is the peer's turn, at most twice in a handshake.
+            self.deadline_ns = now.monotonic_ns + service.config.limits.head_timeout_ns;
             progress = self.until_deadline(progress);
         } else if service.counters.received_bytes == received_bytes {
             progress = self.note_records(service, secured.record_bytes, progress, now);

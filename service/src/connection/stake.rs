@@ -53,7 +53,7 @@ impl Connection {
         let limits = &service.config().limits;
         let is_sent = self.output.is_empty();
         let (stake, patience_ns) = match &self.phase {
-            Phase::Head if self.wants_session() => (Stake::Silent, limits.head_timeout_ns),
+            Phase::Head if self.is_before_session() => (Stake::Silent, limits.head_timeout_ns),
             Phase::Head if self.is_in_handshake() => (Stake::Handshake, limits.head_timeout_ns),
             Phase::Head if !is_sent => (Stake::Transfer, limits.answer_timeout_ns),
             Phase::Head if !self.head.is_empty() => (Stake::Head, limits.head_timeout_ns),
@@ -63,7 +63,7 @@ impl Connection {
             // Who guesses tokens is kept waiting, and loses nothing.
             Phase::Delay(_) => (Stake::Head, DELAY_MAX_NS),
             Phase::Flush(_) | Phase::Linger(_) | Phase::Finished | Phase::Aborted => {
-                return (Stake::Ending, None);
+                return (Stake::Ending, self.ends_since_ns());
             }
             Phase::Watch(_) => (Stake::Watch, limits.answer_timeout_ns),
             Phase::Receive(_) | Phase::Collect(_) | Phase::Drop(_) => {

@@ -86,7 +86,10 @@ fn a_certificate_that_could_not_be_kept_is_not_shown() {
     let (one, other) = (pem("one.test"), pem("other.test"));
     bench.admin("PUT", "/-/admin/tls", "", &one);
     bench.be(Mood::WritesFail);
-    assert_eq!(bench.admin("PUT", "/-/admin/tls", "", &other).status, 500);
+    let refused = bench.admin("PUT", "/-/admin/tls", "", &other);
+    let told = (refused.status, refused.problem());
+    assert_eq!(told, (500, "write-outcome-unknown"));
+    assert!(refused.text().contains("after it either may be"));
     let told = bench.admin("GET", "/-/admin/tls", "", "");
     assert!(told.text().contains(&fingerprint(&one)), "{}", told.text());
 }

@@ -2,7 +2,7 @@
 
 use crate::harness::{Bench, Client, SECOND_NS, TOKEN, WALL_NS, put, with_tokens};
 use crate::replies::{self, Content, Reply};
-use service::{Connection, Input, Progress};
+use service::{Connection, Input, Progress, Stake};
 use tls::{Identity, self_signed};
 use tls_client::{TlsClient, TlsClients};
 
@@ -208,46 +208,67 @@ fn who_never_ends_the_handshake_is_ended() {
     ));
 }
 
+/// As many as there is room for, served, and two more.
+fn crowd(bench: &mut Bench) -> (Vec<Secure>, [Secure; 2]) {
+    let most = bench.service.sessions().1 as usize;
+    let mut clients: Vec<Secure> = (0..most).map(|_| Secure::new(bench)).collect();
+    let mut more = [Secure::new(bench), Secure::new(bench)];
+    for client in clients.iter_mut().chain(&mut more) {
+        client.tls.say(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
+        client.run(bench);
+    }
+    for client in &mut clients {
+        assert_eq!(client.replies().len(), 1);
+    }
+    (clients, more)
+}
+
 #[test]
 fn who_finds_no_room_for_a_session_waits_for_one_to_end() {
     let mut bench = Bench::open();
-    let most = bench.service.sessions().1;
-    let mut clients: Vec<Secure> = (0..most + 2).map(|_| Secure::new(&mut bench)).collect();
-    for client in &mut clients {
-        client.tls.say(b"GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n");
-        client.run(&mut bench);
-    }
-    let mut served = clients.iter_mut().map(|client| client.replies().len());
-    assert_eq!(
-        served.by_ref().take(most as usize).sum::<usize>(),
-        most as usize
-    );
-    assert_eq!(served.sum::<usize>(), 0);
-    assert_eq!(bench.service.sessions(), (most, most));
-    assert_eq!(bench.service.sessions_wanted(), 2);
-    clients.remove(0);
-    let count = clients.len();
-    clients[count - 2].run(&mut bench);
-    assert_eq!(clients[count - 2].replies().len(), 1);
-    assert_eq!(bench.service.sessions_wanted(), 1);
-    // The other one waits as long as a head may take, and no longer.
-    let last = &mut clients[count - 1];
-    let deadline_ns = last.inner.deadline_ns();
-    assert_eq!(last.inner.progress, Progress::Session { deadline_ns });
-    bench.pass(deadline_ns - bench.now.monotonic_ns - 1);
-    last.inner.step(&mut bench);
-    assert_eq!(last.inner.progress, Progress::Session { deadline_ns });
+    let (mut clients, [mut first, mut second]) = crowd(&mut bench);
+    let (sessions, most) = bench.service.sessions();
+    assert_eq!((sessions, bench.service.sessions_wanted()), (most, 2));
+    assert!(first.replies().is_empty() && second.replies().is_empty());
+    bench.pass(9 * SECOND_NS);
+    drop(clients.pop());
+    // Who comes now waits behind them, and who has said nothing needs no room.
+    let mut third = Secure::new(&mut bench);
+    third.inner.step(&mut bench);
+    assert!(matches!(third.inner.progress, Progress::Peer { .. }));
+    let hello = third.tls.records();
+    third.inner.say(&hello);
+    third.inner.step(&mut bench);
+    let progress = third.inner.progress;
+    assert!(matches!(progress, Progress::Session { .. }), "{progress:?}");
+    // The handshake has its whole time, and its peer is not late yet.
+    first.inner.step(&mut bench);
+    let now_ns = bench.now.monotonic_ns;
+    assert_eq!(first.inner.deadline_ns(), now_ns + 10 * SECOND_NS);
+    let stake = first.inner.connection.stake(&bench.service);
+    assert_eq!(stake, (Stake::Handshake, Some(now_ns)));
+    first.run(&mut bench);
+    assert_eq!(first.replies().len(), 1);
+    assert_eq!(bench.service.sessions_wanted(), 2, "the other two");
+}
+
+#[test]
+fn who_waits_for_a_session_does_so_for_ten_seconds() {
+    let mut bench = Bench::open();
+    let (clients, [mut late, mut gone]) = crowd(&mut bench);
+    let deadline_ns = late.inner.deadline_ns();
+    let waits = Progress::Session { deadline_ns };
+    assert_eq!(deadline_ns, bench.now.monotonic_ns + 10 * SECOND_NS);
+    bench.pass(10 * SECOND_NS - 1);
+    late.inner.step(&mut bench);
+    assert_eq!(late.inner.progress, waits);
     bench.pass(1);
-    last.inner.step(&mut bench);
-    assert_eq!(last.inner.progress, Progress::Abort);
-    // Whose peer goes away waits no longer.
-    let mut gone = Secure::new(&mut bench);
-    gone.run(&mut bench);
-    assert!(matches!(gone.inner.progress, Progress::Session { .. }));
+    late.inner.step(&mut bench);
+    assert_eq!(late.inner.progress, Progress::Abort);
     gone.inner.wire.end = Some(Input::Gone);
     gone.inner.step(&mut bench);
     assert_eq!(gone.inner.progress, Progress::Abort);
-    drop((clients, gone));
+    drop((clients, late, gone));
     assert_eq!(bench.service.sessions().0, 0);
     assert_eq!(bench.service.sessions_wanted(), 0);
 }
