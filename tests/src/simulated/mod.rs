@@ -380,7 +380,7 @@ impl Simulation {
 
     /// What the image's heap would have: the RAM without the pool, the image and its tables.
     pub fn heap_bytes(&self) -> u64 {
-        const IMAGE_BYTES: u64 = 2 << 20;
+        const IMAGE_BYTES: u64 = 7 << 19;
         let pool_bytes = pool_pages(&self.options) * sim::arena::PAGE_BYTES as u64;
         self.options.ram_bytes - pool_bytes - IMAGE_BYTES
     }
