@@ -3,6 +3,8 @@
 //! Prometheus text format 0.0.4: base units, `_total` on counters, the last
 //! line ends with a line feed.
 
+mod tls;
+
 use crate::answer::Answer;
 use crate::auth::Caller;
 use crate::connection::STAKES;
@@ -197,37 +199,7 @@ fn connections(out: &mut String, service: &Service) {
         "http_timeouts_total counter Connections ended by a deadline.",
         counters.timeouts,
     );
-    one(
-        out,
-        "tls_sessions_total counter Handshakes of TLS that were completed.",
-        counters.tls_sessions,
-    );
-    one(
-        out,
-        "tls_failures_total counter Sessions of TLS that failed: no TLS, no common cipher, a certificate that is not trusted, a changed record.",
-        counters.tls_failures,
-    );
-    let (sessions, sessions_max) = service.sessions();
-    one(
-        out,
-        "tls_connections gauge Connections in TLS.",
-        sessions.into(),
-    );
-    one(
-        out,
-        "tls_connections_max gauge Connections in TLS that there is memory for.",
-        sessions_max.into(),
-    );
-    one(
-        out,
-        "tls_waiting gauge Connections that wait for one of those to end.",
-        service.sessions_wanted().into(),
-    );
-    one(
-        out,
-        "tls_waits_total counter Connections that had to wait for one of those to end.",
-        counters.tls_waits,
-    );
+    tls::sessions(out, service);
     head(
         out,
         "http_displaced_total counter Connections ended to make room, by what they were doing.",

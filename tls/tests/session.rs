@@ -1,5 +1,7 @@
 //! Sessions against rustls's own client, in memory.
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::net::IpAddr;
 use tls::{Identity, Session, self_signed};
 use tls_client::{HandshakeKind, TlsClient, TlsClients};
@@ -250,4 +252,19 @@ fn keys_and_certificates_that_do_not_fit_are_refused_with_a_sentence() {
     assert!(told(&one.key, &one.key).contains("BEGIN CERTIFICATE"));
     let cut = &one.certificate[..200];
     assert!(told(cut, &one.key).contains("certificate"));
+}
+
+#[test]
+fn dates_before_2050_are_utc_time_and_later_ones_are_not() {
+    // RFC 5280 section 4.1.2.5: tags 23 and 24, with 13 and 15 characters.
+    let has = |unix_s: u64, date: &[u8]| {
+        tls::random::seed([7; 32]);
+        let pem = self_signed("lampion.test", None, unix_s).expect("made");
+        let der = CertificateDer::from_pem_slice(pem.certificate.as_bytes()).expect("PEM");
+        der.windows(date.len()).any(|part| part == date)
+    };
+    let day_s = 24 * 60 * 60;
+    assert!(has(NOW_UNIX_S + day_s, b"\x17\x0d260921"));
+    assert!(!has(NOW_UNIX_S + day_s, b"\x18\x0f20"));
+    assert!(has(2_524_608_000 + day_s, b"\x18\x0f20500101"));
 }

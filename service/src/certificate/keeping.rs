@@ -60,7 +60,7 @@ impl Service {
                 Err(refusal) => {
                     log::error!(
                         "tls: the certificate {fingerprint} was not kept ({refusal:?}); the old \
-                         one is shown"
+                         one is shown: send it again"
                     );
                     Err(refusal)
                 }

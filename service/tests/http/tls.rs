@@ -253,6 +253,41 @@ fn who_finds_no_room_for_a_session_waits_for_one_to_end() {
 }
 
 #[test]
+fn each_turn_of_a_handshake_has_its_whole_time() {
+    let mut bench = Bench::open();
+    let mut client = Secure::new(&mut bench);
+    let hello = client.tls.records();
+    let (part, rest) = hello.split_at(100);
+    client.inner.say(part);
+    bench.run(&mut client.inner);
+    let begun_ns = bench.now.monotonic_ns;
+    bench.pass(9 * SECOND_NS);
+    client.inner.step(&mut bench);
+    assert_eq!(client.inner.deadline_ns(), begun_ns + 10 * SECOND_NS);
+    client.inner.say(rest);
+    bench.run(&mut client.inner);
+    // Our part is said: it is the peer's turn, and it is not late.
+    let now_ns = bench.now.monotonic_ns;
+    assert_eq!(client.inner.deadline_ns(), now_ns + 10 * SECOND_NS);
+    let stake = client.inner.connection.stake(&bench.service);
+    assert_eq!(stake, (Stake::Handshake, Some(now_ns)));
+}
+
+#[test]
+fn an_end_that_is_on_its_way_stands_still_from_then_on() {
+    let mut bench = Bench::open();
+    let mut client = Secure::new(&mut bench);
+    client.run(&mut bench);
+    client.inner.wire.room = 0;
+    client.inner.say([0x17, 3, 3, 0, 20]);
+    client.inner.say([9; 20]);
+    let now_ns = bench.now.monotonic_ns;
+    client.inner.step(&mut bench);
+    let stake = client.inner.connection.stake(&bench.service);
+    assert_eq!(stake, (Stake::Ending, Some(now_ns)));
+}
+
+#[test]
 fn who_waits_for_a_session_does_so_for_ten_seconds() {
     let mut bench = Bench::open();
     let (clients, [mut late, mut gone]) = crowd(&mut bench);
