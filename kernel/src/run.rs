@@ -305,7 +305,8 @@ impl Appliance {
         match is_strong {
             true => tls::random::seed(self.entropy.draw()),
             false => log::error!(
-                "tls: this CPU has neither RDRAND nor RDSEED, so https.port is not served"
+                "tls: this CPU has neither RDRAND nor RDSEED, so https.port is not served: use a \
+                 host that has one, or let a proxy speak TLS"
             ),
         }
         is_strong

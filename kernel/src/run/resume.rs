@@ -107,7 +107,7 @@ impl Serving {
             true => tls::random::seed(entropy.draw()),
             false => log::error!(
                 "tls: this host's CPU has neither RDRAND nor RDSEED, so https.port is not served \
-                 here"
+                 here: move it to a host that has one, or let a proxy speak TLS"
             ),
         }
         self.service.hold_sessions(!entropy.is_strong());
